@@ -1,0 +1,280 @@
+"""Every error that a user can meet: what happened in one line, what to do about it, and the exit code.
+
+The tree (a class holds the data of its message as attributes)::
+
+    MinidockError                      1
+    ├── UsageError                     1    wrong number of arguments
+    │   └── FlagError                125    unknown option, bad option value
+    ├── InvalidDigest InvalidReference InvalidUnit
+    ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchObject
+    ├── ImageConflict ContainerConflict ContainerRunning VolumeInUse NameConflict
+    ├── StoreError
+    │   ├── BlobNotFound               a blob that something names is not there
+    │   ├── BlobCorrupt                its bytes are not what its digest says
+    │   ├── StoreForeign               another user's, another id mode's or a newer store
+    │   ├── StoreUnwritable            permission, read-only file system
+    │   ├── StorageFull                no space, quota
+    │   └── TarError                   a layer that is malformed or hostile
+    ├── BuildError
+    │   ├── DockerfileError            with file and line range; shown with the lines around
+    │   ├── StepFailed                 a RUN that ended with a code other than 0
+    │   └── ContextChanged             files of the context change while they are read
+    └── RuntimeProblem               125    a process could not be started
+        ├── CommandNotExecutable     126
+        ├── CommandNotFound          127
+        └── NoRuntime                125    nothing on this machine can isolate a process
+
+Where docker has words for a mistake these are docker's words, without the "Error response from daemon: " in front.
+"""
+
+from __future__ import annotations
+
+
+class MinidockError(Exception):
+    """What happened, in one line; ``hint`` says what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(MinidockError):
+    """A command line that does not fit the command; printed with the usage of ``command``."""
+
+    def __init__(self, message: str, *, command: str = "") -> None:
+        super().__init__(message)
+        self.command = command
+
+
+class FlagError(UsageError):
+    """An option that does not exist, or a value that it does not take."""
+
+    exit_code = 125
+
+
+class InvalidDigest(MinidockError):
+    """Text that is not ``sha256:`` and 64 hexadecimal digits."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"invalid digest: {text!r}")
+        self.text = text
+
+
+class InvalidReference(MinidockError):
+    """Text that does not name an image; ``reason`` is docker's word for it."""
+
+    def __init__(self, text: str, reason: str = "invalid reference format") -> None:
+        super().__init__(reason)
+        self.text = text
+
+
+class NoSuchImage(MinidockError):
+    """No image in the store answers to a reference or ID prefix."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"No such image: {reference}", hint="see `minidock image ls`")
+        self.reference = reference
+
+
+class NoSuchContainer(MinidockError):
+    """No container answers to a name or ID prefix."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No such container: {name}")
+        self.name = name
+
+
+class NoSuchVolume(MinidockError):
+    """No volume has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"get {name}: no such volume")
+        self.name = name
+
+
+class NoSuchObject(MinidockError):
+    """Neither an image, a container nor a volume answers to a name (`inspect`)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No such object: {name}")
+        self.name = name
+
+
+class ImageConflict(MinidockError):
+    """An image that cannot be removed because something uses it."""
+
+
+class ContainerConflict(MinidockError):
+    """A container that is in the wrong state for what was asked."""
+
+
+class NameConflict(MinidockError):
+    """A container name that is taken."""
+
+    exit_code = 125
+
+    def __init__(self, name: str, owner: str) -> None:
+        super().__init__(
+            f'Conflict. The container name "/{name}" is already in use by container "{owner}". '
+            "You have to remove (or rename) that container to be able to reuse that name."
+        )
+        self.name = name
+        self.owner = owner
+
+
+class VolumeInUse(MinidockError):
+    """A volume that containers use."""
+
+    def __init__(self, name: str, containers: list[str]) -> None:
+        super().__init__(f"remove {name}: volume is in use - [{', '.join(containers)}]")
+        self.name = name
+        self.containers = containers
+
+
+class StoreError(MinidockError):
+    """Something is wrong with the store on disk."""
+
+
+class BlobNotFound(StoreError):
+    """A blob that something in the store names is not there."""
+
+    def __init__(self, digest: object) -> None:
+        super().__init__(f"blob {digest} is missing from the store")
+        self.digest = digest
+
+
+class BlobCorrupt(StoreError):
+    """A blob whose bytes are not what its digest says."""
+
+    def __init__(self, digest: object, found: object) -> None:
+        super().__init__(
+            f"blob {digest} is damaged: its bytes have the digest {found}",
+            hint="remove the images that use it and build or import them again",
+        )
+        self.digest = digest
+        self.found = found
+
+
+class StoreForeign(StoreError):
+    """A store of another user, another id mode or a newer version."""
+
+
+class StoreUnwritable(StoreError):
+    """The store cannot be written: permission, or a read-only file system."""
+
+
+class StorageFull(StoreError):
+    """No space or quota left where the store is."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"no space left on device: {path}",
+            hint="nothing was lost; `minidock system df` shows what can go, `minidock system prune` frees it",
+        )
+        self.path = path
+
+
+class TarError(StoreError):
+    """A tar stream that is malformed, hostile or of a kind that is not understood."""
+
+
+class BuildError(MinidockError):
+    """A build that cannot go on."""
+
+
+class DockerfileError(BuildError):
+    """A mistake in a Dockerfile, or a step that failed, at lines ``first`` to ``last`` (1-based, inclusive).
+
+    ``source`` is the text of the file, for the excerpt that render prints; ``first`` is 0 if no line is to blame.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        filename: str = "Dockerfile",
+        first: int = 0,
+        last: int = 0,
+        source: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.filename = filename
+        self.first = first
+        self.last = last or first
+        self.source = source
+
+
+class StepFailed(DockerfileError):
+    """A RUN whose process ended with ``status`` other than 0; ``tail`` holds its last lines of output."""
+
+    def __init__(
+        self,
+        command: str,
+        status: int,
+        *,
+        step_name: str,
+        tail: tuple[str, ...],
+        filename: str,
+        first: int,
+        last: int,
+        source: str,
+    ) -> None:
+        quoted = command.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        super().__init__(
+            f'process "{quoted}" did not complete successfully: exit code: {status}',
+            filename=filename,
+            first=first,
+            last=last,
+            source=source,
+        )
+        self.status = status
+        self.step_name = step_name
+        self.tail = tail
+
+
+class ContextChanged(BuildError):
+    """A file of the context that kept changing while it was copied."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path}: the file changes while it is being copied",
+            hint="wait until whatever writes it has finished, then build again",
+        )
+        self.path = path
+
+
+class RuntimeProblem(MinidockError):
+    """A process could not be started."""
+
+    exit_code = 125
+
+
+class CommandNotExecutable(RuntimeProblem):
+    """The command exists but cannot be invoked."""
+
+    exit_code = 126
+
+    def __init__(self, command: str, reason: str = "permission denied") -> None:
+        super().__init__(f'exec: "{command}": {reason}')
+        self.command = command
+
+
+class CommandNotFound(RuntimeProblem):
+    """There is no such command in the container."""
+
+    exit_code = 127
+
+    def __init__(self, command: str) -> None:
+        if "/" in command:
+            text = f'exec: "{command}": stat {command}: no such file or directory'
+        else:
+            text = f'exec: "{command}": executable file not found in $PATH'
+        super().__init__(text)
+        self.command = command
+
+
+class NoRuntime(RuntimeProblem):
+    """Nothing on this machine can isolate a process; the hint names what would."""

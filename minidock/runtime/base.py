@@ -1,0 +1,105 @@
+"""The contract of everything that can run a process in a root file system.
+
+Implementations: `native` (system calls from Python) and `fake` (tests). One that calls crun or runc would be a
+function from `ProcessSpec` to an OCI bundle. One contract suite (``tests/runtime/contract.py``) runs over them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from minidock.core.process import ProcessSpec
+
+
+class IdMode(StrEnum):
+    """Who the owners of files in a container are on the host; a store belongs to one mode."""
+
+    ROOT = "root"  # owners are what they seem
+    SINGLE = "single"  # one user namespace id: every file belongs to the user who runs minidock
+
+
+class Isolation(StrEnum):
+    """How a process is kept apart."""
+
+    NAMESPACES = "namespaces"
+    CHROOT = "chroot"  # root without CAP_SYS_ADMIN: a changed root directory and nothing else
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeReport:
+    """What was found by trying; ``reasons`` explain every feature that is missing, with its remedy."""
+
+    isolation: Isolation
+    id_mode: IdMode
+    has_overlay: bool
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIO:
+    """Where a process's streams go.
+
+    ``stdin``, ``stdout`` and ``stderr`` are descriptors of the caller that the process gets as its own (the caller keeps
+    and closes them), or None for /dev/null. With ``spec.has_terminal`` the process gets a terminal of its own:
+    ``on_terminal`` receives the descriptor of its other end (and owns it) before the process starts.
+    """
+
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+    on_terminal: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A running process: the PID of its first process on the host and when that started (clock ticks since boot).
+
+    Together they name a process for ever: a PID alone is used again.
+    """
+
+    pid: int
+    start_ticks: int
+    namespaces: tuple[str, ...] = field(default=())
+
+
+class Handle(Protocol):
+    """A process that this program started and must wait for."""
+
+    @property
+    def started(self) -> Started: ...
+
+    def wait(self) -> int:
+        """Return the exit code, 128 + n after signal n. Everything that was mounted is gone by then."""
+        ...
+
+    def kill(self, signal: int) -> None:
+        """Send ``signal`` to the first process; nothing happens if it has ended."""
+        ...
+
+
+class Runtime(Protocol):
+    """Runs processes. Methods raise `RuntimeProblem` (125), `CommandNotExecutable` (126), `CommandNotFound` (127)."""
+
+    def probe(self, directory: str) -> RuntimeReport:
+        """Return what works for a store in ``directory``. Tries it for real; leaves nothing behind."""
+        ...
+
+    def start(self, spec: ProcessSpec, io: ProcessIO) -> Handle:
+        """Start the process; return once it has been executed (or raise if that failed)."""
+        ...
+
+    def exec(self, started: Started, spec: ProcessSpec, io: ProcessIO) -> Handle:
+        """Start one more process inside the container of ``started``; ``spec.rootfs`` and mounts are not looked at."""
+        ...
+
+    def signal(self, started: Started, signal: int) -> bool:
+        """Send ``signal`` to a container of another process of this program; False if it has ended."""
+        ...
+
+    def is_running(self, started: Started) -> bool:
+        """Whether the first process of a container still runs (PID reuse is recognised)."""
+        ...
