@@ -11,14 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from minidock.core.process import ProcessSpec
-
-
-class IdMode(StrEnum):
-    """Who the owners of files in a container are on the host; a store belongs to one mode."""
-
-    ROOT = "root"  # owners are what they seem
-    SINGLE = "single"  # one user namespace id: every file belongs to the user who runs minidock
+from minidock.core.process import IdMode, ProcessSpec
 
 
 class Isolation(StrEnum):

@@ -1,0 +1,129 @@
+"""Descriptors, manifests and the index of an image layout.
+
+Source: OCI image-spec, descriptor.md, manifest.md, image-index.md, image-layout.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from minidock.core import mediatype
+from minidock.core.canonical import dumps
+from minidock.core.digest import Digest
+from minidock.errors import StoreError
+
+REF_NAME = "org.opencontainers.image.ref.name"
+# What `image ls` shows, so that it reads index.json and nothing else.
+CONFIG_DIGEST = "dev.minidock.config"
+CREATED = "dev.minidock.created"
+SIZE = "dev.minidock.size"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """Names a blob: its media type, digest and size in bytes. Members we do not know are kept in ``other``."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON members."""
+        members: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+        members.update(self.other)
+        if self.annotations:
+            members["annotations"] = dict(self.annotations)
+        return members
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Descriptor:
+        """Return the descriptor read from JSON. Raises: StoreError, InvalidDigest."""
+        known = {"mediaType", "digest", "size", "annotations"}
+        try:
+            return cls(
+                media_type=str(members["mediaType"]),
+                digest=Digest.parse(str(members["digest"])),
+                size=int(members["size"]),
+                annotations=dict(members.get("annotations") or {}),
+                other={key: value for key, value in members.items() if key not in known},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"malformed descriptor: {members!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The manifest of one image: a config and layers, base first."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON."""
+        return dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": mediatype.MANIFEST,
+                "config": self.config.to_json(),
+                "layers": [layer.to_json() for layer in self.layers],
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Return the manifest read from JSON.
+
+        Raises: StoreError, also for a document that could be read as an index as well (GHSA-77vh-xpmg-72qh).
+        """
+        members = load_object(data, "manifest")
+        if "manifests" in members or "config" not in members:
+            raise StoreError("image manifest: not the manifest of one image")
+        if members.get("mediaType", mediatype.MANIFEST) != mediatype.MANIFEST:
+            raise StoreError(f"image manifest: unexpected media type {members['mediaType']!r}")
+        layers = members.get("layers") or []
+        return cls(Descriptor.from_json(members["config"]), tuple(Descriptor.from_json(layer) for layer in layers))
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """``index.json``: one descriptor for each name, in the order they were added; unknown members are kept."""
+
+    manifests: tuple[Descriptor, ...] = ()
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON."""
+        return dumps(
+            {
+                "schemaVersion": 2,
+                "mediaType": mediatype.INDEX,
+                **self.other,
+                "manifests": [descriptor.to_json() for descriptor in self.manifests],
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Index:
+        """Return the index read from JSON. Raises: StoreError."""
+        members = load_object(data, "index.json")
+        known = {"schemaVersion", "mediaType", "manifests"}
+        return cls(
+            tuple(Descriptor.from_json(item) for item in members.get("manifests") or []),
+            {key: value for key, value in members.items() if key not in known},
+        )
+
+
+def load_object(data: bytes, what: str) -> dict[str, Any]:
+    """Return the JSON object in ``data``. Raises: StoreError that names ``what``."""
+    try:
+        members = json.loads(data)
+    except ValueError as error:
+        raise StoreError(f"{what}: not JSON") from error
+    if not isinstance(members, dict):
+        raise StoreError(f"{what}: not an object")
+    return members

@@ -1,0 +1,200 @@
+"""The entries of a layer, and the merged tree of a stack of layers, without unpacking anything.
+
+A path is relative to the root of the image, has no leading slash and no ``.`` or ``..`` part; the root itself is ``""``.
+Names that are not UTF-8 carry surrogate escapes. Deletions are entries of their own kinds instead of ``.wh.`` names.
+Source: OCI image-spec, layer.md ("Whiteouts", "Opaque Whiteout").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from minidock.errors import StoreError
+
+FILE = "file"
+DIRECTORY = "dir"
+SYMLINK = "symlink"
+HARDLINK = "hardlink"  # linkname is the path of an earlier entry of the same layer
+CHAR = "char"
+BLOCK = "block"
+FIFO = "fifo"
+WHITEOUT = "whiteout"  # hides `path` of the layers below
+OPAQUE = "opaque"  # hides everything below the directory `path` in the layers below
+
+_LINK_LIMIT = 255
+
+
+class Entry(NamedTuple):
+    """One member of a layer: what it is, its attributes, and where its content stands in the layer's tar.
+
+    ``mode`` holds the twelve permission bits only. ``mtime`` is in whole seconds. ``xattrs`` are (name, value) pairs,
+    sorted, values as latin-1 text. ``size``, ``sha256``, ``xxh3`` and ``offset`` (in the uncompressed tar) are those of
+    the content of a regular file; a hard link has none of its own.
+    """
+
+    path: str
+    kind: str
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    size: int = 0
+    mtime: int = 0
+    linkname: str = ""
+    major: int = 0
+    minor: int = 0
+    xattrs: tuple[tuple[str, str], ...] = ()
+    sha256: str = ""
+    xxh3: str = ""
+    offset: int = 0
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether this entry only hides what lies below."""
+        return self.kind in (WHITEOUT, OPAQUE)
+
+
+def parent_of(path: str) -> str:
+    """Return the path of the directory that holds ``path``; that of the root is the root."""
+    return path.rpartition("/")[0]
+
+
+def name_of(path: str) -> str:
+    """Return the last part of ``path``."""
+    return path.rpartition("/")[2]
+
+
+def join(directory: str, name: str) -> str:
+    """Return the path of ``name`` in ``directory``."""
+    return f"{directory}/{name}" if directory else name
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """Yield the directories above ``path``, the root first, ``path`` itself not."""
+    if path:
+        yield ""
+    position = path.find("/")
+    while position >= 0:
+        yield path[:position]
+        position = path.find("/", position + 1)
+
+
+def content_size(entries: Iterable[Entry]) -> int:
+    """Return the bytes of content of the regular files: docker's classic SIZE of a layer."""
+    return sum(entry.size for entry in entries if entry.kind == FILE)
+
+
+def has_complete_parents(entries: Iterable[Entry]) -> bool:
+    """Whether every entry's parent directory is an entry too, so that the layer unpacks alike on any parent."""
+    entries = list(entries)
+    directories = {entry.path for entry in entries if entry.kind == DIRECTORY} | {""}
+    return all(parent_of(entry.path) in directories for entry in entries)
+
+
+class Tree:
+    """The merged view of a stack of layers: what a container sees before it writes anything.
+
+    Values never change; `with_layer` gives a new tree. Hard links stand in it as the files they are
+    (``kind == FILE``, content of their target), with ``linkname`` naming the first path of the same file.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: dict[str, Entry] | None = None) -> None:
+        self._entries = entries if entries is not None else {"": Entry("", DIRECTORY, 0o755)}
+
+    @classmethod
+    def fold(cls, layers: Iterable[Sequence[Entry]]) -> Tree:
+        """Return the merged tree of ``layers``, base first."""
+        tree = cls()
+        for layer in layers:
+            tree = tree.with_layer(layer)
+        return tree
+
+    def with_layer(self, layer: Sequence[Entry]) -> Tree:
+        """Return the tree with one more layer on top."""
+        merged = self._without_hidden(layer)
+        for entry in layer:
+            if entry.is_deletion:
+                continue
+            for directory in ancestors(entry.path):
+                if directory not in merged:
+                    merged[directory] = Entry(directory, DIRECTORY, 0o755)
+            if entry.kind == HARDLINK:
+                target = merged.get(entry.linkname)
+                if target is None or target.kind == DIRECTORY:
+                    raise StoreError(f"hard link {entry.path}: its target {entry.linkname} is not in the layer")
+                first = target.linkname if target.kind == FILE and target.linkname else entry.linkname
+                entry = target._replace(
+                    path=entry.path, linkname=first if target.kind == FILE else target.linkname
+                )
+            merged[entry.path] = entry
+        return Tree(merged)
+
+    def _without_hidden(self, layer: Sequence[Entry]) -> dict[str, Entry]:
+        gone: set[str] = set()  # these and all below
+        emptied: set[str] = set()  # all below these
+        for entry in layer:
+            if entry.kind == WHITEOUT:
+                gone.add(entry.path)
+            elif entry.kind == OPAQUE:
+                emptied.add(entry.path)
+            elif entry.kind != DIRECTORY:
+                below = self._entries.get(entry.path)
+                if below is not None and below.kind == DIRECTORY:
+                    gone.add(entry.path)
+        if not gone and not emptied:
+            return dict(self._entries)
+        hidden = gone | emptied
+        return {
+            path: entry
+            for path, entry in self._entries.items()
+            if path not in gone and not any(directory in hidden for directory in ancestors(path))
+        }
+
+    def get(self, path: str) -> Entry | None:
+        """Return the entry at ``path`` (links are not followed), or None."""
+        return self._entries.get(path)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def entries(self) -> list[Entry]:
+        """Return all entries sorted by path, the root first."""
+        return [self._entries[path] for path in sorted(self._entries)]
+
+    def below(self, directory: str) -> list[Entry]:
+        """Return the entries below ``directory``, itself not, sorted by path."""
+        if not directory:
+            return self.entries()[1:]
+        prefix = f"{directory}/"
+        return [self._entries[path] for path in sorted(self._entries) if path.startswith(prefix)]
+
+    def resolve(self, path: str, *, follow_last: bool = True) -> str:
+        """Return the real path of ``path`` with every link followed inside the root; it need not exist.
+
+        ``..`` cannot leave the root. Raises: StoreError if the links form a circle.
+        """
+        pending = [part for part in reversed(path.split("/")) if part and part != "."]
+        resolved = ""
+        followed = 0
+        while pending:
+            part = pending.pop()
+            if part == "..":
+                resolved = parent_of(resolved)
+                continue
+            candidate = join(resolved, part)
+            entry = self._entries.get(candidate)
+            if entry is None or entry.kind != SYMLINK or (not pending and not follow_last):
+                resolved = candidate
+                continue
+            followed += 1
+            if followed > _LINK_LIMIT:
+                raise StoreError(f"/{path}: too many levels of symbolic links")
+            if entry.linkname.startswith("/"):
+                resolved = ""
+            pending.extend(part for part in reversed(entry.linkname.split("/")) if part and part != ".")
+        return resolved

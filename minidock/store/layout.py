@@ -1,0 +1,87 @@
+"""Where everything in a store is.
+
+::
+
+    ROOT/                    mode 0700
+      oci-layout index.json  the store is an OCI image layout
+      minidock.json          version of the store, its owner's uid, its id mode
+      blobs/sha256/HEX       layer tars, configs, manifests; mode 0444, never changed
+      layers/HEX             entry index of the layer with that diff_id: derived
+      snapshots/HEX/         fs/ (an unpacked layer) and record.json: derived, a cache of the blob
+      cache/steps/HEX        one record per cache key
+      cache/recent/HEX       the last keys of one step of one Dockerfile
+      cache/inputs/HEX       lists of inputs, content-addressed, shared by equal lists
+      cache/stat/HEX         what is known about the files of one context
+      containers/ID/         config.json state.json upper/ work/ log lock
+      volumes/NAME/_data
+      locks/                 gate gc index key/HEX lease/SESSION  (flocks: the kernel frees them)
+      tmp/SESSION/           what one process is writing; abandoned when lease/SESSION is not locked
+      trash/                 what is being removed
+      reserve                a block or two that a removal frees first when the disk is full
+
+Lock order: key locks, then the lease, then gate and gc; nobody waits for a key while holding gc.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minidock.core.digest import Digest
+
+VERSION = 1
+DIRECTORIES = (
+    "blobs",
+    "blobs/sha256",
+    "layers",
+    "snapshots",
+    "cache",
+    "cache/steps",
+    "cache/recent",
+    "cache/inputs",
+    "cache/stat",
+    "containers",
+    "volumes",
+    "locks",
+    "locks/key",
+    "locks/lease",
+    "tmp",
+    "trash",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths under the store's ``root`` (absolute)."""
+
+    root: str
+
+    def path(self, *parts: str) -> str:
+        """Return the path of ``parts`` below the root."""
+        return "/".join((self.root, *parts))
+
+    @property
+    def index(self) -> str:
+        """The OCI index: which names there are."""
+        return self.path("index.json")
+
+    @property
+    def oci_layout(self) -> str:
+        """The file that marks an OCI image layout."""
+        return self.path("oci-layout")
+
+    @property
+    def identity(self) -> str:
+        """Version, owner and id mode of the store."""
+        return self.path("minidock.json")
+
+    def blob(self, digest: Digest) -> str:
+        """Return the path of a blob."""
+        return self.path("blobs", "sha256", digest.hex)
+
+    def layer(self, diff_id: Digest) -> str:
+        """Return the path of a layer's entry index."""
+        return self.path("layers", diff_id.hex)
+
+    def snapshot(self, key: Digest) -> str:
+        """Return the directory of an unpacked layer (key: diff_id or chain_id)."""
+        return self.path("snapshots", key.hex)

@@ -1,0 +1,207 @@
+"""Every change under the store's root goes through `Disk`, and through nothing else.
+
+One narrow place has three uses: the write protocol stands in one file; `faults.FaultyDisk` puts a crash, a full
+disk or a short write at any single operation of any command; and a reader cannot write by accident.
+
+The protocol: write under ``tmp/SESSION``, sync, publish by link or rename, sync the directory. Blobs before the
+records that name them, names last; removal in the opposite order, by a rename into ``trash/``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from minidock.errors import StorageFull, StoreUnwritable
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Turn the system's errors about space and permission into errors for users that name ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(path) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            reason = os.strerror(error.errno)
+            raise StoreUnwritable(f"cannot write {error.filename or path}: {reason}") from error
+        raise
+
+
+class Disk:
+    """The system calls that change something, one method each; paths are absolute."""
+
+    def open_new(self, path: str, mode: int = 0o600) -> int:
+        """Create a file that must not exist, for writing and reading; the caller closes the descriptor."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+
+    def write(self, fd: int, data: bytes | bytearray | memoryview) -> None:
+        """Write all of ``data`` (a short write goes on where it stopped)."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+
+    def copy_range(self, source: int, target: int, size: int, offset: int) -> None:
+        """Append ``size`` bytes at ``offset`` of ``source`` to ``target``; the kernel copies where it can."""
+        left = size
+        while left:
+            try:
+                done = os.copy_file_range(source, target, left, offset)
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise
+                done = os.sendfile(target, source, offset, left)
+            if not done:
+                raise OSError(errno.EIO, "file ends early")
+            left -= done
+            offset += done
+
+    def sync(self, fd: int) -> None:
+        """Make the content of a file durable. A failure means that the file is lost; it is never tried again."""
+        os.fdatasync(fd)
+
+    def sync_directory(self, path: str) -> None:
+        """Make the names in a directory durable."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def link(self, source: str, target: str) -> None:
+        """Give a file one more name; fails if that name is taken."""
+        os.link(source, target, follow_symlinks=False)
+
+    def rename(self, source: str, target: str) -> None:
+        """Move a file or directory, replacing a file."""
+        os.rename(source, target)
+
+    def unlink(self, path: str) -> None:
+        """Remove a name that is not a directory."""
+        os.unlink(path)
+
+    def mkdir(self, path: str, mode: int = 0o700) -> None:
+        """Create a directory."""
+        os.mkdir(path, mode)
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory."""
+        os.rmdir(path)
+
+    def symlink(self, target: str, path: str) -> None:
+        """Create a symbolic link at ``path``."""
+        os.symlink(target, path)
+
+    def mknod(self, path: str, mode: int, device: int = 0) -> None:
+        """Create a device, fifo or overlay whiteout."""
+        os.mknod(path, mode, device)
+
+    def chmod(self, path: str | int, mode: int) -> None:
+        """Set the permission bits of something that is not a link."""
+        os.chmod(path, mode)
+
+    def chown(self, path: str | int, uid: int, gid: int) -> None:
+        """Set the owner of an open file, or of a path: of a link itself if it is one."""
+        if isinstance(path, int):
+            os.chown(path, uid, gid)
+        else:
+            os.chown(path, uid, gid, follow_symlinks=False)
+
+    def utime(self, path: str | int, seconds: int) -> None:
+        """Set both times to whole seconds, of an open file or a path (of a link itself if it is one)."""
+        times = (seconds * 1_000_000_000, seconds * 1_000_000_000)
+        if isinstance(path, int):
+            os.utime(path, ns=times)
+        else:
+            os.utime(path, ns=times, follow_symlinks=False)
+
+    def setxattr(self, path: str | int, name: str, value: bytes) -> None:
+        """Set an extended attribute of an open file or a path (of a link itself if it is one)."""
+        if isinstance(path, int):
+            os.setxattr(path, name, value)
+        else:
+            os.setxattr(path, name, value, follow_symlinks=False)
+
+    def removexattr(self, path: str, name: str) -> None:
+        """Remove an extended attribute."""
+        os.removexattr(path, name, follow_symlinks=False)
+
+    def truncate(self, path: str, size: int) -> None:
+        """Cut a file."""
+        os.truncate(path, size)
+
+
+OPERATIONS = (
+    "open_new",
+    "write",
+    "copy_range",
+    "sync",
+    "sync_directory",
+    "link",
+    "rename",
+    "unlink",
+    "mkdir",
+    "rmdir",
+    "symlink",
+    "mknod",
+    "chmod",
+    "chown",
+    "utime",
+    "setxattr",
+    "removexattr",
+    "truncate",
+)
+
+
+def write_new(disk: Disk, path: str, data: bytes, mode: int = 0o600) -> None:
+    """Create ``path`` with ``data`` and make the content durable; the name is not yet."""
+    fd = disk.open_new(path, mode)
+    try:
+        disk.write(fd, data)
+        disk.sync(fd)
+    finally:
+        os.close(fd)
+
+
+def remove_tree(disk: Disk, path: str) -> None:
+    """Remove a file or a whole directory, whatever modes its folders have. Missing is fine: somebody else was first."""
+    try:
+        disk.unlink(path)
+        return
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):
+        pass  # Linux says EISDIR for a directory, POSIX EPERM
+    try:
+        _empty_directory(disk, path)
+        disk.rmdir(path)
+    except FileNotFoundError:
+        return
+
+
+def _empty_directory(disk: Disk, path: str) -> None:
+    try:
+        names = _names(path)
+    except PermissionError:
+        disk.chmod(path, 0o700)
+        names = _names(path)
+    for name, is_directory in names:
+        child = f"{path}/{name}"
+        if is_directory:
+            remove_tree(disk, child)
+            continue
+        try:
+            disk.unlink(child)
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            disk.chmod(path, 0o700)
+            disk.unlink(child)
+
+
+def _names(path: str) -> list[tuple[str, bool]]:
+    with os.scandir(path) as listing:
+        return [(item.name, item.is_dir(follow_symlinks=False)) for item in listing]
