@@ -8,6 +8,10 @@ The tree (a class holds the data of its message as attributes)::
     ├── InvalidDigest InvalidReference InvalidUnit
     ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchObject
     ├── ImageConflict ContainerConflict ContainerRunning VolumeInUse NameConflict
+    ├── InvalidElf                     a program or library that is malformed or hostile
+    ├── HostFileError                  a file of this machine that cannot be packed (`image from-host`)
+    │   ├── ProgramNotFound
+    │   └── LibraryNotFound
     ├── StoreError
     │   ├── BlobNotFound               a blob that something names is not there
     │   ├── BlobCorrupt                its bytes are not what its digest says
@@ -131,6 +135,40 @@ class VolumeInUse(MinidockError):
         super().__init__(f"remove {name}: volume is in use - [{', '.join(containers)}]")
         self.name = name
         self.containers = containers
+
+
+class InvalidElf(MinidockError):
+    """Bytes that are not an ELF file, or one that is truncated, malformed or hostile."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"invalid ELF file: {reason}")
+        self.reason = reason
+
+
+class HostFileError(MinidockError):
+    """A file of this machine that cannot be packed into an image."""
+
+    def __init__(self, path: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"from-host: {path}: {reason}", hint=hint)
+        self.path = path
+        self.reason = reason
+
+
+class ProgramNotFound(HostFileError):
+    """A program that is in none of the directories of PATH."""
+
+    def __init__(self, name: str, reason: str = "not found in PATH") -> None:
+        super().__init__(name, reason)
+        self.name = name
+
+
+class LibraryNotFound(HostFileError):
+    """A shared library that the loader would not find either; ``needed_by`` is the file that asks for it."""
+
+    def __init__(self, library: str, needed_by: str) -> None:
+        super().__init__(library, f"shared library not found, needed by {needed_by}")
+        self.library = library
+        self.needed_by = needed_by
 
 
 class StoreError(MinidockError):
