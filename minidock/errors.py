@@ -3,7 +3,8 @@
 The tree (a class holds the data of its message as attributes)::
 
     MinidockError                      1
-    ├── UsageError                     1    wrong number of arguments
+    ├── UsageError                     1    a command line that does not fit
+    │   ├── ArgumentCount            1    too many or too few arguments
     │   └── FlagError                125    unknown option, bad option value
     ├── InvalidDigest InvalidReference InvalidUnit
     ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchObject
@@ -52,6 +53,26 @@ class UsageError(MinidockError):
         self.command = command
 
 
+class ArgumentCount(UsageError):
+    """``command`` got a number of arguments outside ``least`` to ``most``; ``most`` is None if there is no limit."""
+
+    def __init__(self, command: str, *, least: int, most: int | None) -> None:
+        plural = "" if (least if most is None else most) == 1 else "s"
+        if most == 0:
+            text = "accepts no arguments"
+        elif most == least:
+            text = f"requires {least} argument{plural}"
+        elif most is None:
+            text = f"requires at least {least} argument{plural}"
+        elif least == 0:
+            text = f"requires at most {most} argument{plural}"
+        else:
+            text = f"requires at least {least} and at most {most} argument{plural}"
+        super().__init__(f"'{command}' {text}", command=command)
+        self.least = least
+        self.most = most
+
+
 class FlagError(UsageError):
     """An option that does not exist, or a value that it does not take."""
 
@@ -72,6 +93,10 @@ class InvalidReference(MinidockError):
     def __init__(self, text: str, reason: str = "invalid reference format") -> None:
         super().__init__(reason)
         self.text = text
+
+
+class InvalidUnit(MinidockError):
+    """Text that is not a size; the message is docker's word for it."""
 
 
 class NoSuchImage(MinidockError):
