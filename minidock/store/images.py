@@ -1,0 +1,101 @@
+"""index.json: which images there are, and their names. Readers read it whole and need no lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, SIZE, Descriptor, Index
+from minidock.core.digest import Digest
+from minidock.store.layout import Layout
+from minidock.store.locks import Locks
+from minidock.store.session import Session
+
+
+class Images:
+    """The images of a store: descriptors of manifests, named or not.
+
+    A descriptor without a name is an image that lost its last one ("dangling"), or never had one.
+    """
+
+    def __init__(self, layout: Layout, locks: Locks) -> None:
+        self._layout = layout
+        self._locks = locks
+
+    def index(self) -> Index:
+        """Return index.json; an empty one if the store has none yet."""
+        try:
+            with open(self._layout.index, "rb") as file:
+                return Index.from_bytes(file.read())
+        except FileNotFoundError:
+            return Index()
+
+    def list(self) -> tuple[Descriptor, ...]:
+        """Return the descriptors of all images in the order they were added."""
+        return self.index().manifests
+
+    def find(self, name: str) -> Descriptor | None:
+        """Return the descriptor of the image with the familiar name and tag ``name``."""
+        return next((item for item in self.list() if item.annotations.get(REF_NAME) == name), None)
+
+    def add(self, session: Session, image: Descriptor, names: tuple[str, ...]) -> None:
+        """Add an image under ``names``, taking them from whoever has them; without a name if there are none.
+
+        An image whose last name is taken stays, nameless. All of it happens at once.
+        """
+        self._change(session, lambda index: _with(index, image, names))
+
+    def remove(self, session: Session, should_go: Callable[[Descriptor], bool]) -> tuple[Descriptor, ...]:
+        """Take out the descriptors for which ``should_go`` says so; return those."""
+        gone: list[Descriptor] = []
+
+        def change(index: Index) -> Index:
+            gone.clear()
+            gone.extend(item for item in index.manifests if should_go(item))
+            return replace(index, manifests=tuple(item for item in index.manifests if item not in gone))
+
+        self._change(session, change)
+        return tuple(gone)
+
+    def _change(self, session: Session, change: Callable[[Index], Index]) -> None:
+        with self._locks.index():
+            before = self.index()
+            after = change(before)
+            if after != before:
+                session.replace(self._layout.index, after.to_bytes())
+
+
+def describe(manifest: Descriptor, config: Digest, created: str | None, size: int) -> Descriptor:
+    """Return the manifest's descriptor with what `image ls` shows in its annotations."""
+    annotations = {CONFIG_DIGEST: str(config), SIZE: str(size)}
+    if created is not None:
+        annotations[CREATED] = created
+    return replace(manifest, annotations=annotations)
+
+
+def _with(index: Index, image: Descriptor, names: tuple[str, ...]) -> Index:
+    others = []
+    digests_kept = set()
+    for item in index.manifests:
+        name = item.annotations.get(REF_NAME)
+        if item.digest == image.digest and (name is None or name in names):
+            continue  # stands again below
+        if name in names:
+            item = replace(item, annotations={k: v for k, v in item.annotations.items() if k != REF_NAME})
+            name = None
+        others.append(item)
+        if name is not None:
+            digests_kept.add(item.digest)
+    seen: set[Digest] = set()
+    kept = []
+    for item in others:  # a nameless descriptor says nothing where the image has a name, or another nameless one
+        if REF_NAME not in item.annotations:
+            if item.digest in digests_kept or item.digest in seen:
+                continue
+            seen.add(item.digest)
+        kept.append(item)
+    if names:
+        kept.extend(replace(image, annotations={**image.annotations, REF_NAME: name}) for name in names)
+    elif image.digest not in digests_kept:
+        kept.append(image)
+    return replace(index, manifests=tuple(kept))

@@ -1,0 +1,301 @@
+"""Layers: a tar in the blobs, and its entry index, which is derived from the tar and rebuilt when it is lost.
+
+An index file is one line of JSON (what the layer is, and the xxh3 of the rest) followed by the compressed entries.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, BinaryIO
+
+from xxhash import xxh3_128
+
+from minidock.core import mediatype
+from minidock.core.canonical import dumps
+from minidock.core.descriptor import Descriptor
+from minidock.core.digest import Digest
+from minidock.core.entries import (
+    DIRECTORY,
+    FILE,
+    HARDLINK,
+    OPAQUE,
+    Entry,
+    Tree,
+    ancestors,
+    content_size,
+    has_complete_parents,
+    join,
+    name_of,
+    parent_of,
+)
+from minidock.errors import BlobCorrupt, MinidockError, TarError
+from minidock.store import tar
+from minidock.store.blobs import Blobs, BlobWriter
+from minidock.store.layout import Layout
+from minidock.store.session import Session
+from minidock.store.writer import Disk
+
+_INDEX_VERSION = 1
+_MAX_ENTRIES = 5_000_000
+_CHUNK = 1 << 20
+_XATTRS = Entry._fields.index("xattrs")
+
+
+class ContentChanged(MinidockError):
+    """A file has other content than when it was looked at before."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} has changed while it was read")
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What is known of a layer without its entries.
+
+    ``size`` is docker's: bytes of content. ``blob`` is the tar as it is stored, perhaps compressed.
+    """
+
+    diff_id: Digest
+    blob: Descriptor
+    size: int
+    has_complete_parents: bool
+
+
+class LayerWriter:
+    """Writes one layer: entries in the order they are to stand in the tar (sorted by path), then `finish`."""
+
+    def __init__(self, session: Session, disk: Disk) -> None:
+        self._blob = BlobWriter(session, disk)
+        self._entries: list[Entry] = []
+
+    def add(self, entry: Entry, content: bytes = b"") -> None:
+        """Append an entry; ``content`` for a regular file whose bytes are at hand."""
+        if entry.kind == FILE:
+            entry = entry._replace(
+                size=len(content), sha256=sha256(content).hexdigest(), xxh3=xxh3_128(content).hexdigest()
+            )
+        self._append(entry)
+        if content:
+            self._blob.write(content)
+            self._blob.write(tar.padding(len(content)))
+
+    def add_file(self, entry: Entry, fd: int) -> None:
+        """Append a regular file: exactly ``entry.size`` bytes from the start of ``fd``.
+
+        Known digests are checked on the way, missing ones are filled in. Raises: ContentChanged.
+        """
+        if entry.size <= _CHUNK:
+            self._add_small(entry, fd)
+            return
+        slow = None if entry.sha256 else sha256()
+        fast = xxh3_128()
+        position = len(self._entries)
+        self._append(entry)
+        offset = 0
+        while offset < entry.size:
+            chunk = os.pread(fd, min(_CHUNK, entry.size - offset), offset)
+            if not chunk:
+                raise ContentChanged(entry.path)
+            fast.update(chunk)
+            if slow is not None:
+                slow.update(chunk)
+            self._blob.write(chunk)
+            offset += len(chunk)
+        self._blob.write(tar.padding(entry.size))
+        self._check(entry, fast.hexdigest(), bool(os.pread(fd, 1, offset)))
+        known = self._entries[position]
+        self._entries[position] = known._replace(
+            xxh3=fast.hexdigest(), sha256=entry.sha256 if slow is None else slow.hexdigest()
+        )
+
+    def _add_small(self, entry: Entry, fd: int) -> None:
+        content = os.pread(fd, entry.size + 1, 0)
+        fast = xxh3_128(content).hexdigest()
+        self._check(entry, fast, len(content) != entry.size)
+        self._append(entry._replace(xxh3=fast, sha256=entry.sha256 or sha256(content).hexdigest()))
+        self._blob.write(content)
+        self._blob.write(tar.padding(entry.size))
+
+    def _check(self, entry: Entry, found: str, has_other_size: bool) -> None:
+        if has_other_size or (entry.xxh3 and entry.xxh3 != found):
+            raise ContentChanged(entry.path)
+
+    def _append(self, entry: Entry) -> None:
+        self._blob.write(tar.header(entry))
+        offset = self._blob.size if entry.kind == FILE else 0
+        self._entries.append(entry._replace(offset=offset))
+
+    def finish(self, layers: Layers, session: Session) -> Layer:
+        """Publish tar and index; return the layer."""
+        self._blob.write(tar.END)
+        size = self._blob.size
+        diff_id = self._blob.publish(layers.layout)
+        blob = Descriptor(mediatype.LAYER, diff_id, size)
+        return layers.put_index(session, diff_id, blob, self._entries)
+
+    def discard(self) -> None:
+        """Give up."""
+        self._blob.discard()
+
+
+class Layers:
+    """The layers of a store."""
+
+    def __init__(self, layout: Layout, disk: Disk, blobs: Blobs) -> None:
+        self.layout = layout
+        self._disk = disk
+        self._blobs = blobs
+
+    def writer(self, session: Session) -> LayerWriter:
+        """Return a writer of a new layer."""
+        return LayerWriter(session, self._disk)
+
+    def put_index(self, session: Session, diff_id: Digest, blob: Descriptor, entries: Sequence[Entry]) -> Layer:
+        """Store the entry index of a layer and return the layer."""
+        layer = Layer(diff_id, blob, content_size(entries), has_complete_parents(entries))
+        body = zlib.compress(dumps([tuple(entry) for entry in entries]), 1)
+        head = {
+            "version": _INDEX_VERSION,
+            "diff_id": str(diff_id),
+            "blob": blob.to_json(),
+            "size": layer.size,
+            "complete": layer.has_complete_parents,
+            "xxh3": xxh3_128(body).hexdigest(),
+        }
+        session.replace(self.layout.layer(diff_id), dumps(head) + b"\n" + body)
+        return layer
+
+    def ingest(self, session: Session, stream: BinaryIO) -> Layer:
+        """Store an uncompressed tar as a layer, byte for byte, reading it once. Raises: TarError."""
+        tee = _Tee(stream, BlobWriter(session, self._disk))
+        try:
+            entries = read_entries(tee)
+        except BaseException:
+            tee.blob.discard()
+            raise
+        size = tee.blob.size
+        diff_id = tee.blob.publish(self.layout)
+        return self.put_index(session, diff_id, Descriptor(mediatype.LAYER, diff_id, size), entries)
+
+    def get(self, diff_id: Digest, session: Session | None = None) -> Layer:
+        """Return what is known of a layer. Raises: BlobNotFound if neither index nor tar is there."""
+        return self._load(diff_id, session)[0]
+
+    def entries(self, diff_id: Digest, session: Session | None = None) -> list[Entry]:
+        """Return the entries of a layer in the order of its tar. Raises: BlobNotFound."""
+        layer, body = self._load(diff_id, session)
+        return [_entry(row) for row in json.loads(zlib.decompress(body))] if body else self._derive(diff_id)
+
+    def tree(self, diff_ids: Iterable[Digest]) -> Tree:
+        """Return the merged tree of a stack, base first."""
+        return Tree.fold(self.entries(diff_id) for diff_id in diff_ids)
+
+    def _load(self, diff_id: Digest, session: Session | None) -> tuple[Layer, bytes]:
+        try:
+            with open(self.layout.layer(diff_id), "rb") as file:
+                head = json.loads(file.readline())
+                body = file.read()
+            if head["version"] == _INDEX_VERSION and xxh3_128(body).hexdigest() == head["xxh3"]:
+                blob = Descriptor.from_json(head["blob"])
+                return Layer(diff_id, blob, int(head["size"]), bool(head["complete"])), body
+        except FileNotFoundError:
+            pass
+        except (ValueError, KeyError, TypeError):
+            pass  # damaged: the tar is the truth
+        entries = self._derive(diff_id)
+        blob = Descriptor(mediatype.LAYER, diff_id, os.stat(self.layout.blob(diff_id)).st_size)
+        if session is not None:
+            return self.put_index(session, diff_id, blob, entries), b""
+        return Layer(diff_id, blob, content_size(entries), has_complete_parents(entries)), b""
+
+    def _derive(self, diff_id: Digest) -> list[Entry]:
+        fd = self._blobs.open(diff_id)
+        with os.fdopen(fd, "rb") as file:
+            tee = _Tee(file, None)
+            entries = read_entries(tee)
+            found = Digest(tee.hexdigest())
+        if found != diff_id:
+            raise BlobCorrupt(diff_id, found)
+        return entries
+
+
+class _Tee:
+    """A source for the tar reader that passes every byte on to a blob, or into a digest if there is none."""
+
+    def __init__(self, stream: BinaryIO, blob: BlobWriter | None) -> None:
+        self._stream = stream
+        self._hash = sha256()
+        self._blob = blob
+
+    @property
+    def blob(self) -> BlobWriter:
+        assert self._blob is not None
+        return self._blob
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        if self._blob is not None:
+            self._blob.write(data)
+        else:
+            self._hash.update(data)
+        return data
+
+
+def read_entries(source: tar.Source) -> list[Entry]:
+    """Return the entries of a whole tar stream with the digests of their content. Raises: TarError."""
+    reader = tar.Reader(source)
+    found: dict[tuple[str, bool], Entry] = {}
+    for entry in reader:
+        if len(found) > _MAX_ENTRIES:
+            raise TarError(f"more than {_MAX_ENTRIES} members in one layer")
+        if entry.kind == FILE:
+            slow, fast = sha256(), xxh3_128()
+            while chunk := reader.read():
+                slow.update(chunk)
+                fast.update(chunk)
+            entry = entry._replace(sha256=slow.hexdigest(), xxh3=fast.hexdigest())
+        key = (entry.path, entry.kind == OPAQUE)
+        found.pop(key, None)  # the last member of a name counts
+        found[key] = entry
+    reader.drain()
+    return _without_links_above(list(found.values()))
+
+
+def _without_links_above(entries: list[Entry]) -> list[Entry]:
+    """Return the entries with their paths resolved where a parent is a link of the same layer.
+
+    Unpacking then never meets a link above a member. Raises: TarError if a parent is no directory at all.
+    """
+    others = {e.path: e.kind for e in entries if not e.is_deletion and e.kind != DIRECTORY}
+    if not any(directory in others for entry in entries for directory in ancestors(entry.path)):
+        return entries
+    tree = Tree({"": Entry("", DIRECTORY, 0o755), **{e.path: e for e in entries if not e.is_deletion}})
+    resolved = []
+    for entry in entries:
+        if any(directory in others for directory in ancestors(entry.path)):
+            real = tree.resolve(parent_of(entry.path))
+            if others.keys() & {real, *ancestors(real)}:
+                raise TarError(f"{entry.path}: its parent is not a directory")
+            entry = entry._replace(path=join(real, name_of(entry.path)))
+        resolved.append(entry)
+    return resolved
+
+
+def _entry(row: list[Any]) -> Entry:
+    row[_XATTRS] = tuple((name, value) for name, value in row[_XATTRS])
+    return Entry._make(row)
+
+
+def hard_links_last(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries with hard links behind everything they can point to, else in the same order."""
+    entries = list(entries)
+    return [entry for entry in entries if entry.kind != HARDLINK] + [e for e in entries if e.kind == HARDLINK]

@@ -1,0 +1,279 @@
+"""From files to entries: what a process changed, as the entries of a layer.
+
+Two ways, for the two kinds of root file system: the upper directory of an overlay holds the changes (`Overlay`);
+a private copy is compared with the merged tree it was made from (`compare_copy`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from xxhash import xxh3_128
+
+from minidock.core.entries import (
+    BLOCK,
+    CHAR,
+    DIRECTORY,
+    FIFO,
+    FILE,
+    HARDLINK,
+    OPAQUE,
+    SYMLINK,
+    WHITEOUT,
+    Entry,
+    Tree,
+    ancestors,
+    join,
+)
+from minidock.core.process import IdMode
+from minidock.store.unpack import DEVICE_XATTR, OWNER_XATTR
+from minidock.store.writer import Disk
+
+_PRIVATE = ("trusted.overlay.", "user.overlay.", "user.minidock.")
+_OPAQUE_NAMES = ("trusted.overlay.opaque", "user.overlay.opaque")
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISREG, FILE),
+    (stat.S_ISDIR, DIRECTORY),
+    (stat.S_ISLNK, SYMLINK),
+    (stat.S_ISCHR, CHAR),
+    (stat.S_ISBLK, BLOCK),
+    (stat.S_ISFIFO, FIFO),
+)
+# ino, size, mode, mtime_ns, ctime_ns of every file when a copy was made.
+Baseline = Mapping[str, tuple[int, int, int, int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Whose a file is, in the words of the image.
+
+    In single-id mode the disk does not tell: a private attribute does, else the layers below, else ``step_user``
+    (who ran the step that made the file).
+    """
+
+    id_mode: IdMode
+    lower: Tree
+    step_user: tuple[int, int] = (0, 0)
+
+    def of(self, path: str, status: os.stat_result, xattrs: Mapping[str, bytes]) -> tuple[int, int]:
+        """Return uid and gid of the file at ``path``."""
+        if self.id_mode is IdMode.ROOT:
+            return status.st_uid, status.st_gid
+        recorded = xattrs.get(OWNER_XATTR)
+        if recorded is not None:
+            uid, _, gid = recorded.decode().partition(":")
+            return int(uid), int(gid)
+        below = self.lower.get(path)
+        if below is not None and _kind_of(status) == below.kind:
+            return below.uid, below.gid
+        return self.step_user
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A change: its entry (a file's digests still missing) and the path of its content on the host."""
+
+    entry: Entry
+    source: str
+    xattrs: Mapping[str, bytes]
+
+
+def scan_upper(disk: Disk, upper: str, owners: Owners) -> list[Found]:
+    """Return what the upper directory of an overlay says, sorted by path, every parent directory included.
+
+    Opaque marks count only where they hide a directory below: overlayfs sets them on new directories too.
+    """
+    found: list[Found] = []
+    inodes: dict[tuple[int, int], str] = {}
+    for path, source, status in _walk(disk, upper):
+        xattrs = read_xattrs(source)
+        if _is_whiteout(status, xattrs):
+            if path in owners.lower:
+                found.append(Found(Entry(path, WHITEOUT), source, xattrs))
+            continue
+        entry = _entry(path, source, status, xattrs, owners)
+        if entry is None:
+            continue
+        found.append(Found(_as_link(entry, status, inodes), source, xattrs))
+        if entry.kind == DIRECTORY and any(xattrs.get(name) == b"y" for name in _OPAQUE_NAMES):
+            below = owners.lower.get(path)
+            if below is not None and below.kind == DIRECTORY:
+                found.append(Found(Entry(path, OPAQUE), source, xattrs))
+    return found
+
+
+def compare_copy(disk: Disk, root: str, owners: Owners, baseline: Baseline) -> list[Found]:
+    """Return how the private copy at ``root`` differs from the tree it was made from, as a layer's entries.
+
+    A file whose inode, size, mode and both times are as in ``baseline`` is unchanged; any other is read and compared.
+    """
+    changed: dict[str, Found] = {}
+    directories: dict[str, Found] = {}
+    seen: set[str] = set()
+    inodes: dict[tuple[int, int], str] = {}
+    for path, source, status in _walk(disk, root):
+        seen.add(path)
+        is_same = baseline.get(path) == fingerprint(status)
+        if is_same and not stat.S_ISDIR(status.st_mode):
+            continue
+        xattrs = read_xattrs(source)
+        entry = _entry(path, source, status, xattrs, owners)
+        if entry is None:
+            continue
+        found = Found(_as_link(entry, status, inodes), source, xattrs)
+        if entry.kind == DIRECTORY:
+            directories[path] = found
+        if not is_same and not _is_equal(disk, found.entry, owners.lower.get(path), source):
+            changed[path] = found
+    for entry in owners.lower.entries():
+        if entry.path not in seen and not any(above not in seen for above in ancestors(entry.path)):
+            changed[entry.path] = Found(Entry(entry.path, WHITEOUT), "", {})
+    for path in list(changed):
+        for directory in ancestors(path):
+            changed.setdefault(directory, directories[directory])
+    return [changed[path] for path in sorted(changed)]
+
+
+def fingerprint(status: os.stat_result) -> tuple[int, int, int, int, int]:
+    """Return what tells that a file of a copy has not been touched."""
+    return (status.st_ino, status.st_size, status.st_mode, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def take_baseline(disk: Disk, root: str) -> dict[str, tuple[int, int, int, int, int]]:
+    """Return the fingerprints of everything below ``root``."""
+    return {path: fingerprint(status) for path, _, status in _walk(disk, root)}
+
+
+def read_xattrs(path: str) -> dict[str, bytes]:
+    """Return the extended attributes of a file or link."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return {}  # the file system has none
+    return {name: os.getxattr(path, name, follow_symlinks=False) for name in sorted(names)}
+
+
+def open_unreadable(disk: Disk, path: str, mode: int) -> int:
+    """Return a descriptor of a file of our own that even its owner may not read; its mode is put back."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except PermissionError:
+        disk.chmod(path, mode | 0o400)
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        finally:
+            disk.chmod(path, mode)
+
+
+def _walk(disk: Disk, root: str) -> list[tuple[str, str, os.stat_result]]:
+    """Return (path, host path, status) of ``root`` and all below it, sorted by path."""
+    found = [("", root, os.lstat(root))]
+    pending = [("", root)]
+    while pending:
+        directory, source = pending.pop()
+        for item in _listing(disk, source):
+            path = join(directory, item.name)
+            status = item.stat(follow_symlinks=False)
+            found.append((path, item.path, status))
+            if stat.S_ISDIR(status.st_mode):
+                pending.append((path, item.path))
+    found.sort(key=lambda item: item[0])
+    return found
+
+
+def _as_link(entry: Entry, status: os.stat_result, inodes: dict[tuple[int, int], str]) -> Entry:
+    if entry.kind != FILE or status.st_nlink == 1:
+        return entry
+    first = inodes.setdefault((status.st_dev, status.st_ino), entry.path)
+    return entry if first == entry.path else entry._replace(kind=HARDLINK, size=0, linkname=first)
+
+
+def _listing(disk: Disk, path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as listing:
+            return list(listing)
+    except PermissionError:
+        mode = stat.S_IMODE(os.lstat(path).st_mode)
+        disk.chmod(path, mode | 0o500)
+        try:
+            with os.scandir(path) as listing:
+                items = list(listing)
+                for item in items:
+                    item.stat(follow_symlinks=False)  # kept by the item, while the directory can be searched
+                return items
+        finally:
+            disk.chmod(path, mode)
+
+
+def _kind_of(status: os.stat_result) -> str | None:
+    return next((kind for test, kind in _KINDS if test(status.st_mode)), None)
+
+
+def _is_whiteout(status: os.stat_result, xattrs: Mapping[str, bytes]) -> bool:
+    if stat.S_ISCHR(status.st_mode):
+        return status.st_rdev == 0
+    is_empty_file = stat.S_ISREG(status.st_mode) and status.st_size == 0
+    return is_empty_file and any(name.endswith(".overlay.whiteout") for name in xattrs)
+
+
+def _entry(
+    path: str, source: str, status: os.stat_result, xattrs: Mapping[str, bytes], owners: Owners
+) -> Entry | None:
+    kind = _kind_of(status)
+    if kind is None:
+        return None  # a socket is of its process, not of the image
+    uid, gid = owners.of(path, status, xattrs)
+    device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in (CHAR, BLOCK) else (0, 0)
+    size = status.st_size if kind == FILE else 0
+    if DEVICE_XATTR in xattrs:
+        kind, major, minor = xattrs[DEVICE_XATTR].decode().split(":")
+        device, size = (int(major), int(minor)), 0
+    return Entry(
+        path=path,
+        kind=kind,
+        mode=0o777 if kind == SYMLINK else stat.S_IMODE(status.st_mode),
+        uid=uid,
+        gid=gid,
+        size=size,
+        mtime=int(status.st_mtime_ns // 1_000_000_000),
+        linkname=os.readlink(source) if kind == SYMLINK else "",
+        major=device[0],
+        minor=device[1],
+        xattrs=tuple(
+            (_unescaped(name), value.decode("latin-1"))
+            for name, value in sorted(xattrs.items())
+            if not name.startswith(_PRIVATE) or _is_escaped(name)
+        ),
+    )
+
+
+def _is_escaped(name: str) -> bool:
+    return ".overlay.overlay." in name
+
+
+def _unescaped(name: str) -> str:
+    # A container's own `user.overlay.x` is stored with the middle doubled; given back as it was it would be private
+    # again in the next store, so layers do not carry it either (the reader of layers drops it).
+    return name.replace(".overlay.overlay.", ".overlay.", 1)
+
+
+def _is_equal(disk: Disk, entry: Entry, below: Entry | None, source: str) -> bool:
+    if below is None or entry.kind == HARDLINK:
+        return False
+    attributes = ("kind", "mode", "uid", "gid", "size", "mtime", "major", "minor", "xattrs")
+    if any(getattr(entry, name) != getattr(below, name) for name in attributes):
+        return False
+    if entry.kind == SYMLINK:
+        return entry.linkname == below.linkname
+    return entry.kind != FILE or _xxh3(disk, source, entry.mode) == below.xxh3
+
+
+def _xxh3(disk: Disk, path: str, mode: int) -> str:
+    fast = xxh3_128()
+    with os.fdopen(open_unreadable(disk, path, mode), "rb") as file:
+        while chunk := file.read(1 << 20):
+            fast.update(chunk)
+    return fast.hexdigest()

@@ -1,0 +1,155 @@
+"""From entries to files: one layer as overlayfs wants it, or a whole merged tree.
+
+The target is a fresh directory of ours, and no entry stands below anything but a directory (the reader sees to it),
+so no name leads outside. Every file's bytes are compared with its fingerprint while they are copied.
+
+In single-id mode every file belongs to the user. What the layer says of owners and devices is kept in private
+attributes, which overlayfs copies up with the file; links have none, their owner comes from the entry index again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+
+from xxhash import xxh3_128
+
+from minidock.core.entries import (
+    BLOCK,
+    CHAR,
+    DIRECTORY,
+    FIFO,
+    FILE,
+    HARDLINK,
+    OPAQUE,
+    SYMLINK,
+    WHITEOUT,
+    Entry,
+)
+from minidock.core.process import IdMode
+from minidock.errors import BlobCorrupt
+from minidock.store.writer import Disk
+
+OWNER_XATTR = "user.minidock.owner"  # "uid:gid"
+DEVICE_XATTR = "user.minidock.device"  # "char:major:minor" on an empty file
+_CHUNK = 1 << 20
+_S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
+
+
+class Unpacker:
+    """Writes entries below ``target``, which exists; contents come from ``blob``, an open uncompressed tar."""
+
+    def __init__(self, disk: Disk, target: str, id_mode: IdMode) -> None:
+        self._disk = disk
+        self._target = target
+        self._is_single = id_mode is IdMode.SINGLE
+        self._opaque = "user.overlay.opaque" if self._is_single else "trusted.overlay.opaque"
+
+    def layer(self, entries: Iterable[Entry], blob: int) -> None:
+        """Write one layer: deletions become what overlayfs knows as such."""
+        ordered = sorted(entries, key=lambda entry: (entry.path, entry.kind == OPAQUE))
+        directories = [entry for entry in ordered if entry.kind == DIRECTORY]
+        for entry in directories:
+            if entry.path:
+                self._disk.mkdir(self._path(entry.path))
+        for entry in ordered:
+            self._make(entry, blob)
+        for entry in ordered:
+            if entry.kind == HARDLINK:
+                self._disk.link(self._path(entry.linkname), self._path(entry.path))
+        self.finish(directories)
+
+    def finish(self, directories: Iterable[Entry]) -> None:
+        """Set the attributes of directories, deepest first: last, since writing into one changes its times."""
+        for entry in sorted(directories, key=lambda entry: entry.path, reverse=True):
+            self._attributes(entry, self._path(entry.path))
+
+    def make(self, entry: Entry, blob: int) -> None:
+        """Write one entry of a merged tree; hard links and directories' attributes are the caller's."""
+        if entry.kind == DIRECTORY:
+            if entry.path:
+                self._disk.mkdir(self._path(entry.path))
+        else:
+            self._make(entry, blob)
+
+    def link(self, entry: Entry) -> None:
+        """Make ``entry`` one more name of ``entry.linkname``."""
+        self._disk.link(self._path(entry.linkname), self._path(entry.path))
+
+    def _path(self, path: str) -> str:
+        return f"{self._target}/{path}" if path else self._target
+
+    def _make(self, entry: Entry, blob: int) -> None:
+        path = self._path(entry.path)
+        if entry.kind == FILE:
+            self._file(entry, path, blob)
+        elif entry.kind == SYMLINK:
+            self._disk.symlink(entry.linkname, path)
+            if not self._is_single and (entry.uid or entry.gid):
+                self._disk.chown(path, entry.uid, entry.gid)
+            self._disk.utime(path, entry.mtime)
+        elif entry.kind == WHITEOUT:
+            self._disk.mknod(path, _S_IFCHR, 0)
+        elif entry.kind == OPAQUE:
+            self._disk.setxattr(path, self._opaque, b"y")
+        elif entry.kind in (CHAR, BLOCK, FIFO):
+            self._special(entry, path)
+
+    def _special(self, entry: Entry, path: str) -> None:
+        if entry.kind == FIFO:
+            self._disk.mknod(path, _S_IFIFO | 0o600)
+        elif self._is_single:
+            os.close(self._disk.open_new(path))
+            self._disk.setxattr(path, DEVICE_XATTR, f"{entry.kind}:{entry.major}:{entry.minor}".encode())
+        else:
+            self._device(entry, path)
+        self._attributes(entry, path)
+
+    def _device(self, entry: Entry, path: str) -> None:
+        kind = _S_IFCHR if entry.kind == CHAR else _S_IFBLK
+        try:
+            self._disk.mknod(path, kind | 0o600, os.makedev(entry.major, entry.minor))
+        except PermissionError:
+            # Root without CAP_MKNOD (a CI container): a placeholder, as in single-id mode.
+            os.close(self._disk.open_new(path))
+            self._disk.setxattr(path, DEVICE_XATTR, f"{entry.kind}:{entry.major}:{entry.minor}".encode())
+
+    def _file(self, entry: Entry, path: str, blob: int) -> None:
+        fd = self._disk.open_new(path)
+        try:
+            offset, end = entry.offset, entry.offset + entry.size
+            fast = xxh3_128()
+            while offset < end:
+                chunk = os.pread(blob, min(_CHUNK, end - offset), offset)
+                if not chunk:
+                    break
+                fast.update(chunk)
+                self._disk.write(fd, chunk)
+                offset += len(chunk)
+            if fast.hexdigest() != entry.xxh3:
+                raise BlobCorrupt(f"of /{entry.path}", f"xxh3:{fast.hexdigest()}")
+            self._attributes(entry, fd)
+        finally:
+            os.close(fd)
+
+    def _attributes(self, entry: Entry, path: str | int) -> None:
+        if entry.uid or entry.gid:
+            if self._is_single:
+                if entry.kind in (FILE, DIRECTORY):
+                    self._disk.setxattr(path, OWNER_XATTR, f"{entry.uid}:{entry.gid}".encode())
+            else:
+                self._disk.chown(path, entry.uid, entry.gid)
+        for name, value in entry.xattrs:
+            self._xattr(path, name, value.encode("latin-1"))
+        self._disk.chmod(path, entry.mode)
+        self._disk.utime(path, entry.mtime)
+
+    def _xattr(self, path: str | int, name: str, value: bytes) -> None:
+        try:
+            self._disk.setxattr(path, name, value)
+        except OSError as error:
+            # What the file system or the user may not set stays in the layer, which is the truth; only this
+            # unpacked copy goes without (file capabilities outside a user namespace, for one).
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL):
+                raise
