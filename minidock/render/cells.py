@@ -1,0 +1,54 @@
+"""How wide text is on a terminal, and cutting it to a width."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+ELLIPSIS = "…"
+GAP = 3
+MINIMUM = 10
+
+
+def width(text: str) -> int:
+    """Return how many cells ``text`` takes: two for East Asian wide characters, none for combining ones."""
+    return len(text) if text.isascii() else sum(_cells(character) for character in text)
+
+
+def _cells(character: str) -> int:
+    if unicodedata.east_asian_width(character) in "WF":
+        return 2
+    return 0 if unicodedata.category(character) in ("Mn", "Me", "Cf") else 1
+
+
+def cut(text: str, cells: int) -> str:
+    """Return ``text``, or as much of it as fits into ``cells`` together with the ellipsis that ends it."""
+    if width(text) <= cells:
+        return text
+    kept, taken = 0, 0
+    for character in text:
+        taken += _cells(character)
+        if taken > cells - 1:
+            break
+        kept += 1
+    return text[:kept] + ELLIPSIS
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` with control characters turned into blanks: they would break a table or steer the terminal."""
+    return "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as docker aligns it: columns of at least ten cells, three blanks apart, the last one not padded.
+
+    Every line ends in a newline; without rows there is only the line of headers. Nothing is cut or folded.
+    """
+    lines = [tuple(headers), *(tuple(row) for row in rows)]
+    widths = [max(MINIMUM, max(map(width, column)) + GAP) for column in zip(*lines, strict=True)]
+    return "".join(_line(line, widths) for line in lines)
+
+
+def _line(line: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (cells - width(cell)) for cell, cells in zip(line[:-1], widths[:-1], strict=True))
+    return "".join(padded) + line[-1] + "\n"

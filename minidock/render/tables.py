@@ -1,0 +1,203 @@
+"""Every list that a command prints, as a table, as JSON lines or as bare names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from minidock.core import units
+from minidock.core.summary import ContainerRow, DiskUsage, HistoryRow, ImageRow, UsageKind, VolumeRow
+from minidock.render import cells, fields
+from minidock.render.console import Console
+from minidock.render.fields import Fields
+from minidock.render.formats import Format, json_object, json_text
+
+# Each column: the header, and the field below it.
+Columns = tuple[tuple[str, str], ...]
+
+IMAGES: Columns = (
+    ("REPOSITORY", "Repository"),
+    ("TAG", "Tag"),
+    ("IMAGE ID", "ID"),
+    ("CREATED", "CreatedSince"),
+    ("SIZE", "Size"),
+)
+DIGEST = ("DIGEST", "Digest")
+HISTORY: Columns = (
+    ("IMAGE", "ID"),
+    ("CREATED", "CreatedSince"),
+    ("CREATED BY", "CreatedBy"),
+    ("SIZE", "Size"),
+    ("COMMENT", "Comment"),
+)
+CONTAINERS: Columns = (
+    ("CONTAINER ID", "ID"),
+    ("IMAGE", "Image"),
+    ("COMMAND", "Command"),
+    ("CREATED", "RunningFor"),
+    ("STATUS", "Status"),
+    ("PORTS", "Ports"),
+    ("NAMES", "Names"),
+)
+VOLUMES: Columns = (("DRIVER", "Driver"), ("VOLUME NAME", "Name"))
+USAGE: Columns = (
+    ("TYPE", "Type"),
+    ("TOTAL", "TotalCount"),
+    ("ACTIVE", "Active"),
+    ("SIZE", "Size"),
+    ("RECLAIMABLE", "Reclaimable"),
+)
+IMAGE_USAGE: Columns = (
+    *IMAGES,
+    ("SHARED SIZE", "SharedSize"),
+    ("UNIQUE SIZE", "UniqueSize"),
+    ("CONTAINERS", "Containers"),
+)
+CONTAINER_USAGE: Columns = (
+    ("CONTAINER ID", "ID"),
+    ("IMAGE", "Image"),
+    ("COMMAND", "Command"),
+    ("LOCAL VOLUMES", "LocalVolumes"),
+    ("SIZE", "Size"),
+    ("CREATED", "RunningFor"),
+    ("STATUS", "Status"),
+    ("NAMES", "Names"),
+)
+VOLUME_USAGE: Columns = (("VOLUME NAME", "Name"), ("LINKS", "Links"), ("SIZE", "Size"))
+CACHE_USAGE: Columns = (
+    ("CACHE ID", "ID"),
+    ("CACHE TYPE", "CacheType"),
+    ("SIZE", "Size"),
+    ("CREATED", "CreatedSince"),
+    ("LAST USED", "LastUsedSince"),
+    ("USAGE", "UsageCount"),
+    ("SHARED", "Shared"),
+)
+
+
+def table_of(columns: Columns, rows: Iterable[Fields]) -> str:
+    """Return the table that shows ``columns`` of ``rows``."""
+    headers = [header for header, _ in columns]
+    return cells.table(headers, [[row[field] or "" for _, field in columns] for row in rows])
+
+
+def _print_list(console: Console, columns: Columns, rows: Sequence[Fields], shape: Format) -> None:
+    if shape is Format.JSON:
+        console.out.writelines(f"{json_object(row)}\n" for row in rows)
+    else:
+        console.out.write(table_of(columns, rows))
+
+
+def _print_names(console: Console, names: Iterable[str]) -> None:
+    console.out.writelines(f"{name}\n" for name in names)
+
+
+def print_images(
+    console: Console,
+    rows: Sequence[ImageRow],
+    *,
+    shape: Format = Format.TABLE,
+    is_cut: bool = True,
+    is_quiet: bool = False,
+    has_digests: bool = False,
+) -> None:
+    """Print `images`; ``is_quiet`` leaves the IDs only, one for each tag."""
+    if is_quiet:
+        _print_names(console, (fields.image_id_text(row.image_id, is_cut=is_cut) for row in rows))
+        return
+    columns = (*IMAGES[:2], DIGEST, *IMAGES[2:]) if has_digests else IMAGES
+    _print_list(console, columns, [fields.image_fields(row, console, is_cut=is_cut) for row in rows], shape)
+
+
+def print_history(
+    console: Console,
+    rows: Sequence[HistoryRow],
+    *,
+    shape: Format = Format.TABLE,
+    is_cut: bool = True,
+    is_human: bool = True,
+    is_quiet: bool = False,
+) -> None:
+    """Print `history`, newest step first as given; without ``is_human`` times are stamps and sizes are bytes."""
+    shown = [fields.history_fields(row, console, is_cut=is_cut, is_human=is_human) for row in rows]
+    if is_quiet:
+        _print_names(console, (row["ID"] or "" for row in shown))
+        return
+    columns = HISTORY if is_human else (HISTORY[0], ("CREATED AT", "CreatedSince"), *HISTORY[2:])
+    _print_list(console, columns, shown, shape)
+
+
+def print_containers(
+    console: Console,
+    rows: Sequence[ContainerRow],
+    *,
+    shape: Format = Format.TABLE,
+    is_cut: bool = True,
+    is_quiet: bool = False,
+    has_sizes: bool = False,
+) -> None:
+    """Print `ps`; ``is_quiet`` leaves the IDs only."""
+    shown = [fields.container_fields(row, console, is_cut=is_cut) for row in rows]
+    if is_quiet:
+        if shape is not Format.TABLE:
+            console.err.write("WARNING: Ignoring custom format, because both --format and --quiet are set.\n")
+        _print_names(console, (row["ID"] or "" for row in shown))
+        return
+    _print_list(console, (*CONTAINERS, ("SIZE", "Size")) if has_sizes else CONTAINERS, shown, shape)
+
+
+def print_volumes(
+    console: Console, rows: Sequence[VolumeRow], *, shape: Format = Format.TABLE, is_quiet: bool = False
+) -> None:
+    """Print `volume ls`; ``is_quiet`` leaves the names only."""
+    if is_quiet:
+        _print_names(console, (row.name for row in rows))
+        return
+    _print_list(console, VOLUMES, [fields.volume_fields(row) for row in rows], shape)
+
+
+def print_disk_usage(
+    console: Console, usage: DiskUsage, *, shape: Format = Format.TABLE, is_verbose: bool = False
+) -> None:
+    """Print `system df`; as a table with one more line than docker has: every byte on the disk, by kind."""
+    if is_verbose and shape is Format.JSON:
+        console.out.write(json_text(_usage_details(console, usage, is_cut=False)))  # docker ends it without a newline
+    elif is_verbose:
+        console.out.write(_details_text(console, usage))
+    else:
+        _print_list(console, USAGE, [fields.usage_fields(row) for row in usage.summary], shape)
+    if shape is Format.TABLE:
+        console.out.write(f"\n{on_disk_text(usage)}\n")
+
+
+def on_disk_text(usage: DiskUsage) -> str:
+    """Return the bytes that the store takes on the disk and their parts, exactly, so that they can be added up."""
+    total = sum(size for _, size in usage.on_disk)
+    parts = " + ".join(f"{kind} {size}" for kind, size in usage.on_disk)
+    return f"On disk: {total} bytes ({units.human_size(total, 4)})" + (f" = {parts}" if parts else "")
+
+
+def _usage_details(console: Console, usage: DiskUsage, *, is_cut: bool) -> dict[str, list[Fields]]:
+    """Return the four lists of `system df -v`, each row's fields sorted by name."""
+    lists: dict[str, list[Fields]] = {
+        "Images": [fields.image_usage_fields(image, console, is_cut=is_cut) for image in usage.images],
+        # Here docker shows what a container wrote, without the size of its image.
+        "Containers": [
+            fields.container_fields(replace(row, size_root=0), console, is_cut=is_cut) for row in usage.containers
+        ],
+        "Volumes": [fields.volume_fields(row) for row in usage.volumes],
+        "BuildCache": [fields.cache_fields(row, console, is_cut=is_cut) for row in usage.cache],
+    }
+    return {name: [dict(sorted(row.items())) for row in rows] for name, rows in lists.items()}
+
+
+def _details_text(console: Console, usage: DiskUsage) -> str:
+    lists = _usage_details(console, usage, is_cut=True)
+    cache_size = sum(row.size for row in usage.summary if row.kind is UsageKind.CACHE)
+    sections = (
+        ("Images space usage:", IMAGE_USAGE, "Images"),
+        ("Containers space usage:", CONTAINER_USAGE, "Containers"),
+        ("Local Volumes space usage:", VOLUME_USAGE, "Volumes"),
+        (f"Build cache usage: {units.human_size(cache_size, 4)}", CACHE_USAGE, "BuildCache"),
+    )
+    return "\n".join(f"{title}\n\n{table_of(columns, lists[name])}" for title, columns, name in sections)
