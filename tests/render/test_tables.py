@@ -319,7 +319,7 @@ def test_disk_usage_in_detail_reads_as_in_docker() -> None:
         "app          2         b73f8dc484ae   Less than a second ago   2.29MB    2.29MB        36B           1"
     )
     assert lines[8] == (
-        'bd1a5239d0a4   ff8a924b7cd9   "sh -c \'echo hi > /n…"   1               50kB (virtual 2.03MB)   8 seconds ago'
+        'bd1a5239d0a4   ff8a924b7cd9   "sh -c \'echo hi > /n…"   1               50kB      8 seconds ago'
         "   Exited (3) 7 seconds ago   web2"
     )
     assert lines[13] == "vol1          1         2.036MB"
