@@ -6,7 +6,7 @@ The tree (a class holds the data of its message as attributes)::
     ├── UsageError                     1    a command line that does not fit
     │   ├── ArgumentCount            1    too many or too few arguments
     │   └── FlagError                125    unknown option, bad option value
-    ├── InvalidDigest InvalidReference InvalidUnit
+    ├── InvalidDigest InvalidReference InvalidUnit InvalidPlatform InvalidSignal
     ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchObject
     ├── ImageConflict ContainerConflict ContainerRunning VolumeInUse NameConflict
     ├── InvalidElf                     a program or library that is malformed or hostile
@@ -21,6 +21,8 @@ The tree (a class holds the data of its message as attributes)::
     │   ├── StorageFull                no space, quota
     │   └── TarError                   a layer that is malformed or hostile
     ├── BuildError
+    │   ├── ExpansionError             quotes or variables of a word that cannot be processed
+    │   ├── PatternError               a pattern of .dockerignore, --exclude or COPY that is malformed
     │   ├── DockerfileError            with file and line range; shown with the lines around
     │   ├── StepFailed                 a RUN that ended with a code other than 0
     │   └── ContextChanged             files of the context change while they are read
@@ -97,6 +99,23 @@ class InvalidReference(MinidockError):
 
 class InvalidUnit(MinidockError):
     """Text that is not a size; the message is docker's word for it."""
+
+
+class InvalidPlatform(MinidockError):
+    """Text that does not name a platform."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(f"failed to parse platform {text}: {reason}")
+        self.text = text
+        self.reason = reason
+
+
+class InvalidSignal(MinidockError):
+    """Text that names no signal."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"invalid signal: {text}")
+        self.text = text
 
 
 class NoSuchImage(MinidockError):
@@ -247,6 +266,22 @@ class BuildError(MinidockError):
     """A build that cannot go on."""
 
 
+class ExpansionError(BuildError):
+    """A word of a Dockerfile whose quotes or variables cannot be processed; `DockerfileError` adds the lines."""
+
+    def __init__(self, message: str, word: str) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+class PatternError(BuildError):
+    """A pattern of an ignore file, an --exclude or a COPY source that is malformed."""
+
+    def __init__(self, message: str, pattern: str) -> None:
+        super().__init__(message, hint=f"the pattern is {pattern}")
+        self.pattern = pattern
+
+
 class DockerfileError(BuildError):
     """A mistake in a Dockerfile, or a step that failed, at lines ``first`` to ``last`` (1-based, inclusive).
 
@@ -330,8 +365,10 @@ class CommandNotFound(RuntimeProblem):
 
     exit_code = 127
 
-    def __init__(self, command: str) -> None:
-        if "/" in command:
+    def __init__(self, command: str, reason: str | None = None) -> None:
+        if reason is not None:
+            text = f'exec: "{command}": {reason}'
+        elif "/" in command:
             text = f'exec: "{command}": stat {command}: no such file or directory'
         else:
             text = f'exec: "{command}": executable file not found in $PATH'
