@@ -10,7 +10,7 @@ from datetime import UTC, datetime, tzinfo
 
 from minidock.core import units
 from minidock.core.digest import Digest
-from minidock.core.quote import go_quote
+from minidock.core.quoting import quoted
 from minidock.core.summary import (
     CacheRow,
     ContainerRow,
@@ -129,7 +129,7 @@ def container_fields(row: ContainerRow, console: Console, *, is_cut: bool) -> di
     size = units.human_size(row.size_rw)
     image = row.image.removeprefix("sha256:")[:ID_DIGITS] if row.image.startswith("sha256:") and is_cut else row.image
     return {
-        "Command": go_quote(cells.cut(row.command, COMMAND_CELLS) if is_cut else row.command),
+        "Command": quoted(cells.cut(row.command, COMMAND_CELLS) if is_cut else row.command),
         "CreatedAt": go_time(row.created.replace(microsecond=0), console.zone),
         "ID": row.id[:ID_DIGITS] if is_cut else row.id,
         "Image": image,

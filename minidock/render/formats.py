@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from minidock.core.quote import go_quote
+from minidock.core.quoting import quoted
 from minidock.errors import FlagError
 
 HELP = (
@@ -34,7 +34,7 @@ class Format(StrEnum):
             return cls.TABLE
         if wanted in (cls.JSON, "{{json .}}"):
             return cls.JSON
-        raise FlagError(f"{go_quote(text)} is a template, and templates are not supported yet: use table or json")
+        raise FlagError(f"{quoted(text)} is a template, and templates are not supported yet: use table or json")
 
 
 def json_text(value: Any) -> str:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from minidock.core import units
-from minidock.core.quote import go_quote
 from minidock.errors import InvalidUnit
 
 # bytes, three digits (docker's 1e+03kB written as 1MB), four digits, BuildKit's progress, binary
@@ -180,18 +179,3 @@ def test_sizes_of_options_are_read_as_in_docker(text: str, expected: int | str) 
 )
 def test_only_all_of_it_is_a_hundred_percent(part: int, whole: int, expected: int) -> None:
     assert units.percent(part, whole) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "quoted"),
-    [
-        ("maybe", '"maybe"'),
-        ('a "b" \\ c', '"a \\"b\\" \\\\ c"'),
-        ("tab\tline\n\x01\x7f", r'"tab\tline\n\x01\x7f"'),
-        ("…日本", '"…日本"'),
-        ("\udcff", r'"\xff"'),
-        ("\u200b\U000e0001", r'"\u200b\U000e0001"'),
-    ],
-)
-def test_text_is_quoted_as_go_does(text: str, quoted: str) -> None:
-    assert go_quote(text) == quoted
