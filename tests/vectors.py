@@ -19,9 +19,9 @@ def load(name: str) -> dict[str, Any]:
     return loaded
 
 
-def params(name: str, unfit: dict[str, str] | None = None, **wanted: str) -> list[Any]:
+def params(name: str, unfit: dict[str, str] | None = None, **wanted: str | tuple[str, ...]) -> list[Any]:
     """Return a pytest parameter per case whose fields equal ``wanted``; ``unfit`` maps case IDs to reasons to skip."""
-    cases = [case for case in load(name)["cases"] if all(case.get(key) == value for key, value in wanted.items())]
+    cases = [case for case in load(name)["cases"] if all(_fits(case.get(key), value) for key, value in wanted.items())]
     if not cases:
         return [pytest.param({}, marks=pytest.mark.skip(reason="MINIDOCK_VECTORS is not set"), id="no-vectors")]
     reasons = unfit or {}
@@ -31,3 +31,7 @@ def params(name: str, unfit: dict[str, str] | None = None, **wanted: str) -> lis
         )
         for case in cases
     ]
+
+
+def _fits(value: object, wanted: str | tuple[str, ...]) -> bool:
+    return value in wanted if isinstance(wanted, tuple) else value == wanted
