@@ -36,8 +36,8 @@ class RuntimeReport:
 class ProcessIO:
     """Where a process's streams go.
 
-    ``stdin``, ``stdout`` and ``stderr`` are descriptors of the caller that the process gets as its own (the caller keeps
-    and closes them), or None for /dev/null. With ``spec.has_terminal`` the process gets a terminal of its own:
+    ``stdin``, ``stdout`` and ``stderr`` are descriptors of the caller that the process gets as its own (the caller
+    keeps and closes them), or None for /dev/null. With ``spec.has_terminal`` the process gets a terminal of its own:
     ``on_terminal`` receives the descriptor of its other end (and owns it) before the process starts.
     """
 

@@ -1,0 +1,83 @@
+"""Turns the privileged launcher into the user of the container: capabilities, ids, seccomp. Runs in the stub.
+
+Source: moby's default capabilities; user_namespaces(7) for the rules of id maps.
+"""
+
+from __future__ import annotations
+
+import os
+
+from minidock.runtime import seccomp, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from minidock.runtime.launch import Process
+
+# CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE
+# SETFCAP
+CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
+CAPABILITY_MASK = sum(1 << capability for capability in CAPABILITIES)
+_MOST_CAPABILITIES = 64
+
+
+def map_single_id(self_fd: int, inside: tuple[int, int], outside: tuple[int, int]) -> None:
+    """Map one user and one group id in a new user namespace; ``self_fd`` is this process's directory in a /proc."""
+    _write(self_fd, "setgroups", "deny")  # a group map without privilege needs it
+    _write(self_fd, "uid_map", f"{inside[0]} {outside[0]} 1\n")
+    _write(self_fd, "gid_map", f"{inside[1]} {outside[1]} 1\n")
+
+
+def enter_user_namespace(outside: tuple[int, int]) -> None:
+    """Become root of a new user namespace, where 0 and 0 stand for the ids ``outside``."""
+    self_fd = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        map_single_id(self_fd, (0, 0), outside)
+    finally:
+        os.close(self_fd)
+
+
+def _write(directory: int, name: str, text: str) -> None:
+    fd = os.open(name, os.O_WRONLY, dir_fd=directory)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def assume(process: Process, *, self_fd: int, is_single_id: bool) -> None:
+    """Become the user of ``process`` with docker's default capabilities at most."""
+    uid, gid = process["uid"], process["gid"]
+    if is_single_id and (uid, gid) != (0, 0):
+        # The only id there is gets another name in a namespace of its own; the files of root appear under it.
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        map_single_id(self_fd, (uid, gid), (0, 0))
+    _limit_capabilities()
+    # Here, while CAP_SYS_ADMIN lasts: a filter needs that, or no_new_privs, which would switch setuid programs off.
+    load_filter(emulates_root=is_single_id and uid == 0)
+    if is_single_id:
+        return  # exec computes the capabilities of root anew, within the bounding set; capset itself may be emulated
+    os.setgroups(sorted({gid, *process["groups"]}))
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+    if uid == 0:
+        kept = CAPABILITY_MASK & syscalls.permitted_capabilities()
+        syscalls.capset(effective=kept, permitted=kept, inheritable=0)
+
+
+def load_filter(*, emulates_root: bool) -> None:
+    """Install the seccomp filter. The default profile of allowed calls will be part of it."""
+    program = seccomp.program(emulates_root=emulates_root)
+    if program:
+        syscalls.seccomp_load(program)
+
+
+def _limit_capabilities() -> None:
+    for capability in range(_MOST_CAPABILITIES):
+        if capability in CAPABILITIES:
+            continue
+        try:
+            syscalls.prctl(syscalls.PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # EINVAL: the kernel knows no more; EPERM: without CAP_SETPCAP nothing can be dropped
+    syscalls.clear_ambient_capabilities()

@@ -1,0 +1,76 @@
+"""Starts one more process inside a running container. Runs in the stub.
+
+The monitor joins the user and PID namespaces only: what holds the mount namespace must end with the container.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from minidock.runtime import chroot, execute, messages, monitor, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from minidock.runtime.launch import Join
+
+_NS_GET_USERNS = 0xB701
+_KINDS = (
+    ("mnt", syscalls.CLONE_NEWNS),
+    ("uts", syscalls.CLONE_NEWUTS),
+    ("ipc", syscalls.CLONE_NEWIPC),
+    ("net", syscalls.CLONE_NEWNET),
+    ("cgroup", syscalls.CLONE_NEWCGROUP),
+)
+
+
+def join(orders: Join) -> int:
+    """Start the process, wait for it (or for the end of the container) and return its exit code."""
+    container = open_process(orders["pid"], orders["start_ticks"])
+    directory = os.open(f"/proc/{orders['pid']}", os.O_PATH | os.O_DIRECTORY)
+    if _is_shared(directory, "mnt"):
+        return chroot.join(orders["process"], directory, container)
+    # What is shared must not be asked for: joining one's own namespace needs a capability.
+    kinds = sum(flag for name, flag in _KINDS if not _is_shared(directory, name))
+    if not orders["is_single_id"]:
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # nobody inside may look into this process
+    _join_owner(directory)
+    syscalls.setns(container, syscalls.CLONE_NEWPID)
+    pid = monitor.fork(lambda alive: _run(orders, container, kinds, alive))
+    return monitor.watch(pid, container=container)
+
+
+def open_process(pid: int, start_ticks: int) -> int:
+    """Return a pidfd of the process that had this PID at that time. Raises messages.Failure if it has ended."""
+    try:
+        fd = os.pidfd_open(pid)
+        if monitor.start_ticks(pid) == start_ticks:  # compared after opening: now the PID cannot be used again
+            return fd
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    raise messages.Failure("problem", "the container is not running")
+
+
+def _is_shared(directory: int, name: str) -> bool:
+    return os.stat(f"ns/{name}", dir_fd=directory).st_ino == os.stat(f"/proc/self/ns/{name}").st_ino
+
+
+def _join_owner(directory: int) -> None:
+    """Join the user namespace that owns the mounts; PID 1 itself may be in one below it (another user than root)."""
+    mounts = os.open("ns/mnt", os.O_RDONLY, dir_fd=directory)
+    owner = fcntl.ioctl(mounts, _NS_GET_USERNS)
+    if os.fstat(owner).st_ino != os.stat("/proc/self/ns/user").st_ino:
+        syscalls.setns(owner, syscalls.CLONE_NEWUSER)
+    os.close(owner)
+    os.close(mounts)
+
+
+def _run(orders: Join, container: int, kinds: int, alive: int) -> NoReturn:
+    process = orders["process"]
+    self_fd = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
+    syscalls.setns(container, kinds)
+    terminal = execute.open_terminal("/dev/pts/ptmx", uid=process["uid"]) if process["has_terminal"] else None
+    execute.attach(terminal)
+    execute.execute(process, self_fd=self_fd, is_single_id=orders["is_single_id"], alive=alive)

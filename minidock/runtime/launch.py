@@ -1,0 +1,122 @@
+"""What the stub is told: plain values that `marshal` can carry, made from a `ProcessSpec` by the parent."""
+
+from __future__ import annotations
+
+import os
+from typing import TypedDict
+
+from minidock.core.process import Network, ProcessSpec
+from minidock.runtime.rootfs import APT_CONFIG
+
+
+class Process(TypedDict):
+    """The process itself, for `start` and `exec` alike."""
+
+    args: list[str]
+    env: list[str]
+    cwd: str
+    make_cwd: bool
+    uid: int
+    gid: int
+    groups: list[int]
+    has_terminal: bool
+
+
+class Launch(TypedDict):
+    """A container to start, in namespaces or (``is_chroot``) in a changed root directory."""
+
+    process: Process
+    is_chroot: bool
+    user_namespace: tuple[int, int] | None  # the host ids that 0 and 0 stand for
+    own_network: bool
+    is_volatile: bool
+    hostname: str
+    lowers: list[str]
+    upper: str
+    work: str
+    copied: str
+    is_read_only: bool
+    mounts: list[tuple[str, str, bool]]
+    files: list[tuple[str, bytes]]  # path inside, content
+
+
+class Join(TypedDict):
+    """One more process in a running container; ``mode`` of the container is found by looking at it."""
+
+    process: Process
+    pid: int
+    start_ticks: int
+    is_single_id: bool
+
+
+class Trial(TypedDict):
+    """What to try for `Runtime.probe`, in an empty directory that the parent made and removes."""
+
+    user_namespace: tuple[int, int] | None
+    directory: str
+
+
+def process_of(spec: ProcessSpec, *, is_single_id: bool) -> Process:
+    """Return the part of a spec that concerns the process, not its root file system."""
+    env = list(spec.env)
+    if is_single_id and spec.user.uid == 0 and not any(entry.startswith("APT_CONFIG=") for entry in env):
+        env.append(f"APT_CONFIG={APT_CONFIG}")
+    return Process(
+        args=list(spec.args),
+        env=env,
+        cwd=spec.cwd,
+        make_cwd=spec.make_cwd,
+        uid=spec.user.uid,
+        gid=spec.user.gid,
+        groups=list(spec.user.groups),
+        has_terminal=spec.has_terminal,
+    )
+
+
+def launch_of(spec: ProcessSpec, *, is_chroot: bool, user_namespace: tuple[int, int] | None) -> Launch:
+    """Return the orders for starting ``spec``."""
+    rootfs = spec.rootfs
+    return Launch(
+        process=process_of(spec, is_single_id=user_namespace is not None),
+        is_chroot=is_chroot,
+        user_namespace=user_namespace,
+        own_network=spec.network is Network.NONE,
+        is_volatile=spec.is_build_step,
+        hostname=spec.hostname,
+        lowers=[os.path.abspath(lower) for lower in rootfs.lowers],
+        upper=os.path.abspath(rootfs.upper) if rootfs.upper else "",
+        work=os.path.abspath(rootfs.work) if rootfs.work else "",
+        copied=os.path.abspath(rootfs.copied) if rootfs.copied else "",
+        is_read_only=rootfs.is_read_only,
+        mounts=[(mount.source, mount.target, mount.is_read_only) for mount in spec.mounts],
+        files=network_files(spec),
+    )
+
+
+def network_files(spec: ProcessSpec) -> list[tuple[str, bytes]]:
+    """Return the files that every container is given, as (path, content): names and addresses as the host sees them."""
+    files = []
+    resolvers = _read("/etc/resolv.conf")
+    if resolvers is not None:
+        files.append(("/etc/resolv.conf", resolvers))
+    files.append(("/etc/hosts", _hosts(spec)))
+    if spec.hostname:
+        files.append(("/etc/hostname", f"{spec.hostname}\n".encode()))
+    return files
+
+
+def _hosts(spec: ProcessSpec) -> bytes:
+    names = _read("/etc/hosts") if spec.network is Network.HOST else None
+    if names is None:
+        names = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+    if spec.hostname:
+        names = names.rstrip(b"\n") + f"\n127.0.1.1\t{spec.hostname}\n".encode()
+    return names
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None

@@ -1,0 +1,86 @@
+"""The process that stays outside of a container process: it starts it, waits, and ends it when its parent is gone.
+
+Runs in the stub.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from minidock.runtime import messages, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+LAUNCH_FAILED = 125
+
+
+def fork(run: Callable[[int], NoReturn]) -> int:
+    """Fork, tell the parent the PID of the child and return it; the child runs ``run``.
+
+    ``run`` receives the end of a pipe that this process holds open as long as it lives.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    alive, held = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(held)
+            os.close(messages.ORDERS_FD)
+            run(alive)
+        except BaseException as error:
+            report(error)
+        os._exit(LAUNCH_FAILED)
+    os.close(alive)
+    messages.send(messages.STATUS_FD, ("started", pid, start_ticks(pid)))
+    for fd in (0, 1, 2, messages.STATUS_FD, messages.TERMINAL_FD):
+        os.dup2(null, fd)  # whoever reads from them must see the end when the process closes its own
+    return pid
+
+
+def watch(pid: int, *, container: int | None = None) -> int:
+    """Wait for a child and return its exit code; kill it when the parent or ``container`` (a pidfd) is gone."""
+    child = os.pidfd_open(pid)
+    poll = select.poll()
+    poll.register(child, select.POLLIN)
+    poll.register(messages.ORDERS_FD, 0)  # a hang-up is always reported
+    if container is not None:
+        poll.register(container, select.POLLIN)
+    ready = [fd for fd, _ in poll.poll()]
+    if child not in ready:
+        os.kill(pid, syscalls.SIGKILL)
+    return exit_code(os.waitpid(pid, 0)[1])
+
+
+def exit_code(status: int) -> int:
+    """Return the exit code for a status of waitpid, 128 + n for signal n."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def report(error: BaseException) -> None:
+    """Tell the parent why a launch failed."""
+    if isinstance(error, messages.Failure):
+        kind, text = error.kind, error.text
+    elif isinstance(error, OSError):
+        kind, text = "problem", f"{error.filename or 'launch'}: {(error.strerror or str(error)).lower()}"
+    else:
+        kind, text = "problem", f"{type(error).__name__}: {error}"
+    try:
+        messages.send(messages.STATUS_FD, (kind, text, getattr(error, "errno", None) or 0))
+    except OSError:
+        pass  # nobody listens
+
+
+def start_ticks(pid: int) -> int:
+    """Return when a process started, in clock ticks since boot. Raises FileNotFoundError, ProcessLookupError."""
+    return int(stat_fields(pid)[19])
+
+
+def stat_fields(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the third (the state) on."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # The second field, the name, is in parentheses and may hold anything.
+        return file.read().rpartition(b")")[2].decode().split()

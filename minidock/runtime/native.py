@@ -1,0 +1,161 @@
+"""Runs processes with system calls from Python: no helper program, no daemon, with or without root.
+
+The work is done by a stub process (`minidock.runtime.stub`); this module gives it its orders.
+"""
+
+from __future__ import annotations
+
+import os
+import signal as signals
+import sys
+import threading
+from typing import Any
+
+from minidock.core.process import IdMode, Network, ProcessSpec
+from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, RuntimeProblem
+from minidock.runtime import interpreter, monitor, probe, spawn
+from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started
+from minidock.runtime.launch import Join, launch_of, process_of
+
+
+class NativeHandle:
+    """A process whose monitor is a child of this program."""
+
+    def __init__(self, stub: spawn.Stub, started: Started) -> None:
+        self._stub = stub
+        self._started = started
+
+    @property
+    def started(self) -> Started:
+        return self._started
+
+    def wait(self) -> int:
+        return self._stub.wait()
+
+    def kill(self, signal: int) -> None:
+        send_signal(self._started, signal)
+
+
+class NativeRuntime:
+    """The `Runtime` of this machine. ``isolation`` forces one kind; by default the first that works is taken."""
+
+    def __init__(self, isolation: Isolation | None = None) -> None:
+        self._forced = isolation
+        self._found: RuntimeReport | None = None
+        self._python: int | None = None
+        self._lock = threading.Lock()
+
+    def probe(self, directory: str) -> RuntimeReport:
+        if self._forced is None:
+            self._found = probe.probe(directory)
+            return self._found
+        id_mode = IdMode.ROOT if os.geteuid() == 0 else IdMode.SINGLE
+        found = probe.probe(directory) if self._forced is Isolation.NAMESPACES else None
+        has_overlay = found is not None and found.has_overlay
+        return RuntimeReport(self._forced, id_mode, has_overlay, reasons=("this isolation was asked for",))
+
+    def start(self, spec: ProcessSpec, io: ProcessIO) -> NativeHandle:
+        isolation = self._isolation(spec)
+        is_chroot = isolation is Isolation.CHROOT
+        if is_chroot:
+            _check_chroot(spec)
+        user_namespace = None if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+        orders = launch_of(spec, is_chroot=is_chroot, user_namespace=user_namespace)
+        return self._launch("start", orders, spec, io, is_exposed=not is_chroot)
+
+    def exec(self, started: Started, spec: ProcessSpec, io: ProcessIO) -> NativeHandle:
+        is_single_id = os.geteuid() != 0
+        orders = Join(
+            process=process_of(spec, is_single_id=is_single_id),
+            pid=started.pid,
+            start_ticks=started.start_ticks,
+            is_single_id=is_single_id,
+        )
+        return self._launch("join", orders, spec, io, is_exposed=True)
+
+    def signal(self, started: Started, signal: int) -> bool:
+        return send_signal(started, signal)
+
+    def is_running(self, started: Started) -> bool:
+        try:
+            fields = monitor.stat_fields(started.pid)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return fields[0] not in "ZX" and int(fields[19]) == started.start_ticks
+
+    def _launch(self, verb: str, orders: object, spec: ProcessSpec, io: ProcessIO, *, is_exposed: bool) -> NativeHandle:
+        stub = spawn.spawn(
+            verb,
+            orders,
+            executable=self._executable(is_exposed=is_exposed),
+            streams=(io.stdin, io.stdout, io.stderr),
+            on_terminal=_terminal_receiver(io) if spec.has_terminal else None,
+        )
+        started: Started | None = None
+        for message in stub.messages():
+            if message[0] == "started":
+                started = Started(pid=message[1], start_ticks=message[2])
+            else:
+                stub.wait()
+                raise _failure(spec.args[0], message)
+        if started is None:
+            raise RuntimeProblem(f"the launcher ended before the process was started (exit code {stub.wait()})")
+        return NativeHandle(stub, started)
+
+    def _isolation(self, spec: ProcessSpec) -> Isolation:
+        if self._forced is not None:
+            return self._forced
+        with self._lock:
+            if self._found is None:
+                self._found = probe.probe(spec.rootfs.copied or spec.rootfs.upper)
+        if self._found.isolation is Isolation.UNAVAILABLE:
+            raise NoRuntime("nothing on this machine can isolate a process", hint="; ".join(self._found.reasons))
+        return self._found.isolation
+
+    def _executable(self, *, is_exposed: bool) -> str:
+        if os.geteuid() != 0 or not is_exposed:
+            return sys.executable
+        with self._lock:
+            if self._python is None:
+                self._python = interpreter.protected()
+        return f"/proc/self/fd/{self._python}"
+
+
+def send_signal(started: Started, signal: int) -> bool:
+    """Send a signal to the process that ``started`` names; False if it has ended."""
+    try:
+        fd = os.pidfd_open(started.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if monitor.start_ticks(started.pid) != started.start_ticks:
+            return False
+        signals.pidfd_send_signal(fd, signal)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _terminal_receiver(io: ProcessIO) -> Any:
+    return io.on_terminal or os.close
+
+
+def _check_chroot(spec: ProcessSpec) -> None:
+    missing = "without namespaces (root without CAP_SYS_ADMIN)"
+    if spec.mounts:
+        raise RuntimeProblem(f"cannot mount {spec.mounts[0].target}: volumes do not work {missing}")
+    if spec.network is Network.NONE:
+        raise RuntimeProblem(f"a process cannot be kept off the network {missing}", hint="use --network host")
+    if not spec.rootfs.copied:
+        raise RuntimeProblem(f"a copied root file system is needed {missing}")
+
+
+def _failure(command: str, message: tuple[Any, ...]) -> RuntimeProblem:
+    kind, text = message[0], message[1]
+    if kind == "not-found":
+        return CommandNotFound(command, text) if text else CommandNotFound(command)
+    if kind == "not-executable":
+        return CommandNotExecutable(command, text)
+    return RuntimeProblem(text)

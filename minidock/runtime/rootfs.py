@@ -1,0 +1,257 @@
+"""Puts together what a container sees as ``/``, in a mount namespace of its own, before `pivot_root`.
+
+Every mount goes onto a descriptor that `MountPoints` found, never onto a path of the image. Runs in the stub.
+Source: the order and the lists follow moby's default spec (default mounts, masked and read-only paths).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from minidock.runtime import syscalls
+from minidock.runtime.mountpoints import MountPoints
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from minidock.runtime.launch import Launch
+
+NODES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+LINKS = (
+    ("ptmx", "pts/ptmx"),
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+)
+MASKED = (
+    *("proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats"),
+    *("proc/sched_debug", "proc/scsi", "proc/timer_list", "proc/timer_stats"),
+    *("sys/firmware", "sys/devices/virtual/powercap"),
+)
+READ_ONLY = ("proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger")
+APT_CONFIG = "/dev/.apt.conf"
+
+_PLAIN = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+_PLAIN_ATTRIBUTES = syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV | syscalls.ATTR_NOEXEC
+
+
+def through(fd: int) -> str:
+    """Return a path that leads to exactly what a descriptor holds, for calls that take paths only."""
+    return f"/proc/self/fd/{fd}"
+
+
+def mount_root(launch: Launch) -> int:
+    """Mount the root file system and return a descriptor of it."""
+    if launch["copied"]:
+        place = launch["copied"]
+        syscalls.mount(place, place, flags=syscalls.MS_BIND | syscalls.MS_REC)
+    else:
+        place = launch["upper"]
+        _mount_overlay(launch)
+    root = os.open(place, os.O_PATH | os.O_DIRECTORY)
+    syscalls.mount_setattr(root, syscalls.ATTR_NODEV, is_recursive=True)
+    return root
+
+
+def _mount_overlay(launch: Launch) -> None:
+    """Mount the layers onto the upper directory.
+
+    The options name descriptors, relative to /proc/self/fd: short (one page of options must do), nothing to escape.
+    """
+    place = launch["upper"]
+    if not launch["lowers"]:
+        syscalls.mount(place, place, flags=syscalls.MS_BIND | syscalls.MS_REC)
+        return
+    lowers = [os.open(lower, os.O_PATH | os.O_DIRECTORY) for lower in launch["lowers"]]
+    upper, work = (os.open(path, os.O_PATH | os.O_DIRECTORY) for path in (place, launch["work"]))
+    os.chdir("/proc/self/fd")
+    options = f"lowerdir={':'.join(map(str, lowers))},upperdir={upper},workdir={work}"
+    mount_overlay(
+        place, options, is_user_namespace=launch["user_namespace"] is not None, is_volatile=launch["is_volatile"]
+    )
+    os.chdir("/")
+    for fd in (*lowers, upper, work):
+        os.close(fd)
+
+
+def mount_overlay(target: str, layers: str, *, is_user_namespace: bool, is_volatile: bool) -> None:
+    """Mount an overlay on ``target``. Everything that distributions choose differently is said explicitly.
+
+    Without ``userxattr`` a mount in a user namespace succeeds and fails later with EIO.
+    """
+    options = f"{layers},redirect_dir=nofollow,metacopy=off,index=off"
+    if is_user_namespace:
+        options += ",userxattr"
+    if is_volatile:
+        options += ",volatile"
+    syscalls.mount("overlay", target, "overlay", syscalls.MS_NODEV, options)
+
+
+def mount_system(points: MountPoints, launch: Launch) -> int:
+    """Mount /proc, /sys and /dev; return a descriptor of the new /dev."""
+    is_single_id = launch["user_namespace"] is not None
+    proc = points.built_in("proc")
+    syscalls.mount("proc", through(proc), "proc", _PLAIN)
+    _mount_sys(points, own_network=launch["own_network"])
+    dev = _mount_dev(points, is_single_id=is_single_id)
+    _mask(points)
+    for path in READ_ONLY:
+        _cover_read_only(points, path)
+    os.close(proc)
+    return dev
+
+
+def _mount_sys(points: MountPoints, *, own_network: bool) -> None:
+    target = points.built_in("sys")
+    if own_network:
+        syscalls.mount("sysfs", through(target), "sysfs", _PLAIN | syscalls.MS_RDONLY)
+        _mount_cgroup(points)
+    else:  # a sysfs of one's own needs a network namespace of one's own
+        tree = syscalls.clone_tree(syscalls.AT_FDCWD, "/sys", is_recursive=True)
+        # A recursive bind brings every cgroup mount along, writable, if only its top is made read-only.
+        syscalls.mount_setattr(tree, _PLAIN_ATTRIBUTES | syscalls.ATTR_RDONLY, is_recursive=True)
+        syscalls.move_mount(tree, target)
+        os.close(tree)
+    os.close(target)
+
+
+def _mount_cgroup(points: MountPoints) -> None:
+    if not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return  # version 1: nothing that a container could read without the host's hierarchy
+    fd = points.find("sys/fs/cgroup")
+    try:
+        syscalls.mount("cgroup2", through(fd), "cgroup2", _PLAIN | syscalls.MS_RDONLY)
+    except OSError:
+        pass  # only the readings of one's own limits are missing then
+    finally:
+        os.close(fd)
+
+
+def _mount_dev(points: MountPoints, *, is_single_id: bool) -> int:
+    target = points.built_in("dev")
+    syscalls.mount("tmpfs", through(target), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=65536k")
+    os.close(target)
+    dev = points.find("dev")
+    for name, major, minor in NODES:
+        _bind_node(dev, name, os.makedev(major, minor))
+    for name in ("pts", "shm", "mqueue"):
+        os.mkdir(name, 0o755, dir_fd=dev)
+    terminals = "newinstance,ptmxmode=0666,mode=0620" + ("" if is_single_id else ",gid=5")
+    base = through(dev)
+    syscalls.mount("devpts", f"{base}/pts", "devpts", syscalls.MS_NOSUID | syscalls.MS_NOEXEC, terminals)
+    syscalls.mount("tmpfs", f"{base}/shm", "tmpfs", _PLAIN, "mode=1777,size=65536k")
+    syscalls.mount("mqueue", f"{base}/mqueue", "mqueue", _PLAIN)
+    for name, link in LINKS:
+        os.symlink(link, name, dir_fd=dev)
+    if is_single_id:
+        # Apt gives itself up to the user _apt, which a single id cannot become; here it leaves no trace in a layer.
+        _write(dev, os.path.basename(APT_CONFIG), b'APT::Sandbox::User "root";\n')
+    return dev
+
+
+def _bind_node(dev: int, name: str, device: int) -> None:
+    try:
+        source = os.open(f"/dev/{name}", os.O_PATH | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    info = os.fstat(source)
+    if stat.S_ISCHR(info.st_mode) and info.st_rdev == device:
+        _write(dev, name, b"")
+        target = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=dev)
+        _bind(source, target)
+        os.close(target)
+    os.close(source)
+
+
+def _write(directory: int, name: str, content: bytes) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=directory)
+    os.write(fd, content)
+    os.close(fd)
+
+
+def _bind(source: int, target: int) -> None:
+    tree = syscalls.clone_tree(source)
+    syscalls.move_mount(tree, target)
+    os.close(tree)
+
+
+def bind_console(dev: int, terminal: int) -> None:
+    """Make /dev/console the terminal of the process."""
+    _write(dev, "console", b"")
+    target = os.open("console", os.O_PATH | os.O_NOFOLLOW, dir_fd=dev)
+    _bind(terminal, target)
+    os.close(target)
+
+
+def _mask(points: MountPoints) -> None:
+    """Cover what tells about the host: files with /dev/null, directories with an empty read-only one."""
+    null = points.find("dev/null")
+    for path in MASKED:
+        try:
+            target = points.find(path)
+        except OSError:
+            continue  # this kernel does not have it
+        if stat.S_ISDIR(os.fstat(target).st_mode):
+            syscalls.mount("tmpfs", through(target), "tmpfs", _PLAIN | syscalls.MS_RDONLY, "mode=755,size=0")
+        else:
+            _bind(null, target)
+        os.close(target)
+    os.close(null)
+
+
+def _cover_read_only(points: MountPoints, path: str) -> None:
+    try:
+        target = points.find(path)
+    except OSError:
+        return
+    tree = syscalls.clone_tree(target, is_recursive=True)
+    syscalls.mount_setattr(tree, _PLAIN_ATTRIBUTES | syscalls.ATTR_RDONLY, is_recursive=True)
+    syscalls.move_mount(tree, target)
+    os.close(tree)
+    os.close(target)
+
+
+def mount_files(points: MountPoints, files: list[tuple[str, bytes]]) -> None:
+    """Put writable files of our own over /etc/resolv.conf, /etc/hosts and /etc/hostname, gone with the container.
+
+    They live on a tmpfs that is mounted only while they are written: the binds keep it.
+    """
+    place = points.built_in("dev")
+    syscalls.mount("tmpfs", through(place), "tmpfs", _PLAIN, "mode=755,size=1024k")
+    os.close(place)
+    store = points.find("dev")
+    trees = []
+    for number, (path, content) in enumerate(files):
+        _write(store, str(number), content)
+        trees.append((path, syscalls.clone_tree(store, str(number))))
+    syscalls.umount(through(store), syscalls.MNT_DETACH)
+    os.close(store)
+    for path, tree in trees:
+        target = points.find_or_make(path, is_directory=False)
+        syscalls.move_mount(tree, target)
+        os.close(target)
+        os.close(tree)
+
+
+def mount_volumes(points: MountPoints, mounts: list[tuple[str, str, bool]]) -> None:
+    """Bind the volumes, those near the root first, device nodes in them disabled."""
+    for source, target, is_read_only in sorted(mounts, key=lambda item: item[1].rstrip("/").count("/")):
+        tree = syscalls.clone_tree(syscalls.AT_FDCWD, source, is_recursive=True)
+        place = points.find_or_make(target, is_directory=stat.S_ISDIR(os.fstat(tree).st_mode))
+        attributes = syscalls.ATTR_NODEV | (syscalls.ATTR_RDONLY if is_read_only else 0)
+        syscalls.mount_setattr(tree, attributes, is_recursive=True)
+        syscalls.move_mount(tree, place)
+        os.close(tree)
+        os.close(place)
+
+
+def enter(root: int, *, is_read_only: bool) -> None:
+    """Make the mount ``root`` the only root of this process; nothing of the host's is left in the namespace."""
+    if is_read_only:
+        syscalls.mount_setattr(root, syscalls.ATTR_RDONLY)
+    os.fchdir(root)
+    syscalls.pivot_root(".", ".")
+    syscalls.umount(".", syscalls.MNT_DETACH)
+    os.chdir("/")

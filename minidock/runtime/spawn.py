@@ -1,0 +1,113 @@
+"""Starts the stub and understands what it says: the parent's side of a launch."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from minidock.errors import RuntimeProblem
+from minidock.runtime import messages
+
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from minidock.runtime.stub import main; main()"
+_PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Stub:
+    """A running stub. It ends its process when ``orders`` is closed, so keep this object until `wait` has returned."""
+
+    def __init__(self, pid: int, orders: int, status: int) -> None:
+        self._pid = pid
+        self._orders = orders
+        self._status = status
+        self._code: int | None = None
+        self._lock = threading.Lock()
+
+    def messages(self) -> list[tuple[Any, ...]]:
+        """Return everything that the stub says until it has executed the program or failed."""
+        said = []
+        try:
+            while True:
+                said.append(messages.receive(self._status))
+        except EOFError:
+            os.close(self._status)
+            return said
+
+    def wait(self) -> int:
+        """Reap the stub and return its exit code, 128 + n after signal n."""
+        with self._lock:
+            if self._code is None:
+                code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+                self._code = 128 - code if code < 0 else code
+                os.close(self._orders)
+            return self._code
+
+
+def spawn(
+    verb: str,
+    orders: object,
+    *,
+    executable: str,
+    streams: tuple[int | None, int | None, int | None] = (None, None, None),
+    on_terminal: Callable[[int], None] | None = None,
+) -> Stub:
+    """Start a stub with its orders. ``executable`` is the file to run as Python.
+
+    With ``on_terminal`` the other end of a terminal is received and handed over before this returns.
+    Raises: RuntimeProblem if no process can be started.
+    """
+    orders_end, orders_write = os.pipe()
+    status_read, status_end = os.pipe()
+    terminal, terminal_end = _terminal_sockets() if on_terminal else (None, None)
+    null = os.open(os.devnull, os.O_RDWR)
+    wanted = [*(null if fd is None else fd for fd in streams), orders_end, status_end]
+    wanted.append(null if terminal_end is None else terminal_end)
+    # Copies above every number that a copy goes to: otherwise one could overwrite the source of another.
+    sources = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 2 * messages.FIRST_FREE_FD) for fd in wanted]
+    try:
+        pid = os.posix_spawn(
+            executable,
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGE_ROOT],
+            {},
+            file_actions=[(os.POSIX_SPAWN_DUP2, source, number) for number, source in enumerate(sources)],
+            setpgroup=0,  # Ctrl-C on the terminal of the parent is not for the monitor
+            setsigmask=[],
+            setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT],
+        )
+    except OSError as error:
+        os.close(orders_write)
+        os.close(status_read)
+        raise RuntimeProblem(f"cannot start {sys.executable}: {error.strerror}") from error
+    finally:
+        for fd in (*sources, orders_end, status_end, null, *([] if terminal_end is None else [terminal_end])):
+            os.close(fd)
+    stub = Stub(pid, orders_write, status_read)
+    try:
+        messages.send(orders_write, (verb, orders))
+    except BrokenPipeError:
+        pass  # it ended at once; its exit code tells
+    if terminal is not None and on_terminal is not None:
+        _take_terminal(terminal, on_terminal)
+    return stub
+
+
+def _terminal_sockets() -> tuple[int, int]:
+    import socket  # takes longer to load than everything else here, and few processes have a terminal
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return ours.detach(), theirs.detach()
+
+
+def _take_terminal(end: int, on_terminal: Callable[[int], None]) -> None:
+    import socket
+
+    with socket.socket(fileno=end) as peer:
+        _, descriptors, _, _ = socket.recv_fds(peer, 1, 1)
+        if descriptors:
+            os.set_inheritable(descriptors[0], False)
+            on_terminal(descriptors[0])
+            peer.sendall(b"k")

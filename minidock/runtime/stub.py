@@ -1,0 +1,115 @@
+"""The launcher: a fresh, single-threaded process that turns into the monitor of one container process.
+
+The parent starts it (`minidock.runtime.spawn`) with orders on a pipe (`minidock.runtime.messages`)::
+
+    parent ── stub: user, PID, IPC … namespaces ──┬── monitor: waits, ends it with the parent, tidies up, exit code
+                                                  └── PID 1: mount namespace, mounts, pivot_root, identity, exec
+
+The monitor stays in the mount namespace of the host: when it has reaped PID 1 everything is unmounted.
+
+What is loaded here is loaded before the root changes; afterwards an import would run code of the image. Nothing that is
+loaded here may use dataclasses, enum or typing: they double the time to start.
+"""
+
+from __future__ import annotations
+
+import _socket
+import fcntl
+import os
+import struct
+
+from minidock.runtime import chroot, execute, identity, joining, messages, monitor, rootfs, syscalls, trial
+from minidock.runtime.mountpoints import MountPoints, remove_unused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from minidock.runtime.launch import Launch
+    from minidock.runtime.mountpoints import Records
+
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+
+
+def main() -> NoReturn:
+    """Carry out the orders and exit with the code of the process."""
+    syscalls.close_range(messages.FIRST_FREE_FD)
+    os.umask(0o022)
+    code = monitor.LAUNCH_FAILED
+    try:
+        for fd in (messages.ORDERS_FD, messages.STATUS_FD, messages.TERMINAL_FD):
+            os.set_inheritable(fd, False)
+        verb, orders = messages.receive(messages.ORDERS_FD)
+        code = {"start": start, "join": joining.join, "try": trial.run}[verb](orders)
+    except EOFError:
+        pass  # the parent ended before it had said anything
+    except BaseException as error:
+        monitor.report(error)
+    os._exit(code)
+
+
+def start(launch: Launch) -> int:
+    """Start the first process of a container, wait for it, tidy up and return its exit code."""
+    if launch["is_chroot"]:
+        return chroot.start(launch)
+    base = os.open(launch["copied"] or launch["upper"], os.O_RDONLY | os.O_DIRECTORY)
+    if launch["user_namespace"] is not None:
+        identity.enter_user_namespace(launch["user_namespace"])
+    kinds = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
+    syscalls.unshare(kinds | (syscalls.CLONE_NEWNET if launch["own_network"] else 0))
+    records, records_end = os.pipe()
+    pid = monitor.fork(lambda alive: _run_first(launch, base, records_end, alive))
+    os.close(records_end)
+    try:
+        made: Records = messages.receive(records)
+    except EOFError:
+        made = ([], [])  # it failed earlier, and has said so to the parent
+    code = monitor.watch(pid)
+    remove_unused(base, made)
+    return code
+
+
+def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoReturn:
+    """Build the container around this process, PID 1 of its namespace, and become the program."""
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
+    self_fd = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    points = MountPoints(rootfs.mount_root(launch), base)
+    try:
+        terminal = _mount_all(points, launch)
+    finally:
+        messages.send(records_end, points.records)
+        os.close(records_end)
+    if launch["hostname"]:
+        syscalls.sethostname(launch["hostname"])
+    if launch["own_network"]:
+        _raise_loopback()
+    try:
+        syscalls.join_new_session_keyring()
+    except OSError:
+        pass  # a kernel without keyrings, or an outer container that forbids them
+    rootfs.enter(points.root, is_read_only=launch["is_read_only"])
+    execute.attach(terminal)
+    is_single_id = launch["user_namespace"] is not None
+    execute.execute(launch["process"], self_fd=self_fd, is_single_id=is_single_id, alive=alive)
+
+
+def _mount_all(points: MountPoints, launch: Launch) -> int | None:
+    """Mount everything below the root; return the terminal of the process if it has one."""
+    rootfs.mount_files(points, launch["files"])
+    dev = rootfs.mount_system(points, launch)
+    terminal = None
+    if launch["process"]["has_terminal"]:
+        terminal = execute.open_terminal("pts/ptmx", directory=dev, uid=launch["process"]["uid"])
+        rootfs.bind_console(dev, terminal)
+    rootfs.mount_volumes(points, launch["mounts"])
+    return terminal
+
+
+def _raise_loopback() -> None:
+    connection = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    answer = fcntl.ioctl(connection.fileno(), _SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0))
+    flags = struct.unpack("16sh22x", answer)[1] | _IFF_UP
+    fcntl.ioctl(connection.fileno(), _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags))
+    connection.close()
