@@ -1,0 +1,159 @@
+"""Ignore rules: which paths of a build context (.dockerignore) or of a source (--exclude) do not exist for a build.
+
+A pattern that matches a directory matches everything below it; the last pattern that matches decides, and one that
+starts with ``!`` lets in again. ``*``, ``?`` as in `glob`, ``**`` matches any number of directories, also none.
+Source: moby/patternmatcher, patternmatcher.go and ignorefile/ignorefile.go.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from minidock.core.dockerfile.directives import BOM
+from minidock.core.dockerfile.glob import class_to_regex, compile_glob, has_wildcard
+from minidock.errors import PatternError
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One pattern: ``text`` as given, cleaned; ``regex`` matches a path that is, or is below, what it names."""
+
+    text: str
+    is_exception: bool
+    regex: re.Pattern[str]
+    parts: tuple[re.Pattern[str] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreRules:
+    """Patterns in order. Paths are relative to the root, with ``/`` and without ``.`` or ``..``."""
+
+    rules: tuple[Rule, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> IgnoreRules:
+        """Return the rules of an ignore file. Raises: PatternError."""
+        return cls.from_patterns(read_patterns(text))
+
+    @classmethod
+    def from_patterns(cls, patterns: Iterable[str]) -> IgnoreRules:
+        """Return the rules of patterns, blank ones left out. Raises: PatternError."""
+        return cls(tuple(_rule(pattern.strip()) for pattern in patterns if pattern.strip()))
+
+    def rule_for(self, path: str) -> str | None:
+        """Return the pattern that decides about ``path``, ``None`` if none matches."""
+        rule = self._deciding(path)
+        return None if rule is None else rule.text
+
+    def is_ignored(self, path: str) -> bool:
+        """Tell whether ``path`` is left out; the root itself never is."""
+        rule = self._deciding(path)
+        return rule is not None and not rule.is_exception
+
+    def may_hold_included(self, directory: str) -> bool:
+        """Tell whether something below ``directory`` may not be ignored, so that it has to be walked."""
+        names = _clean(directory).split("/")
+        for rule in reversed(self.rules):
+            if rule.is_exception and _may_reach_below(rule, names):
+                return True
+            if not rule.is_exception and rule.regex.match(_clean(directory)):
+                # It matches everything below too, so exceptions before it have no say there.
+                return False
+        return True
+
+    def _deciding(self, path: str) -> Rule | None:
+        path = _clean(path)
+        if path == ".":
+            return None
+        for rule in reversed(self.rules):
+            if rule.regex.match(path):
+                return rule
+        return None
+
+
+def read_patterns(text: str) -> list[str]:
+    """Return the patterns of an ignore file in order, cleaned, without comments; ``!`` alone stays."""
+    patterns: list[str] = []
+    for line in text.removeprefix(BOM).split("\n"):
+        pattern = "" if line.startswith("#") else line.strip()
+        if not pattern:
+            continue
+        mark = "!" if pattern.startswith("!") else ""
+        pattern = pattern.removeprefix("!").strip() if mark else pattern
+        if pattern:
+            pattern = _clean(pattern)
+            pattern = pattern[1:] if len(pattern) > 1 and pattern.startswith("/") else pattern
+        patterns.append(mark + pattern)
+    return patterns
+
+
+def _clean(path: str) -> str:
+    cleaned = posixpath.normpath(path)
+    return cleaned[1:] if cleaned.startswith("//") else cleaned
+
+
+def _rule(text: str) -> Rule:
+    pattern = _clean(text)
+    is_exception = pattern.startswith("!")
+    if pattern == "!":
+        raise PatternError('illegal exclusion pattern: "!"', pattern)
+    pattern = pattern.removeprefix("!") if is_exception else pattern
+    compile_glob(pattern)  # Go's Match is what upstream checks the syntax with; its errors come first.
+    regex = re.compile(f"(?:{_to_regex(pattern)})(?:/|\\Z)", re.DOTALL)
+    parts = tuple(_part(part) for part in pattern.split("/"))
+    return Rule(("!" if is_exception else "") + pattern, is_exception, regex, parts)
+
+
+def _part(part: str) -> re.Pattern[str] | None:
+    """Return what one component of a pattern matches, ``None`` if it can match more than one."""
+    # Upstream lets a class match a slash.
+    if "**" in part or "[" in part:
+        return None
+    return compile_glob(part) if has_wildcard(part) or "\\" in part else re.compile(re.escape(part))
+
+
+def _may_reach_below(rule: Rule, names: list[str]) -> bool:
+    """Tell whether a path below the directory ``names``, or the directory itself, may match ``rule``."""
+    for part, name in zip(rule.parts, names, strict=False):
+        if part is None:
+            return True
+        if part.fullmatch(name) is None:
+            return False
+    return True
+
+
+def _to_regex(pattern: str) -> str:
+    """Return the regular expression of a pattern.
+
+    A pattern whose only wildcard is ``**`` in front is a plain suffix: ``**file`` also matches ``my.file``, while
+    ``**file*`` starts at a component.
+    """
+    if pattern.startswith("**") and not has_wildcard(pattern[2:]) and "\\" not in pattern:
+        suffix = pattern[2:]
+        return f"(?:.*/)?{re.escape(suffix[1:])}" if suffix.startswith("/") else f".*{re.escape(suffix)}"
+    parts: list[str] = []
+    position = 0
+    while position < len(pattern):
+        part, position = _next_part(pattern, position)
+        parts.append(part)
+    return "".join(parts)
+
+
+def _next_part(pattern: str, position: int) -> tuple[str, int]:
+    character = pattern[position]
+    if pattern.startswith("**", position):
+        position += 2
+        position += pattern.startswith("/", position)
+        return (".*" if position == len(pattern) else "(?:.*/)?"), position
+    if character == "*":
+        return "[^/]*", position + 1
+    if character == "?":
+        return "[^/]", position + 1
+    if character == "[":
+        return class_to_regex(pattern, position, allows_reversed=False)
+    if character == "\\":
+        position += 1
+    return re.escape(pattern[position]), position + 1

@@ -1,0 +1,47 @@
+"""Lengths of time as docker's flags and HEALTHCHECK write them."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from minidock.core.quoting import quoted
+
+_UNITS = {
+    "ns": 1,
+    "us": 1_000,
+    "\u00b5s": 1_000,
+    "\u03bcs": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)", re.ASCII)
+_LONGEST = 2**63 - 1
+
+
+class BadDuration(ValueError):
+    """Text that is not a duration, in Go's words."""
+
+
+def parse_duration(text: str) -> int:
+    """Return the nanoseconds of a Go duration such as ``1m30s``. Raises: BadDuration."""
+    unsigned = text[1:] if text[:1] in ("+", "-") and text else text
+    if unsigned == "0":
+        return 0
+    total = Decimal(0)
+    position = 0
+    while position < len(unsigned) or not unsigned:
+        part = _PART.match(unsigned, position)
+        if part is None:
+            raise BadDuration(f"time: invalid duration {quoted(text)}")
+        if not part[2]:
+            raise BadDuration(f"time: missing unit in duration {quoted(text)}")
+        if part[2] not in _UNITS:
+            raise BadDuration(f"time: unknown unit {quoted(part[2])} in duration {quoted(text)}")
+        total += Decimal(part[1]) * _UNITS[part[2]]
+        position = part.end()
+    if total > _LONGEST:
+        raise BadDuration(f"time: invalid duration {quoted(text)}")
+    return -int(total) if text.startswith("-") else int(total)
