@@ -7,7 +7,7 @@ function from `ProcessSpec` to an OCI bundle. One contract suite (``tests/runtim
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -56,7 +56,6 @@ class Started:
 
     pid: int
     start_ticks: int
-    namespaces: tuple[str, ...] = field(default=())
 
 
 class Handle(Protocol):

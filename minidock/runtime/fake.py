@@ -1,0 +1,124 @@
+"""A runtime for tests: programs are Python functions that change the root file system."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from minidock.core.process import IdMode, ProcessSpec
+from minidock.errors import CommandNotFound, RuntimeProblem
+from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started
+
+# What a program did: its exit code, or what it printed (and 0), or nothing (0).
+Program = Callable[[Path], int | str | None]
+
+
+class UntilSignalled:
+    """Stands for a program that runs until it gets a signal."""
+
+
+UNTIL_SIGNALLED: Final = UntilSignalled()
+
+
+class FakeHandle:
+    """A process of `FakeRuntime`; without ``code`` it runs until it gets a signal."""
+
+    def __init__(self, started: Started, code: int | None) -> None:
+        self._started = started
+        self._code = code
+        self._ended = threading.Event()
+        if code is not None:
+            self._ended.set()
+
+    @property
+    def started(self) -> Started:
+        return self._started
+
+    def wait(self) -> int:
+        self._ended.wait()
+        return self._code or 0
+
+    def kill(self, signal: int) -> None:
+        if not self._ended.is_set() and signal:
+            self._code = 128 + signal
+            self._ended.set()
+
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._ended.is_set()
+
+
+class FakeRuntime:
+    """Runs ``programs``, found by the first argument or, for ``/bin/sh -c TEXT``, by the text.
+
+    A program gets the directory that receives its changes: the upper directory, or the copied root file system.
+    It has run when `start` returns. ``ran`` holds every spec that was started, in order.
+    """
+
+    def __init__(
+        self,
+        programs: Mapping[str, Program | UntilSignalled] | None = None,
+        *,
+        report: RuntimeReport | None = None,
+    ) -> None:
+        self.ran: list[ProcessSpec] = []
+        self._programs = dict(programs or {})
+        self._report = report or RuntimeReport(Isolation.NAMESPACES, IdMode.ROOT, has_overlay=True)
+        self._handles: dict[Started, FakeHandle] = {}
+
+    def probe(self, directory: str) -> RuntimeReport:
+        return self._report
+
+    def start(self, spec: ProcessSpec, io: ProcessIO) -> FakeHandle:
+        return self._run(spec, io, Path(spec.rootfs.copied or spec.rootfs.upper))
+
+    def exec(self, started: Started, spec: ProcessSpec, io: ProcessIO) -> FakeHandle:
+        if not self.is_running(started):
+            raise RuntimeProblem("the container is not running")
+        return self._run(spec, io, Path(spec.rootfs.copied or spec.rootfs.upper))
+
+    def signal(self, started: Started, signal: int) -> bool:
+        if not self.is_running(started):
+            return False
+        self._handles[started].kill(signal)
+        return True
+
+    def is_running(self, started: Started) -> bool:
+        return started in self._handles and not self._handles[started].has_ended()
+
+    def _run(self, spec: ProcessSpec, io: ProcessIO, rootfs: Path) -> FakeHandle:
+        program = self._find(spec)
+        self.ran.append(spec)
+        number = len(self.ran)
+        code = None if isinstance(program, UntilSignalled) else _call(program, rootfs, spec, io)
+        started = Started(pid=number, start_ticks=number)
+        self._handles[started] = FakeHandle(started, code)
+        return self._handles[started]
+
+    def _find(self, spec: ProcessSpec) -> Program | UntilSignalled:
+        for name in (spec.args[0], spec.args[2] if spec.args[:2] == ("/bin/sh", "-c") else None):
+            if name in self._programs:
+                return self._programs[name]
+        raise CommandNotFound(spec.args[0])
+
+
+def _call(program: Program, rootfs: Path, spec: ProcessSpec, io: ProcessIO) -> int:
+    if not spec.has_terminal:
+        return _print(program(rootfs), io.stdout)
+    master, terminal = os.openpty()
+    (io.on_terminal or os.close)(master)
+    try:
+        return _print(program(rootfs), terminal)
+    finally:
+        os.close(terminal)
+
+
+def _print(result: int | str | None, stdout: int | None) -> int:
+    if not isinstance(result, str):
+        return result or 0
+    if stdout is not None:
+        os.write(stdout, result.encode())
+    return 0
