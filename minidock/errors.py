@@ -48,11 +48,15 @@ class MinidockError(Exception):
 
 
 class UsageError(MinidockError):
-    """A command line that does not fit the command; printed with the usage of ``command``."""
+    """A command line that does not fit; ``command`` (``minidock image ls``) and its ``usage`` line say where.
 
-    def __init__(self, message: str, *, command: str = "") -> None:
+    Whoever knows them fills them in: empty means the command that was called.
+    """
+
+    def __init__(self, message: str, *, command: str = "", usage: str = "") -> None:
         super().__init__(message)
         self.command = command
+        self.usage = usage
 
 
 class ArgumentCount(UsageError):

@@ -9,14 +9,11 @@ _RULE = "-" * 20
 _SHORT_RULE = "-" * 6
 
 
-def error_text(error: MinidockError, *, command: str = PROGRAM, usage: str = "") -> str:
-    """Return what stderr shows for ``error``, ending in a newline.
-
-    ``command`` (``minidock image ls``) and its ``usage`` line are for mistakes on the command line.
-    """
+def error_text(error: MinidockError) -> str:
+    """Return what stderr shows for ``error``, ending in a newline."""
     match error:
         case UsageError():
-            text = _usage_error_text(error, command, usage)
+            text = _usage_error_text(error)
         case DockerfileError():
             text = _dockerfile_error_text(error)
         case BuildError():
@@ -26,13 +23,13 @@ def error_text(error: MinidockError, *, command: str = PROGRAM, usage: str = "")
     return text + (f"hint: {error.hint}\n" if error.hint else "")
 
 
-def _usage_error_text(error: UsageError, command: str, usage: str) -> str:
+def _usage_error_text(error: UsageError) -> str:
     """Return the mistake, the usage line and where to read more; wrong options go without the program's name."""
     prefix = "" if isinstance(error, FlagError) else f"{PROGRAM}: "
     # Docker says "See" where a command takes a range of arguments.
     verb = "See" if isinstance(error, ArgumentCount) and error.least != error.most else "Run"
-    middle = f"Usage:  {usage}\n\n" if usage else ""
-    return f"{prefix}{error}\n\n{middle}{verb} '{command} --help' for more information\n"
+    usage = f"Usage:  {error.usage}\n\n" if error.usage else ""
+    return f"{prefix}{error}\n\n{usage}{verb} '{error.command or PROGRAM} --help' for more information\n"
 
 
 def _dockerfile_error_text(error: DockerfileError) -> str:

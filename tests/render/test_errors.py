@@ -16,7 +16,7 @@ from minidock.errors import (
 )
 from minidock.render.errors import error_text, excerpt
 
-HISTORY = {"command": "minidock history", "usage": "minidock history [OPTIONS] IMAGE"}
+USAGE = "minidock history [OPTIONS] IMAGE"
 
 
 def test_an_error_is_one_line_and_its_hint_the_next() -> None:
@@ -27,7 +27,7 @@ def test_an_error_is_one_line_and_its_hint_the_next() -> None:
 
 
 def test_a_wrong_option_shows_the_usage() -> None:
-    assert error_text(FlagError("unknown flag: --no-tr"), **HISTORY) == (
+    assert error_text(FlagError("unknown flag: --no-tr", command="minidock history", usage=USAGE)) == (
         "unknown flag: --no-tr\n"
         "\n"
         "Usage:  minidock history [OPTIONS] IMAGE\n"
@@ -49,7 +49,9 @@ def test_a_wrong_option_shows_the_usage() -> None:
     ],
 )
 def test_a_wrong_number_of_arguments_has_dockers_words(least: int, most: int | None, words: str, verb: str) -> None:
-    assert error_text(ArgumentCount("minidock history", least=least, most=most), **HISTORY) == (
+    error = ArgumentCount("minidock history", least=least, most=most)
+    error.usage = USAGE
+    assert error_text(error) == (
         f"minidock: 'minidock history' {words}\n"
         "\n"
         "Usage:  minidock history [OPTIONS] IMAGE\n"

@@ -1,0 +1,5 @@
+"""`python -m minidock`."""
+
+from minidock.cli.app import entry
+
+entry()

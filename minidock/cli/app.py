@@ -1,0 +1,189 @@
+"""The entry point: finds the command, calls it, and turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import minidock
+from minidock.cli import commands, options, usage
+from minidock.cli.commands import PROGRAM, Command
+from minidock.cli.flags import Flag, scan
+from minidock.cli.values import parse_bool
+from minidock.errors import FlagError, MinidockError, StorageFull, StoreUnwritable, UsageError
+from minidock.render.errors import error_text
+
+if TYPE_CHECKING:
+    from minidock.cli.parsing import Signature
+
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE has ended
+_GLOBAL_FLAGS = tuple(Flag(option.name, option.short, not option.type_name) for option in usage.GLOBAL_OPTIONS)
+_HELP_FLAG = Flag("help", "h", is_switch=True)
+
+
+class Choice(NamedTuple):
+    """What a command line asks for; ``words`` begin with the name of a command, or are empty."""
+
+    words: tuple[str, ...]
+    root: str = ""
+    wants_help: bool = False
+    wants_version: bool = False
+    wants_traceback: bool = False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: that of the process) and return its exit code."""
+    choice = Choice(())
+    try:
+        choice = _choice(sys.argv[1:] if argv is None else argv)
+        with options.given_root(choice.root):
+            code = _run(choice)
+        sys.stdout.flush()
+        return code
+    except MinidockError as error:
+        sys.stderr.write(error_text(error))
+        return _exit_code(error, choice)
+    except BrokenPipeError:
+        return _BROKEN_PIPE
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except OSError as error:
+        problem = system_problem(error)
+        sys.stderr.write(error_text(problem))
+        return _exit_code(problem, choice)
+    except Exception as error:  # a mistake in this program: still one line, and the way to the rest of it
+        if choice.wants_traceback:
+            raise
+        sys.stderr.write(f"{PROGRAM}: internal error: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"hint: `{PROGRAM} --debug ...` shows where it comes from; please report it\n")
+        return _exit_code(MinidockError(""), choice)
+
+
+def entry() -> None:
+    """Run as a program: output is UTF-8 whatever the locale says, names of files that are not pass through."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+    code = main()
+    try:
+        sys.stdout.flush()
+    except OSError:  # nobody reads any more; without this the interpreter would complain when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def system_problem(error: OSError) -> MinidockError:
+    """Return what the operating system refused, as an error of ours."""
+    reason = (error.strerror or str(error) or type(error).__name__).lower()
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    text = f"{name}: {reason}" if name else reason
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) and name:
+        return StorageFull(name)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StoreUnwritable(text)
+    return MinidockError(text)
+
+
+def _choice(words: Sequence[str]) -> Choice:
+    """Return what the options before the command say, and the rest. Raises: FlagError."""
+    given, rest = _leading(words, (*_GLOBAL_FLAGS, _HELP_FLAG), command=PROGRAM, usage_line=usage.MAIN_USAGE)
+    return Choice(
+        rest,
+        root=given.get("root", ""),
+        wants_help=parse_bool(given.get("help", "false")),
+        wants_version=parse_bool(given.get("version", "false")),
+        wants_traceback=parse_bool(given.get("debug", "false")),
+    )
+
+
+def _leading(
+    words: Sequence[str], flags: Sequence[Flag], *, command: str, usage_line: str
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the options that stand before the first argument, by name, and all the arguments. Raises: FlagError."""
+    given: dict[str, str] = {}
+    rest: list[str] = []
+    try:
+        for flag, text in scan(words, flags, stops_at_argument=True):
+            if flag is None:
+                rest.append(text)
+            else:
+                given[flag.name] = text
+    except FlagError as error:
+        error.command, error.usage = command, usage_line
+        raise
+    return given, tuple(rest)
+
+
+def _run(choice: Choice) -> int:
+    """Carry out ``choice``; help that nobody asked for goes to stderr, as docker has it."""
+    words = choice.words
+    if choice.wants_version:
+        print(f"{PROGRAM} version {minidock.__version__}")
+        return 0
+    if choice.wants_help or not words:
+        (sys.stdout if choice.wants_help else sys.stderr).write(usage.main_help())
+        return 0
+    if words[0] in commands.GROUPS:
+        return _run_group(words[0], words[1:])
+    command = commands.find(words[0])
+    if command is None:
+        raise UsageError(f"unknown command: {PROGRAM} {words[0]}", command=PROGRAM)
+    return _call(command, words[0], words[1:])
+
+
+def _run_group(group: str, words: Sequence[str]) -> int:
+    """Run a command of ``group``, or show the help of the group."""
+    name = f"{PROGRAM} {group}"
+    given, rest = _leading(words, (_HELP_FLAG,), command=name, usage_line=name)
+    if given or not rest:
+        (sys.stdout if given else sys.stderr).write(usage.group_help(group))
+        return 0
+    command = commands.find(f"{group} {rest[0]}")
+    if command is None:
+        raise UsageError(f"unknown command: {name} {rest[0]}", command=name, usage=name)
+    return _call(command, f"{group} {rest[0]}", rest[1:])
+
+
+def _call(command: Command, name: str, words: Sequence[str]) -> int:
+    """Import ``command``, call it with what ``words`` say and return its exit code."""
+    from importlib import import_module
+
+    from minidock.cli import parsing
+
+    function = getattr(import_module(f"minidock.cli.{command.module}"), command.function)
+    signature = parsing.signature_of(function)
+    full_name = f"{PROGRAM} {name}"
+    usage_line = f"{full_name} {signature.usage}".rstrip()
+    try:
+        values = parsing.parse(words, signature, command=full_name, stops_at_argument=command.stops_at_argument)
+        return function(**values) or 0
+    except parsing.HelpWanted as wanted:
+        if wanted.is_by_letter:
+            print("Flag shorthand -h has been deprecated, use --help")
+        sys.stdout.write(_command_help(command, usage_line, signature))
+        return 0
+    except UsageError as error:  # it does not know how the command was called
+        error.command = error.command or full_name
+        error.usage = error.usage or usage_line
+        raise
+
+
+def _command_help(command: Command, usage_line: str, signature: Signature) -> str:
+    shown = tuple(
+        usage.OptionHelp(option.flag.name, option.flag.short, option.type_name, option.help, option.default_text)
+        for option in signature.options
+        if not option.is_hidden
+    )
+    return usage.command_help(usage_line, commands.names_of(command), signature.summary, shown)
+
+
+def _exit_code(error: MinidockError, choice: Choice) -> int:
+    """Return the code of ``error``; a few commands have one of their own for errors that have not."""
+    command = commands.find(" ".join(choice.words[:2])) or commands.find("".join(choice.words[:1]))
+    if command is None or isinstance(error, UsageError) or error.exit_code != MinidockError.exit_code:
+        return error.exit_code
+    return command.failure_code

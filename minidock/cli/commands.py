@@ -1,0 +1,133 @@
+"""Every command, its place and its one line of help, without importing any of them.
+
+`--version`, help and mistyped names need this table only; the module of a command is imported when it is called.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+PROGRAM = "minidock"
+
+
+class Command(NamedTuple):  # a dataclass would import half of the standard library before `--version` is printed
+    """Where a command lives: ``function`` of ``minidock.cli.MODULE``."""
+
+    module: str
+    function: str
+    summary: str
+    stops_at_argument: bool = False  # the rest of the line belongs to the container
+    failure_code: int = 1  # for errors that do not have an exit code of their own
+
+
+GROUPS = {
+    "builder": "Manage builds",
+    "container": "Manage containers",
+    "image": "Manage images",
+    "system": "Manage minidock",
+    "volume": "Manage volumes",
+}
+
+_BUILD = Command("build", "build", "Build an image from a Dockerfile")
+_DIFF = Command("diff", "diff", "Inspect changes to files or directories on a container's filesystem")
+_EXEC = Command("exec", "exec_", "Execute a command in a running container", stops_at_argument=True)
+_HISTORY = Command("history", "history", "Show the history of an image")
+_IMAGES = Command("images", "images", "List images")
+_IMPORT = Command("import_", "import_", "Import the contents from a tarball to create a filesystem image")
+_INFO = Command("info", "info", "Display system-wide information")
+_KILL = Command("kill", "kill", "Kill one or more running containers")
+_LOGS = Command("logs", "logs", "Fetch the logs of a container")
+_PS = Command("ps", "ps", "List containers")
+_RM = Command("rm", "rm", "Remove one or more containers")
+_RMI = Command("rmi", "rmi", "Remove one or more images")
+_RUN = Command(
+    "run", "run", "Create and run a new container from an image", stops_at_argument=True, failure_code=125
+)  # fmt: skip
+_STOP = Command("stop", "stop", "Stop one or more running containers")
+_TAG = Command("tag", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE")
+
+# In the order in which `--help` of an alias lists them.
+COMMANDS = {
+    "build": _BUILD,
+    "diff": _DIFF,
+    "exec": _EXEC,
+    "history": _HISTORY,
+    "images": _IMAGES,
+    "import": _IMPORT,
+    "info": _INFO,
+    "inspect": Command("inspect", "inspect", "Return low-level information on images, containers and volumes"),
+    "kill": _KILL,
+    "logs": _LOGS,
+    "ps": _PS,
+    "rm": _RM,
+    "rmi": _RMI,
+    "run": _RUN,
+    "stop": _STOP,
+    "tag": _TAG,
+    "version": Command("version", "version", "Show the minidock version information"),
+    "builder prune": Command("prune", "builder_prune", "Remove build cache"),
+    "container diff": _DIFF,
+    "container exec": _EXEC,
+    "container inspect": Command(
+        "inspect", "container_inspect", "Display detailed information on one or more containers"
+    ),
+    "container kill": _KILL,
+    "container logs": _LOGS,
+    "container ls": _PS,
+    "container prune": Command("prune", "container_prune", "Remove all stopped containers"),
+    "container rm": _RM,
+    "container run": _RUN,
+    "container stop": _STOP,
+    "image build": _BUILD,
+    "image from-host": Command("from_host", "from_host", "Make an image from programs of this machine"),
+    "image history": _HISTORY,
+    "image import": _IMPORT,
+    "image inspect": Command("inspect", "image_inspect", "Display detailed information on one or more images"),
+    "image ls": _IMAGES,
+    "image prune": Command("prune", "image_prune", "Remove unused images"),
+    "image rm": _RMI,
+    "image tag": _TAG,
+    "system df": Command("df", "df", "Show minidock disk usage"),
+    "system info": _INFO,
+    "system prune": Command("prune", "system_prune", "Remove unused data"),
+    "system reset": Command("reset", "reset", "Remove everything: images, containers, volumes and build cache"),
+    "volume create": Command("volume", "create", "Create a volume"),
+    "volume inspect": Command("volume", "inspect", "Display detailed information on one or more volumes"),
+    "volume ls": Command("volume", "ls", "List volumes"),
+    "volume prune": Command("prune", "volume_prune", "Remove unused local volumes"),
+    "volume rm": Command("volume", "rm", "Remove one or more volumes"),
+}
+
+# Other names that docker takes too; lists of commands leave them out.
+ALIASES = {
+    "builder build": "build",
+    "container list": "container ls",
+    "container ps": "container ls",
+    "container remove": "container rm",
+    "image list": "image ls",
+    "image remove": "image rm",
+    "volume list": "volume ls",
+    "volume remove": "volume rm",
+}
+
+
+def find(name: str) -> Command | None:
+    """Return the command called ``name`` (``images``, ``image ls``, ``image list``)."""
+    return COMMANDS.get(ALIASES.get(name, name))
+
+
+def names_of(command: Command) -> tuple[str, ...]:
+    """Return every name of ``command``, those with a group first."""
+    named = [name for name, other in COMMANDS.items() if other == command]
+    named += [name for name, target in ALIASES.items() if COMMANDS[target] == command]
+    return tuple(sorted(named, key=lambda name: (" " not in name, named.index(name))))
+
+
+def members(group: str) -> dict[str, str]:
+    """Return the names in ``group`` (empty: the names without one) and their lines of help, by name."""
+    found = {}
+    for name, command in COMMANDS.items():
+        head, _, tail = name.rpartition(" ")
+        if head == group:
+            found[tail] = command.summary
+    return dict(sorted(found.items()))

@@ -1,0 +1,39 @@
+"""What every command reads from outside: where the store is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+ROOT_VARIABLE = "MINIDOCK_ROOT"
+SYSTEM_ROOT = "/var/lib/minidock"
+
+# `--root` stands before the command, whose own parameters do not know of it.
+_given_root: ContextVar[str] = ContextVar("given_root", default="")
+
+
+@contextmanager
+def given_root(directory: str) -> Iterator[None]:
+    """Make ``directory`` the store of everything that runs inside; an empty one changes nothing."""
+    token = _given_root.set(directory or _given_root.get())
+    try:
+        yield
+    finally:
+        _given_root.reset(token)
+
+
+def store_root() -> str:
+    """Return the absolute path of the store's directory; it need not exist.
+
+    The first of: ``--root``, ``$MINIDOCK_ROOT``, /var/lib/minidock for root, the user's data directory.
+    """
+    directory = _given_root.get() or os.environ.get(ROOT_VARIABLE, "")
+    if directory:
+        return os.path.abspath(directory)
+    if os.geteuid() == 0:
+        return SYSTEM_ROOT
+    import platformdirs
+
+    return platformdirs.user_data_dir("minidock")

@@ -1,0 +1,49 @@
+"""Reads the values of options that are not text, and complains in Go's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from minidock.core.quoting import quoted
+from minidock.errors import FlagError
+
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+_INTEGER = re.compile(r"[+-]?(0x[0-9a-f]+|0o?[0-7]+|0b[01]+|0|[1-9][0-9]*)", re.IGNORECASE)
+_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+_OLD_OCTAL = re.compile(r"[+-]?0[0-7]+")
+
+
+def parse_bool(text: str) -> bool:
+    """Return the truth of ``--switch=TEXT``. Raises: FlagError."""
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise FlagError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")
+
+
+def parse_int(text: str) -> int:
+    """Return the whole number of ``text``, in any base that Go reads. Raises: FlagError."""
+    if not _INTEGER.fullmatch(text):
+        raise FlagError(f"strconv.ParseInt: parsing {quoted(text)}: invalid syntax")
+    value = int(text, 8 if _OLD_OCTAL.fullmatch(text) else 0)
+    if not -(2**63) <= value < 2**63:
+        raise FlagError(f"strconv.ParseInt: parsing {quoted(text)}: value out of range")
+    return value
+
+
+def parse_float(text: str) -> float:
+    """Return the number of ``text``. Raises: FlagError."""
+    if not _FLOAT.fullmatch(text):
+        raise FlagError(f"strconv.ParseFloat: parsing {quoted(text)}: invalid syntax")
+    return float(text)
+
+
+def parse_choice(text: str, choices: Iterable[str]) -> str:
+    """Return ``text`` if it is one of ``choices``. Raises: FlagError, which names them."""
+    known = tuple(choices)
+    if text not in known:
+        raise FlagError(f"must be one of {', '.join(map(quoted, known))}")
+    return text
