@@ -22,12 +22,16 @@ _MOST_NAMED = 3
 
 
 class InputFile(NamedTuple):
-    """One file that a COPY or ADD takes in: ``content`` is its sha256, or the target of a link."""
+    """One file that a COPY or ADD takes in: ``content`` is its sha256, or the target of a link.
+
+    ``owner`` is ``uid:gid`` where the source's owner is kept (a stage or image), empty for a build context.
+    """
 
     path: str
     kind: str
     mode: int
     content: str
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,8 @@ def _explain_file(before: InputFile, now: InputFile) -> str:
     parts = []
     if before.mode != now.mode:
         parts.append(f"mode {before.mode:o} -> {now.mode:o}")
+    if before.owner != now.owner:
+        parts.append(f"owner {before.owner} -> {now.owner}")
     if before.content != now.content:
         parts.append("link target" if now.kind == "symlink" else "content")
     return ", ".join(parts)

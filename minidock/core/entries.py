@@ -125,9 +125,7 @@ class Tree:
                 if target is None or target.kind == DIRECTORY:
                     raise StoreError(f"hard link {entry.path}: its target {entry.linkname} is not in the layer")
                 first = target.linkname if target.kind == FILE and target.linkname else entry.linkname
-                entry = target._replace(
-                    path=entry.path, linkname=first if target.kind == FILE else target.linkname
-                )
+                entry = target._replace(path=entry.path, linkname=first if target.kind == FILE else target.linkname)
             merged[entry.path] = entry
         return Tree(merged)
 

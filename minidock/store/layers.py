@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, BinaryIO
+from typing import Any
 
 from xxhash import xxh3_128
 
@@ -22,7 +22,6 @@ from minidock.core.digest import Digest
 from minidock.core.entries import (
     DIRECTORY,
     FILE,
-    HARDLINK,
     OPAQUE,
     Entry,
     Tree,
@@ -85,21 +84,21 @@ class LayerWriter:
             self._blob.write(content)
             self._blob.write(tar.padding(len(content)))
 
-    def add_file(self, entry: Entry, fd: int) -> None:
-        """Append a regular file: exactly ``entry.size`` bytes from the start of ``fd``.
+    def add_file(self, entry: Entry, fd: int, start: int | None = None) -> None:
+        """Append a regular file: the ``entry.size`` bytes at ``start`` of ``fd``; all of ``fd`` if that is None.
 
         Known digests are checked on the way, missing ones are filled in. Raises: ContentChanged.
         """
         if entry.size <= _CHUNK:
-            self._add_small(entry, fd)
+            self._add_small(entry, fd, start)
             return
         slow = None if entry.sha256 else sha256()
         fast = xxh3_128()
         position = len(self._entries)
         self._append(entry)
-        offset = 0
-        while offset < entry.size:
-            chunk = os.pread(fd, min(_CHUNK, entry.size - offset), offset)
+        offset, end = start or 0, (start or 0) + entry.size
+        while offset < end:
+            chunk = os.pread(fd, min(_CHUNK, end - offset), offset)
             if not chunk:
                 raise ContentChanged(entry.path)
             fast.update(chunk)
@@ -108,14 +107,15 @@ class LayerWriter:
             self._blob.write(chunk)
             offset += len(chunk)
         self._blob.write(tar.padding(entry.size))
-        self._check(entry, fast.hexdigest(), bool(os.pread(fd, 1, offset)))
+        self._check(entry, fast.hexdigest(), start is None and bool(os.pread(fd, 1, offset)))
         known = self._entries[position]
         self._entries[position] = known._replace(
             xxh3=fast.hexdigest(), sha256=entry.sha256 if slow is None else slow.hexdigest()
         )
 
-    def _add_small(self, entry: Entry, fd: int) -> None:
-        content = os.pread(fd, entry.size + 1, 0)
+    def _add_small(self, entry: Entry, fd: int, start: int | None) -> None:
+        # One byte more shows whether a whole file has grown.
+        content = os.pread(fd, entry.size + (start is None), start or 0)
         fast = xxh3_128(content).hexdigest()
         self._check(entry, fast, len(content) != entry.size)
         self._append(entry._replace(xxh3=fast, sha256=entry.sha256 or sha256(content).hexdigest()))
@@ -171,7 +171,7 @@ class Layers:
         session.replace(self.layout.layer(diff_id), dumps(head) + b"\n" + body)
         return layer
 
-    def ingest(self, session: Session, stream: BinaryIO) -> Layer:
+    def ingest(self, session: Session, stream: tar.Source) -> Layer:
         """Store an uncompressed tar as a layer, byte for byte, reading it once. Raises: TarError."""
         tee = _Tee(stream, BlobWriter(session, self._disk))
         try:
@@ -228,7 +228,7 @@ class Layers:
 class _Tee:
     """A source for the tar reader that passes every byte on to a blob, or into a digest if there is none."""
 
-    def __init__(self, stream: BinaryIO, blob: BlobWriter | None) -> None:
+    def __init__(self, stream: tar.Source, blob: BlobWriter | None) -> None:
         self._stream = stream
         self._hash = sha256()
         self._blob = blob
@@ -295,7 +295,41 @@ def _entry(row: list[Any]) -> Entry:
     return Entry._make(row)
 
 
-def hard_links_last(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the entries with hard links behind everything they can point to, else in the same order."""
-    entries = list(entries)
-    return [entry for entry in entries if entry.kind != HARDLINK] + [e for e in entries if e.kind == HARDLINK]
+class Contents:
+    """The tars of a stack of layers, for reading the content of files of its merged tree; close it after use."""
+
+    def __init__(self, blobs: Blobs, layers: Layers, diff_ids: Sequence[Digest]) -> None:
+        self._descriptors: list[int] = []
+        # Its place in its tar and its digest name a content; where two layers agree in both, the bytes are equal.
+        self._positions: dict[tuple[str, int], int] = {}
+        for position, diff_id in enumerate(diff_ids):
+            self._descriptors.append(blobs.open(layers.get(diff_id).blob.digest))
+            for entry in layers.entries(diff_id):
+                if entry.kind == FILE:
+                    self._positions[(entry.xxh3, entry.offset)] = position
+
+    def layer_of(self, entry: Entry) -> int:
+        """Return the position in the stack of the layer that holds a file's content."""
+        return self._positions[(entry.xxh3, entry.offset)]
+
+    def descriptor(self, entry: Entry) -> int:
+        """Return the open tar in which a file's content stands at ``entry.offset``."""
+        return self._descriptors[self.layer_of(entry)]
+
+    def read(self, entry: Entry, limit: int = 10 << 20) -> bytes:
+        """Return the content of a small file of the tree. Raises: TarError if it has more than ``limit`` bytes."""
+        if entry.size > limit:
+            raise TarError(f"/{entry.path} is larger than {limit} bytes")
+        return os.pread(self.descriptor(entry), entry.size, entry.offset)
+
+    def close(self) -> None:
+        """Close the tars."""
+        for fd in self._descriptors:
+            os.close(fd)
+        self._descriptors.clear()
+
+    def __enter__(self) -> Contents:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

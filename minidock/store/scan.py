@@ -219,9 +219,7 @@ def _is_whiteout(status: os.stat_result, xattrs: Mapping[str, bytes]) -> bool:
     return is_empty_file and any(name.endswith(".overlay.whiteout") for name in xattrs)
 
 
-def _entry(
-    path: str, source: str, status: os.stat_result, xattrs: Mapping[str, bytes], owners: Owners
-) -> Entry | None:
+def _entry(path: str, source: str, status: os.stat_result, xattrs: Mapping[str, bytes], owners: Owners) -> Entry | None:
     kind = _kind_of(status)
     if kind is None:
         return None  # a socket is of its process, not of the image

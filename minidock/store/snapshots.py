@@ -19,7 +19,7 @@ from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, SYMLINK, Entry, ancestors
 from minidock.core.process import IdMode
 from minidock.store.blobs import Blobs
-from minidock.store.layers import Layer, Layers
+from minidock.store.layers import Contents, Layer, Layers
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks
 from minidock.store.scan import Found, fingerprint, open_unreadable
@@ -170,57 +170,26 @@ class Snapshots:
             # and then overlayfs does not look at it either.
             return
 
-    def copy_of(
-        self, session: Session, diff_ids: Sequence[Digest], target: str
-    ) -> dict[str, tuple[int, int, int, int, int]]:
+    def copy_of(self, diff_ids: Sequence[Digest], target: str) -> dict[str, tuple[int, int, int, int, int]]:
         """Write the merged tree into the new directory ``target``, where overlayfs cannot be used.
 
         Returns the fingerprints of what was written, by path: the baseline for finding changes.
         """
         tree = self._layers.tree(diff_ids)
-        blobs = self._sources(diff_ids, session)
         self._disk.mkdir(target, 0o755)
         unpacker = Unpacker(self._disk, target, self._id_mode)
         entries = tree.entries()
         first: dict[tuple[str, int], str] = {}
-        try:
+        with Contents(self._blobs, self._layers, diff_ids) as contents:
             for entry in entries:
-                position = blobs.position(entry) if entry.kind == FILE else -1
-                if entry.kind == FILE:
-                    name = (entry.linkname or entry.path, position)
-                    if name in first:
-                        unpacker.link(entry._replace(linkname=first[name]))
-                        continue
+                if entry.kind != FILE:
+                    unpacker.make(entry, -1)
+                    continue
+                name = (entry.linkname or entry.path, contents.layer_of(entry))
+                if name in first:
+                    unpacker.link(entry._replace(linkname=first[name]))
+                else:
                     first[name] = entry.path
-                unpacker.make(entry, blobs.descriptor(position) if position >= 0 else -1)
+                    unpacker.make(entry, contents.descriptor(entry))
             unpacker.finish([entry for entry in entries if entry.kind == DIRECTORY])
-        finally:
-            blobs.close()
         return {entry.path: fingerprint(os.lstat(f"{target}/{entry.path}")) for entry in entries}
-
-    def _sources(self, diff_ids: Sequence[Digest], session: Session) -> _Sources:
-        return _Sources(self._blobs, self._layers, diff_ids, session)
-
-
-class _Sources:
-    """Which layer's tar holds the content of an entry of the merged tree."""
-
-    def __init__(self, blobs: Blobs, layers: Layers, diff_ids: Sequence[Digest], session: Session) -> None:
-        self._descriptors = []
-        self._owner: dict[tuple[str, int], int] = {}
-        for position, diff_id in enumerate(diff_ids):
-            self._descriptors.append(blobs.open(layers.get(diff_id, session).blob.digest))
-            for entry in layers.entries(diff_id, session):
-                if entry.kind == FILE:
-                    # The content's place in its tar and its digest name it; equal ones have equal bytes.
-                    self._owner[(entry.xxh3, entry.offset)] = position
-
-    def position(self, entry: Entry) -> int:
-        return self._owner[(entry.xxh3, entry.offset)]
-
-    def descriptor(self, position: int) -> int:
-        return self._descriptors[position]
-
-    def close(self) -> None:
-        for fd in self._descriptors:
-            os.close(fd)

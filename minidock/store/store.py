@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -49,9 +50,7 @@ class Store:
         self.layers = Layers(self.layout, self.disk, self.blobs)
         self.images = Images(self.layout, self.locks)
         self.cache = Cache(self.layout, self.disk)
-        self.snapshots = Snapshots(
-            self.layout, self.disk, self.locks, self.blobs, self.layers, id_mode, boot_id
-        )
+        self.snapshots = Snapshots(self.layout, self.disk, self.locks, self.blobs, self.layers, id_mode, boot_id)
         self._check_identity()
 
     @property
@@ -82,7 +81,9 @@ class Store:
                 hint="choose another with --root or MINIDOCK_ROOT",
             )
         if mode is not self.id_mode:
-            raise StoreForeign(f"{self.layout.root} is a store for id mode {mode}, this process works in {self.id_mode}")
+            raise StoreForeign(
+                f"{self.layout.root} is a store for id mode {mode}, this process works in {self.id_mode}"
+            )
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -127,7 +128,7 @@ class Store:
         # Two processes may make the store at once: each writes its own file, one of the equal ones gets the name.
         if os.path.exists(path):
             return
-        temporary = f"{self.layout.path('tmp')}/new-{os.getpid()}-{os.path.basename(path)}"
+        temporary = self.layout.path("tmp", f"new-{secrets.token_hex(6)}")
         fd = self.disk.open_new(temporary)
         try:
             self.disk.write(fd, data)

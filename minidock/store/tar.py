@@ -85,9 +85,7 @@ def header(entry: Entry) -> bytes:
     mtime = _number(entry.mtime, 0o77777777777, "mtime", records)
     for key, value in entry.xattrs:
         records[_XATTR + key] = value.encode("latin-1")
-    main = _ustar(
-        name, entry.mode, uid, gid, stored_size, mtime, _TYPES[kind], link, entry.major, entry.minor, prefix
-    )
+    main = _ustar(name, entry.mode, uid, gid, stored_size, mtime, _TYPES[kind], link, entry.major, entry.minor, prefix)
     return _extended(records) + main if records else main
 
 

@@ -1,0 +1,67 @@
+"""ADD of a local archive: recognised by its content, whatever it is called."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from dataclasses import dataclass
+
+from minidock.core.copying import Planned, Selected
+from minidock.core.entries import FILE, Entry
+from minidock.engine.importer import decompressed
+from minidock.engine.sources import Source
+from minidock.errors import TarError
+from minidock.store.layers import read_entries
+from minidock.store.tar import BLOCK_SIZE
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive's members, and its uncompressed tar in an unnamed temporary file."""
+
+    entries: tuple[Entry, ...]
+    file: io.BufferedRandom
+
+    def open(self, item: Planned) -> tuple[int, int | None]:
+        """Return a descriptor of the tar and the place of a member's content."""
+        return os.dup(self.file.fileno()), item.entry.offset
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self.file.close()
+
+
+def open_archive(source: Source, item: Selected) -> Archive | None:
+    """Return the archive that a selected file is, None if it is none (or not a file)."""
+    if item.entry.kind != FILE or item.entry.size == 0:
+        return None
+    fd, start = source.open(item.entry, item.entry.path)
+    if start:
+        os.lseek(fd, start, os.SEEK_SET)
+    with os.fdopen(fd, "rb") as packed:
+        plain = decompressed(packed)
+        try:
+            head = plain.read(BLOCK_SIZE)
+        except TarError:
+            return None
+        if not _is_tar(head):
+            return None
+        file = tempfile.TemporaryFile()  # noqa: SIM115  # belongs to the archive, which closes it
+        file.write(head)
+        while chunk := plain.read(_CHUNK):
+            file.write(chunk)
+    file.seek(0)
+    return Archive(tuple(read_entries(file)), file)
+
+
+def _is_tar(head: bytes) -> bool:
+    if len(head) < BLOCK_SIZE or not any(head):
+        return False
+    stored = head[148:156].split(b"\0", 1)[0].strip(b" ")
+    try:
+        return int(stored, 8) == sum(head) - sum(head[148:156]) + 8 * 32
+    except ValueError:
+        return False

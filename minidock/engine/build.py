@@ -1,0 +1,254 @@
+"""Build an image: read the Dockerfile, build the stages that the target needs, publish the result under its names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from minidock.core import units
+from minidock.core.config import ImageConfig
+from minidock.core.digest import Digest
+from minidock.core.dockerfile import instructions, parser, stages
+from minidock.core.dockerfile.ignore import IgnoreRules
+from minidock.core.dockerfile.model import Add, Copy, Run, Workdir
+from minidock.core.dockerfile.parser import Dockerfile
+from minidock.core.events import BuildWarning, Observer
+from minidock.core.reference import Reference
+from minidock.engine import images
+from minidock.engine.context import Context
+from minidock.engine.importer import architecture
+from minidock.engine.progress import Progress
+from minidock.engine.sources import ContextSource, LayerSource, Source, layer_source
+from minidock.engine.stage import BuildContext, StageBuilder, StageState, scratch
+from minidock.engine.workspace import Workspace
+from minidock.errors import BuildError, DockerfileError, NoSuchImage
+from minidock.store.session import Session
+from minidock.store.statcache import StatCache
+
+_LAYERED = (Run, Copy, Add, Workdir)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """What to build: the context directory, and the options of the command line.
+
+    ``dockerfile`` is a path on the host, None for the context's own; ``tags`` are references as typed.
+    """
+
+    context: str
+    dockerfile: str | None = None
+    tags: tuple[str, ...] = ()
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
+    uses_cache: bool = True
+    source_date_epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """The image that a build gave."""
+
+    image_id: Digest
+    manifest: Digest
+
+
+def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResult:
+    """Build and name an image; a failed build moves no name.
+
+    Raises: DockerfileError (with the lines to blame), StepFailed, BuildError, NoSuchImage.
+    """
+    names = tuple(dict.fromkeys(images.familiar(tag) for tag in request.tags))
+    progress = Progress(observer)
+    dockerfile, path = _read_dockerfile(request, progress)
+    rules = _read_ignore_rules(request, path, progress)
+    plan = stages.split(dockerfile, instructions.read(dockerfile), request.build_args, predefined_args(request.target))
+    for warning in (*dockerfile.warnings, *plan.warnings):
+        observer(BuildWarning(warning.message, warning.first))
+    target = stages.resolve_target(plan, request.target)
+    with ws.store.session() as session, ExitStack() as stack:
+        builder = _Builder(ws, session, stack, request, progress, dockerfile, path, rules, plan)
+        for index in stages.needed(plan, target):
+            builder.stage(index, is_target=index == target)
+        result = builder.publish(target, names)
+        builder.save()
+    return result
+
+
+def predefined_args(target: str | None) -> dict[str, str]:
+    """Return the platform arguments, which need no declaration in FROM lines."""
+    machine = architecture()
+    found = {}
+    for side in ("TARGET", "BUILD"):
+        found.update(
+            {f"{side}PLATFORM": f"linux/{machine}", f"{side}OS": "linux", f"{side}ARCH": machine, f"{side}VARIANT": ""}
+        )
+    found["TARGETSTAGE"] = target or "default"
+    return found
+
+
+def _read_dockerfile(request: BuildRequest, progress: Progress) -> tuple[Dockerfile, str]:
+    if not os.path.isdir(request.context):
+        raise BuildError(f'unable to prepare context: path "{request.context}" not found')
+    path = request.dockerfile or os.path.join(request.context, "Dockerfile")
+    if request.dockerfile is None and not os.path.exists(path):
+        lower = os.path.join(request.context, "dockerfile")
+        path = lower if os.path.exists(lower) else path
+    shown = os.path.basename(path)
+    with progress.internal(f"[internal] load build definition from {shown}") as step:
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except FileNotFoundError as error:
+            name = request.dockerfile or shown
+            raise BuildError(f"failed to read dockerfile: open {name}: no such file or directory") from error
+        except IsADirectoryError as error:
+            raise BuildError(f"failed to read dockerfile: {path} is a directory") from error
+        step.status(f"transferring dockerfile: {units.progress_size(len(data))} done")
+    return parser.parse(data, request.dockerfile or shown), path
+
+
+def _read_ignore_rules(request: BuildRequest, dockerfile: str, progress: Progress) -> IgnoreRules:
+    with progress.internal("[internal] load .dockerignore") as step:
+        data = b""
+        for path in (f"{dockerfile}.dockerignore", os.path.join(request.context, ".dockerignore")):
+            try:
+                with open(path, "rb") as file:
+                    data = file.read()
+                break
+            except FileNotFoundError:
+                continue
+        step.status(f"transferring context: {units.progress_size(len(data) or 2)} done")
+        return IgnoreRules.parse(data.decode("utf-8", "surrogateescape"))
+
+
+class _Builder:
+    """The stages of one build and what they share."""
+
+    def __init__(
+        self,
+        ws: Workspace,
+        session: Session,
+        stack: ExitStack,
+        request: BuildRequest,
+        progress: Progress,
+        dockerfile: Dockerfile,
+        path: str,
+        rules: IgnoreRules,
+        plan: stages.StagePlan,
+    ) -> None:
+        self._ws = ws
+        self._session = session
+        self._stack = stack
+        self._request = request
+        self._progress = progress
+        self._plan = plan
+        self._dockerfile = dockerfile
+        self._states: dict[int, StageState] = {}
+        self._stats: StatCache | None = None
+        self._context: ContextSource | None = None
+        self._rules = rules
+        epoch = request.source_date_epoch
+        started = ws.clock.now() if epoch is None else datetime.fromtimestamp(epoch, UTC)
+        self._shared = BuildContext(
+            ws=ws,
+            session=session,
+            progress=progress,
+            build_args=request.build_args,
+            predefined=predefined_args(request.target),
+            global_args=plan.global_args,
+            escape=dockerfile.escape,
+            filename=dockerfile.filename,
+            source=dockerfile.source,
+            step_scope=f"{os.path.realpath(path)} {os.path.realpath(request.context)}",
+            started_at=started,
+            source_date_epoch=epoch,
+            uses_cache=request.uses_cache,
+            open_context=self._open_context,
+            open_from=self._open_from,
+        )
+
+    def stage(self, index: int, *, is_target: bool) -> None:
+        """Build one stage; those that it needs have been built."""
+        stage = self._plan.stages[index]
+        with self._located(stage.from_line):
+            state, shown = self._base(stage)
+        total = sum(isinstance(item, _LAYERED) for item in stage.instructions) + (not stage.is_scratch)
+        name = stage.name or f"stage-{index}"
+        builder = StageBuilder(self._shared, state, name, self._plan.display_name(index), total)
+        if not stage.is_scratch:
+            self._progress.start(f"{builder.count_from()} FROM {shown}").cached(state.image_id)
+        for instruction in stage.instructions:
+            builder.apply(instruction)
+        if is_target and self._request.labels:
+            builder.labels(self._request.labels)
+        self._states[index] = builder.state
+
+    @contextmanager
+    def _located(self, line: int) -> Iterator[None]:
+        try:
+            yield
+        except NoSuchImage as error:
+            raise self._error(error.reference, line) from error
+
+    def _error(self, reference: str, line: int) -> DockerfileError:
+        full = Reference.parse(reference)
+        return DockerfileError(
+            f"{reference}: failed to resolve source metadata for {full}: {full}: not found",
+            filename=self._dockerfile.filename,
+            first=line,
+            source=self._dockerfile.source,
+            hint=f"make the base image first: `minidock import FILE {full.familiar}` for the tar of a root file system, or "
+            f"`minidock image from-host -t {full.familiar} sh ls cat …` for programs of this machine",
+        )
+
+    def _base(self, stage: stages.Stage) -> tuple[StageState, str]:
+        if stage.is_scratch:
+            return StageState(scratch(architecture()), None), "scratch"
+        if isinstance(stage.base, int):
+            return self._states[stage.base], self._plan.display_name(stage.base)
+        image = images.find(self._ws, stage.base)
+        self._session.pin([image.image_id, *image.config.diff_ids])
+        variables = {name: value for name, _, value in (item.partition("=") for item in image.config.config.env)}
+        shown = str(Reference.parse(stage.base)) if image.names else str(image.image_id)
+        return StageState(image.config, image.image_id, variables), shown
+
+    def _open_context(self) -> ContextSource:
+        if self._context is None:
+            root = os.path.realpath(self._request.context)
+            self._stats = StatCache(self._ws.store.layout, root)
+            self._context = ContextSource(Context(root, self._rules, self._stats), self._progress)
+        return self._context
+
+    def _open_from(self, instruction: Copy) -> Source:
+        found = stages.copy_source(self._plan, instruction)
+        if isinstance(found, int):
+            return self._layers(self._states[found].image)
+        with self._located(instruction.first):
+            image = images.find(self._ws, found)
+        self._session.pin(image.config.diff_ids)
+        return self._layers(image.config)
+
+    def _layers(self, image: ImageConfig) -> LayerSource:
+        return self._stack.enter_context(layer_source(self._ws.store, image.diff_ids))
+
+    def publish(self, target: int, names: tuple[str, ...]) -> BuildResult:
+        """Store the manifest of the target's image and give it its names."""
+        with self._progress.internal("exporting to image") as step:
+            step.status("exporting layers done")
+            state = self._states[target]
+            image = state.image
+            image_id, manifest = images.publish(self._ws, self._session, image, names)
+            step.status(f"exporting manifest {manifest} done")
+            step.status(f"writing image {image_id} done")
+            for name in names:
+                step.status(f"naming to {Reference.parse(name)} done")
+        return BuildResult(image_id, manifest)
+
+    def save(self) -> None:
+        """Remember what was learned of the context's files."""
+        if self._stats is not None:
+            self._stats.save(self._session)

@@ -1,0 +1,197 @@
+"""The build context: the files of a directory as a tree of entries, read as little as possible."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+from xxhash import xxh3_128
+
+from minidock.core.dockerfile.glob import has_wildcard
+from minidock.core.dockerfile.ignore import IgnoreRules
+from minidock.core.entries import DIRECTORY, FIFO, FILE, SYMLINK, Entry, Tree, join
+from minidock.errors import BuildError
+from minidock.store.statcache import Fingerprint, StatCache
+
+_CHUNK = 1 << 20
+_MANY = 64  # files to read from which on a second thread helps
+
+
+class Context:
+    """A directory on the host, seen through its ignore rules.
+
+    Everything belongs to 0:0. `tree` knows names and attributes only; `hashed` adds the digests of the files asked for.
+    """
+
+    def __init__(self, root: str, rules: IgnoreRules, stats: StatCache) -> None:
+        self.root = root
+        self._rules = rules
+        self._stats = stats
+        self._entries: dict[str, Entry] = {}
+        self._statuses: dict[str, os.stat_result] = {}
+        self._scanned: set[str] = set()
+        self.read_size = 0  # bytes of files that had to be opened
+
+    def host_path(self, path: str) -> str:
+        """Return the path on the host of a file of the context."""
+        return f"{self.root}/{path}" if path else self.root
+
+    def tree(self, patterns: Iterable[str]) -> Tree:
+        """Return a tree that holds at least what the ``patterns`` can name, and what links there lead to."""
+        for pattern in patterns:
+            parts = [part for part in pattern.split("/") if part not in ("", ".")]
+            literal: list[str] = []
+            for part in parts:
+                if has_wildcard(part) or part == "..":
+                    break
+                literal.append(part)
+            self._scan_prefix(literal)
+        if any(entry.kind == SYMLINK for entry in self._entries.values()):
+            self._scan("")  # a link may lead anywhere in the context
+        root = Entry("", DIRECTORY, 0o755, mtime=int(os.stat(self.root).st_mtime))
+        return Tree({"": root, **self._entries})
+
+    def _scan_prefix(self, parts: list[str]) -> None:
+        path = ""
+        for part in parts:
+            child = join(path, part)
+            if child not in self._entries and path not in self._scanned:
+                self._add_one(child)
+            entry = self._entries.get(child)
+            if entry is None:
+                return
+            path = child
+            if entry.kind != DIRECTORY:
+                return
+        self._scan(path)
+
+    def _add_one(self, path: str) -> None:
+        try:
+            status = os.lstat(self.host_path(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        is_directory = stat.S_ISDIR(status.st_mode)
+        if self._rules.is_ignored(path) and not (is_directory and self._rules.may_hold_included(path)):
+            return
+        self._add(path, self.host_path(path), status)
+
+    def _scan(self, directory: str) -> None:
+        pending = [directory]
+        while pending:
+            current = pending.pop()
+            if current in self._scanned:
+                continue
+            self._scanned.add(current)
+            with os.scandir(self.host_path(current)) as listing:
+                items = sorted(listing, key=lambda item: item.name)
+            for item in items:
+                path = join(current, item.name)
+                is_directory = item.is_dir(follow_symlinks=False)
+                if self._rules.is_ignored(path):
+                    if is_directory and self._rules.may_hold_included(path):
+                        self._scan_excluded(path)
+                    continue
+                self._add(path, item.path, item.stat(follow_symlinks=False))
+                if is_directory:
+                    pending.append(path)
+
+    def _scan_excluded(self, directory: str) -> None:
+        """Add what an exception of the rules takes back below an ignored directory, and then the directory too."""
+        before = len(self._entries)
+        self._scan(directory)
+        if len(self._entries) > before:
+            self._add(directory, self.host_path(directory), os.lstat(self.host_path(directory)))
+
+    def _add(self, path: str, host_path: str, status: os.stat_result) -> None:
+        mode = stat.S_IMODE(status.st_mode)
+        mtime = int(status.st_mtime_ns // 1_000_000_000)
+        if stat.S_ISDIR(status.st_mode):
+            entry = Entry(path, DIRECTORY, mode, mtime=mtime)
+        elif stat.S_ISLNK(status.st_mode):
+            entry = Entry(path, SYMLINK, 0o777, mtime=mtime, linkname=os.readlink(host_path))
+        elif stat.S_ISFIFO(status.st_mode):
+            entry = Entry(path, FIFO, mode, mtime=mtime)
+        elif stat.S_ISREG(status.st_mode):
+            entry = Entry(path, FILE, mode, size=status.st_size, mtime=mtime)
+            if status.st_nlink > 1:  # names of one inode are known by that
+                entry = entry._replace(linkname=f"{status.st_dev}:{status.st_ino}")
+        else:
+            entry = Entry(path, FILE, mode, mtime=mtime)  # a socket or device arrives as an empty file
+        self._entries[path] = entry
+        self._statuses[path] = status
+
+    def hashed(self, paths: Iterable[str]) -> dict[str, Fingerprint]:
+        """Return the fingerprints of regular files; only those are opened that the stat cache does not know."""
+        known: dict[str, Fingerprint] = {}
+        unknown: list[str] = []
+        for path in paths:
+            status = self._statuses[path]
+            if not stat.S_ISREG(status.st_mode):
+                known[path] = Fingerprint(sha256().hexdigest(), xxh3_128().hexdigest())
+                continue
+            fingerprint = self._stats.known(path, status)
+            if fingerprint is None:
+                unknown.append(path)
+            else:
+                known[path] = fingerprint
+        known.update(self._read_all(unknown))
+        return known
+
+    def _read_all(self, paths: list[str]) -> Iterator[tuple[str, Fingerprint]]:
+        if len(paths) < _MANY and sum(self._statuses[path].st_size for path in paths) < 8 * _CHUNK:
+            yield from ((path, self._read(path)) for path in paths)
+            return
+        with ThreadPoolExecutor(2) as pool:  # hashing lets go of the interpreter's lock
+            yield from zip(paths, pool.map(self._read, paths, chunksize=1), strict=True)
+
+    def _read(self, path: str) -> Fingerprint:
+        status = self._statuses[path]
+        earlier = self._stats.earlier(path, status)
+        read_at = time.time_ns()
+        try:
+            fd = os.open(self.host_path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except PermissionError as error:
+            raise BuildError(f"{path}: permission denied", hint="make it readable, or ignore it") from error
+        except FileNotFoundError as error:
+            raise BuildError(f"{path} vanished while the context was read") from error
+        try:
+            opened = os.fstat(fd)
+            slow = None if earlier is not None else sha256()
+            fast = xxh3_128()
+            while chunk := os.read(fd, _CHUNK):
+                fast.update(chunk)
+                if slow is not None:
+                    slow.update(chunk)
+                self.read_size += len(chunk)
+            if earlier is not None and earlier.xxh3 == fast.hexdigest():
+                found = earlier
+            else:
+                digest = slow.hexdigest() if slow is not None else _sha256(fd)
+                found = Fingerprint(digest, fast.hexdigest())
+        finally:
+            os.close(fd)
+        if (opened.st_ino, opened.st_size, opened.st_ctime_ns) == (
+            status.st_ino,
+            status.st_size,
+            status.st_ctime_ns,
+        ):
+            self._stats.record(path, status, found, read_at)
+        return found
+
+    def refresh(self, path: str) -> None:
+        """Look at one file again, after it has changed while it was copied."""
+        self._stats.forget(path)
+        self._add_one(path)
+
+
+def _sha256(fd: int) -> str:
+    slow = sha256()
+    offset = 0
+    while chunk := os.pread(fd, _CHUNK, offset):
+        slow.update(chunk)
+        offset += len(chunk)
+    return slow.hexdigest()

@@ -1,0 +1,217 @@
+"""Images by name or ID: finding, listing, naming, and the parts of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from minidock.core import mediatype
+from minidock.core.config import ImageConfig, parse_time
+from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, SIZE, Descriptor, Manifest
+from minidock.core.digest import Digest
+from minidock.core.reference import Reference
+from minidock.core.summary import HistoryRow, ImageRow
+from minidock.engine.workspace import Workspace
+from minidock.errors import BlobNotFound, InvalidReference, MinidockError, NoSuchImage
+from minidock.store.images import describe
+from minidock.store.session import Session
+
+_ID = re.compile(r"(sha256:)?([0-9a-f]{4,64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image: its ID (the digest of its config), its config, and its familiar names, sorted."""
+
+    image_id: Digest
+    config: ImageConfig
+    names: tuple[str, ...] = ()
+
+
+def familiar(text: str) -> str:
+    """Return the short name with tag that the store knows an image by. Raises: InvalidReference."""
+    return Reference.parse(text).familiar
+
+
+def find(ws: Workspace, text: str) -> Image:
+    """Return the image that a reference, an ID or the beginning of one names; any step's image too.
+
+    Raises: NoSuchImage, InvalidReference.
+    """
+    descriptors = ws.store.images.list()
+    image_id = _by_name(descriptors, text) or _by_id(ws, descriptors, text)
+    if image_id is None:
+        try:
+            Reference.parse(text)
+        except InvalidReference:
+            if not _ID.fullmatch(text):
+                raise
+        raise NoSuchImage(text)
+    return load(ws, image_id)
+
+
+def load(ws: Workspace, image_id: Digest) -> Image:
+    """Return the image with this ID. Raises: NoSuchImage if its config is gone."""
+    try:
+        config = ImageConfig.from_bytes(ws.store.blobs.read(image_id))
+    except BlobNotFound as error:
+        raise NoSuchImage(str(image_id)) from error
+    names = [
+        item.annotations[REF_NAME]
+        for item in ws.store.images.list()
+        if REF_NAME in item.annotations and item.annotations.get(CONFIG_DIGEST) == str(image_id)
+    ]
+    return Image(image_id, config, tuple(sorted(names)))
+
+
+def _by_name(descriptors: Sequence[Descriptor], text: str) -> Digest | None:
+    try:
+        name = familiar(text)
+    except InvalidReference:
+        return None
+    for item in descriptors:
+        if item.annotations.get(REF_NAME) == name:
+            return config_digest(item)
+    return None
+
+
+def _by_id(ws: Workspace, descriptors: Sequence[Descriptor], text: str) -> Digest | None:
+    match = _ID.fullmatch(text)
+    if match is None:
+        return None
+    known = {config_digest(item) for item in descriptors} - {None}
+    known |= {record.image_id for record in ws.store.cache.records() if record.image_id} if ws.store.exists else set()
+    found = sorted(digest for digest in known if digest is not None and digest.hex.startswith(match[2]))
+    if len(found) > 1:
+        raise MinidockError(
+            f"the image ID prefix {text!r} is ambiguous: it could be {found[0].short} or {found[1].short}"
+        )
+    return found[0] if found else None
+
+
+def config_digest(descriptor: Descriptor) -> Digest | None:
+    """Return the image ID that an entry of index.json tells, None for one that a foreign tool wrote."""
+    text = descriptor.annotations.get(CONFIG_DIGEST)
+    return Digest.parse(text) if text else None
+
+
+def layer_sizes(ws: Workspace, config: ImageConfig) -> list[int]:
+    """Return the content bytes of each layer, base first."""
+    return [ws.store.layers.get(diff_id).size for diff_id in config.diff_ids]
+
+
+def publish(ws: Workspace, session: Session, config: ImageConfig, names: Sequence[str]) -> tuple[Digest, Digest]:
+    """Store an image's config and manifest, then its names; return image ID and manifest digest.
+
+    ``names`` are familiar; without any the image stands nameless in the store.
+    """
+    layers = [ws.store.layers.get(diff_id, session) for diff_id in config.diff_ids]
+    session.pin(layer.blob.digest for layer in layers)
+    data = config.to_bytes()
+    image_id = ws.store.blobs.put(session, data)
+    manifest = Manifest(
+        Descriptor(mediatype.CONFIG, image_id, len(data)), tuple(layer.blob for layer in layers)
+    ).to_bytes()
+    digest = ws.store.blobs.put(session, manifest)
+    size = sum(layer.size for layer in layers)
+    described = describe(Descriptor(mediatype.MANIFEST, digest, len(manifest)), image_id, config.created, size)
+    ws.store.images.add(session, described, tuple(names))
+    return image_id, digest
+
+
+def tag(ws: Workspace, source: str, target: str) -> None:
+    """Give an image one more name, taking it from another image if need be."""
+    try:
+        name = familiar(target)
+    except InvalidReference as error:
+        raise MinidockError(f'Error parsing reference: "{target}" is not a valid repository/tag: {error}') from error
+    image = find(ws, source)
+    with ws.store.session() as session:
+        session.pin([image.image_id, *image.config.diff_ids])
+        publish(ws, session, image.config, [name])
+
+
+def list_images(ws: Workspace, *, include_intermediate: bool = False) -> tuple[ImageRow, ...]:
+    """Return one row per name, newest image first, equal times by name; nameless images too.
+
+    ``include_intermediate`` adds the images of single steps, which the build cache keeps.
+    """
+    rows = [_row(item) for item in ws.store.images.list() if config_digest(item) is not None]
+    if include_intermediate:
+        shown = {row.image_id for row in rows}
+        for record in ws.store.cache.records() if ws.store.exists else ():
+            if record.image_id is not None and record.image_id not in shown and ws.store.blobs.has(record.image_id):
+                image = load(ws, record.image_id)
+                size = sum(layer_sizes(ws, image.config))
+                rows.append(ImageRow("", "", "", record.image_id, _moment(image.config.created), size))
+                shown.add(record.image_id)
+    return tuple(sorted(rows, key=_newest_first))
+
+
+def _newest_first(row: ImageRow) -> tuple[float, str, str, str]:
+    moment = row.created.timestamp() if row.created else 0.0
+    return (-moment, row.repository or "~", row.tag, row.image_id.hex)
+
+
+def _row(item: Descriptor) -> ImageRow:
+    repository, tag_text = "", ""
+    if REF_NAME in item.annotations:
+        repository, _, tag_text = item.annotations[REF_NAME].rpartition(":")
+    image_id = config_digest(item)
+    assert image_id is not None
+    return ImageRow(
+        repository=repository,
+        tag=tag_text,
+        digest=str(item.digest),
+        image_id=image_id,
+        created=_moment(item.annotations.get(CREATED)),
+        size=int(item.annotations.get(SIZE, "0")),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_time(text) if text else None
+
+
+def history(ws: Workspace, text: str) -> tuple[HistoryRow, ...]:
+    """Return one row per instruction of an image, the newest first; the sizes add up to the image's.
+
+    A row names the image that its step left where this store has it.
+    """
+    image = find(ws, text)
+    sizes = iter(layer_sizes(ws, image.config))
+    steps = _step_images(ws, image)
+    rows = []
+    for position, entry in enumerate(image.config.history):
+        rows.append(
+            HistoryRow(
+                image_id=steps[position],
+                created=_moment(entry.created),
+                created_by=entry.created_by,
+                size=0 if entry.is_empty_layer else next(sizes),
+                comment=entry.comment,
+            )
+        )
+    return tuple(reversed(rows))
+
+
+def _step_images(ws: Workspace, image: Image) -> list[Digest | None]:
+    """Return the image after each history entry, oldest first, None where this store has none."""
+    config = image.config
+    created = {entry.created for entry in config.history}
+    known = {record.image_id for record in ws.store.cache.records() if record.created in created}
+    known |= {config_digest(item) for item in ws.store.images.list() if item.annotations.get(CREATED) in created}
+    steps: list[Digest | None] = [None] * len(config.history)
+    for image_id in sorted(digest for digest in known if digest is not None):
+        if not ws.store.blobs.has(image_id):
+            continue
+        other = ImageConfig.from_bytes(ws.store.blobs.read(image_id))
+        count = len(other.history)
+        is_prefix = other.history == config.history[:count] and other.diff_ids == config.diff_ids[: len(other.diff_ids)]
+        if 0 < count <= len(steps) and is_prefix:
+            steps[count - 1] = image_id
+    if steps:
+        steps[-1] = image.image_id
+    return steps

@@ -1,0 +1,125 @@
+"""Base images without a registry: from a root file system's tar, and from programs of this machine."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import platform
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, format_time
+from minidock.core.digest import Digest
+from minidock.core.entries import Entry
+from minidock.core.process import DEFAULT_PATH
+from minidock.engine import from_host, images
+from minidock.engine.workspace import Workspace
+from minidock.errors import MinidockError, TarError
+
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def architecture() -> str:
+    """Return the OCI name of this machine's architecture."""
+    machine = platform.machine()
+    return _MACHINES.get(machine, machine)
+
+
+def import_tar(
+    ws: Workspace, stream: BinaryIO, name: str | None, *, message: str, source_date_epoch: int | None = None
+) -> Digest:
+    """Store a root file system tar (plain, gzip or zstd) as an image of one layer; return its ID. Raises: TarError."""
+    names = [images.familiar(name)] if name else []
+    created = creation_time(ws, source_date_epoch)
+    with ws.store.session() as session:
+        layer = ws.store.layers.ingest(session, decompressed(stream))
+        entry = HistoryEntry(created=created, comment=message)
+        return images.publish(ws, session, _base(created, layer.diff_id, entry), names)[0]
+
+
+def from_host_image(
+    ws: Workspace,
+    name: str,
+    programs: Sequence[str],
+    adds: Sequence[str],
+    search_path: str,
+    source_date_epoch: int | None = None,
+) -> Digest:
+    """Pack programs of this machine with what they load into an image of one layer; return its ID."""
+    names = [images.familiar(name)]
+    created = creation_time(ws, source_date_epoch)
+    mtime = source_date_epoch if source_date_epoch is not None else int(ws.clock.now().timestamp())
+    entries = from_host.collect(programs, adds, search_path)
+    with ws.store.session() as session:
+        writer = ws.store.layers.writer(session)
+        for item in entries:
+            entry = Entry(item.path, item.kind, item.mode, mtime=mtime, linkname=item.linkname)
+            if item.source is None:
+                writer.add(entry, item.content or b"")
+                continue
+            fd = os.open(item.source, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                writer.add_file(entry._replace(size=os.fstat(fd).st_size), fd)
+            finally:
+                os.close(fd)
+        layer = writer.finish(ws.store.layers, session)
+        comment = "Packed from host: " + " ".join([*programs, *adds])
+        entry_text = HistoryEntry(created=created, created_by="from-host " + " ".join(programs), comment=comment[:200])
+        return images.publish(ws, session, _base(created, layer.diff_id, entry_text), names)[0]
+
+
+def creation_time(ws: Workspace, source_date_epoch: int | None) -> str:
+    """Return the RFC 3339 time that an image made now gets."""
+    if source_date_epoch is None:
+        return format_time(ws.clock.now())
+    from datetime import UTC, datetime
+
+    return format_time(datetime.fromtimestamp(source_date_epoch, UTC))
+
+
+def _base(created: str, diff_id: Digest, entry: HistoryEntry) -> ImageConfig:
+    return ImageConfig(
+        architecture=architecture(),
+        created=created,
+        config=ContainerConfig(env=(f"PATH={DEFAULT_PATH}",)),
+        diff_ids=(diff_id,),
+        history=(entry,),
+    )
+
+
+def decompressed(stream: BinaryIO) -> Plain:
+    """Return the stream as a plain tar, whatever it is compressed with; the content decides. Raises: TarError."""
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
+    start = buffered.peek(4)[:4]
+    if start.startswith(_GZIP):
+        return Plain(gzip.GzipFile(fileobj=buffered))
+    if start.startswith(_ZSTD):
+        import zstandard
+
+        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(buffered, read_across_frames=True)
+        return Plain(reader)
+    if start.startswith((b"BZh", b"\xfd7zX")):
+        raise MinidockError(
+            "bzip2 and xz are not supported", hint="decompress it first: xz -dc FILE | minidock import -"
+        )
+    return Plain(buffered)
+
+
+class Plain:
+    """A stream whose decoder's errors are errors of the tar."""
+
+    def __init__(self, inner: object) -> None:
+        self._inner = inner
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            data: bytes = self._inner.read(size)  # type: ignore[attr-defined]
+        except (OSError, EOFError, ValueError) as error:
+            raise TarError(f"the compressed stream is damaged: {error}") from error
+        except Exception as error:
+            if type(error).__module__.startswith("zstandard"):
+                raise TarError(f"the compressed stream is damaged: {error}") from error
+            raise
+        return data

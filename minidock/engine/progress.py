@@ -1,0 +1,84 @@
+"""Numbers the steps of a build in order of appearance and tells an observer how they go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from minidock.core.digest import Digest
+from minidock.core.events import (
+    Observer,
+    StepCached,
+    StepDone,
+    StepError,
+    StepOutput,
+    StepReason,
+    StepStarted,
+    StepStatus,
+)
+from minidock.store.layers import ContentChanged
+
+
+class Progress:
+    """The reporter of one build."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observe = observer
+        self._count = 0
+
+    def start(self, name: str) -> Step:
+        """Begin a step."""
+        self._count += 1
+        self.observe(StepStarted(self._count, name))
+        return Step(self._count, name, self.observe, time.monotonic())
+
+    @contextmanager
+    def internal(self, name: str) -> Iterator[Step]:
+        """Begin a step that makes no image, and end it with the block."""
+        step = self.start(name)
+        with step.failing():
+            yield step
+        step.done(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step under way; ended once, by `cached`, `done` or `failing`."""
+
+    number: int
+    name: str
+    observe: Observer
+    started: float
+
+    def status(self, text: str) -> None:
+        """Tell something that was done."""
+        self.observe(StepStatus(self.number, text))
+
+    def output(self, line: str) -> None:
+        """Pass on a line that the step's process printed."""
+        self.observe(StepOutput(self.number, time.monotonic() - self.started, line))
+
+    def reason(self, text: str) -> None:
+        """Tell why the step could not come from the cache."""
+        self.observe(StepReason(self.number, text))
+
+    def cached(self, image_id: Digest | None) -> None:
+        """End the step: an earlier build made its result."""
+        self.observe(StepCached(self.number, image_id))
+
+    def done(self, image_id: Digest | None) -> None:
+        """End the step."""
+        self.observe(StepDone(self.number, time.monotonic() - self.started, image_id))
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """End the step with an error if the block raises one; a file that changed meanwhile is tried again."""
+        try:
+            yield
+        except ContentChanged:
+            raise
+        except Exception as error:
+            self.observe(StepError(self.number, str(error)))
+            raise

@@ -1,0 +1,169 @@
+"""RUN: a process on top of the layers so far, and what it changed as a layer."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minidock.core.config import ImageConfig
+from minidock.core.digest import Digest
+from minidock.core.entries import DIRECTORY, FILE, Entry, Tree
+from minidock.core.process import DEFAULT_PATH, ProcessSpec, RootFs, User
+from minidock.core.users import resolve_user
+from minidock.engine.progress import Step
+from minidock.engine.rootfs import can_overlay
+from minidock.engine.workspace import Workspace
+from minidock.runtime.base import ProcessIO
+from minidock.store.layers import Contents, Layer
+from minidock.store.scan import Found, Owners, compare_copy, open_unreadable, scan_upper
+from minidock.store.session import Session
+
+_TAIL = 20
+HOSTNAME = "buildkitsandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a step's process ended: its exit code, the last lines it printed, and its layer if the code is 0."""
+
+    status: int
+    tail: tuple[str, ...]
+    layer: Layer | None
+
+
+def run(
+    ws: Workspace,
+    session: Session,
+    step: Step,
+    image: ImageConfig,
+    args: Sequence[str],
+    env: Sequence[str],
+    latest: int | None,
+) -> Finished:
+    """Run ``args`` as the image's user in its working directory on a copy-on-write view of its layers.
+
+    Files newer than ``latest`` (SOURCE_DATE_EPOCH, seconds) get that time in the layer.
+    """
+    store = ws.store
+    tree = store.layers.tree(image.diff_ids)
+    user = image_user(ws, image.diff_ids, tree, image.config.user)
+    area = _Area(ws, session, image.diff_ids, tree)
+    spec = ProcessSpec(
+        id=session.name,
+        args=tuple(args),
+        env=process_env(env, user),
+        rootfs=area.rootfs,
+        cwd=image.config.working_dir or "/",
+        user=user,
+        hostname=HOSTNAME,
+        is_build_step=True,
+    )
+    status, tail = _run_logged(ws, spec, step)
+    if status:
+        return Finished(status, tail, None)
+    owners = Owners(store.id_mode, tree, (user.uid, user.gid))
+    return Finished(0, tail, area.commit(owners, latest))
+
+
+def image_user(ws: Workspace, diff_ids: Sequence[Digest], tree: Tree, spec: str) -> User:
+    """Return the numeric user that ``spec`` names in an image's own passwd and group files. Raises: RuntimeProblem."""
+    with Contents(ws.store.blobs, ws.store.layers, diff_ids) as contents:
+
+        def text(path: str) -> str:
+            entry = tree.get(tree.resolve(path))
+            is_file = entry is not None and entry.kind == FILE
+            return contents.read(entry).decode("utf-8", "surrogateescape") if entry and is_file else ""
+
+        return resolve_user(spec, text("etc/passwd"), text("etc/group"), User(home="/"))
+
+
+def process_env(env: Sequence[str], user: User) -> tuple[str, ...]:
+    """Return the environment of a process: a PATH at least, and the home of its user."""
+    names = {item.partition("=")[0] for item in env}
+    before = () if "PATH" in names else (f"PATH={DEFAULT_PATH}",)
+    after = () if "HOME" in names else (f"HOME={user.home}",)
+    return (*before, *env, *after)
+
+
+class _Area:
+    """The directories of one step: an overlay's upper and work, or a private copy where overlay is refused."""
+
+    def __init__(self, ws: Workspace, session: Session, diff_ids: Sequence[Digest], tree: Tree) -> None:
+        self._store = ws.store
+        self._session = session
+        self._root = tree.get("") or Entry("", DIRECTORY, 0o755)
+        disk = self._store.disk
+        directory = session.temporary()
+        disk.mkdir(directory)
+        self._upper = f"{directory}/upper"
+        self._baseline: dict[str, tuple[int, int, int, int, int]] | None = None
+        if can_overlay(ws):
+            lowers = self._store.snapshots.stack(session, diff_ids)
+            disk.mkdir(self._upper)
+            disk.chmod(self._upper, self._root.mode)
+            if ws.store.uid == 0 and (self._root.uid or self._root.gid):
+                disk.chown(self._upper, self._root.uid, self._root.gid)
+            disk.utime(self._upper, self._root.mtime)
+            disk.mkdir(f"{directory}/work")
+            self.rootfs = RootFs(lowers, self._upper, f"{directory}/work")
+        else:
+            self._baseline = self._store.snapshots.copy_of(diff_ids, self._upper)
+            self.rootfs = RootFs(copied=self._upper)
+
+    def commit(self, owners: Owners, latest: int | None) -> Layer:
+        """Write what changed as a layer; the upper directory becomes its snapshot."""
+        store, session = self._store, self._session
+        if self._baseline is not None:
+            found = compare_copy(store.disk, self._upper, owners, self._baseline)
+        else:
+            found = scan_upper(store.disk, self._upper, owners)
+        found = [_not_later(item, latest) for item in found]
+        writer = store.layers.writer(session)
+        for item in found:
+            if item.entry.kind != FILE:
+                writer.add(item.entry)
+                continue
+            fd = open_unreadable(store.disk, item.source, stat.S_IMODE(os.lstat(item.source).st_mode))
+            try:
+                writer.add_file(item.entry, fd)
+            finally:
+                os.close(fd)
+        layer = writer.finish(store.layers, session)
+        if self._baseline is None:
+            store.snapshots.adopt(session, layer, self._upper, found)
+        return layer
+
+
+def _not_later(item: Found, latest: int | None) -> Found:
+    if latest is None or item.entry.is_deletion or item.entry.mtime <= latest:
+        return item
+    return Found(item.entry._replace(mtime=latest), item.source, item.xattrs)
+
+
+def _run_logged(ws: Workspace, spec: ProcessSpec, step: Step) -> tuple[int, tuple[str, ...]]:
+    """Run the process, passing on each line that it prints; return its exit code and the last lines."""
+    tail: deque[str] = deque(maxlen=_TAIL)
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+
+    def relay() -> None:
+        with os.fdopen(read_end, "rb") as stream:
+            for raw in stream:
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                tail.append(line)
+                step.output(line)
+
+    reader = threading.Thread(target=relay)
+    reader.start()
+    try:
+        handle = ws.runtime.start(spec, ProcessIO(stdout=write_end, stderr=write_end))
+    finally:
+        os.close(write_end)
+        if "handle" not in locals():
+            reader.join()
+    status = handle.wait()
+    reader.join()
+    return status, tuple(tail)

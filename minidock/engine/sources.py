@@ -1,0 +1,147 @@
+"""Where the content of copied files comes from: the build context, or the layers of a stage or image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from minidock.core import units
+from minidock.core.cache_key import InputFile
+from minidock.core.copying import Selected, select
+from minidock.core.digest import Digest
+from minidock.core.entries import FILE, HARDLINK, Entry, Tree, join
+from minidock.engine.context import Context
+from minidock.engine.progress import Progress
+from minidock.store.layers import Contents
+from minidock.store.store import Store
+
+
+class Source(Protocol):
+    """Something that COPY and ADD take files from."""
+
+    def select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
+        """Return what the patterns name, with the digests of every file's content."""
+        ...
+
+    def open(self, entry: Entry, path: str) -> tuple[int, int | None]:
+        """Return an open descriptor of the content of the file at ``path`` and where it starts; None: the whole file.
+
+        The caller closes the descriptor.
+        """
+        ...
+
+    def refresh(self, path: str) -> None:
+        """Look again at a file that was found changed."""
+        ...
+
+    @property
+    def keeps_owners(self) -> bool:
+        """Whether files keep the owners that they have in the source."""
+        ...
+
+
+class ContextSource:
+    """The build context."""
+
+    keeps_owners = False
+
+    def __init__(self, context: Context, progress: Progress) -> None:
+        self._context = context
+        self._progress = progress
+        self._is_loaded = False
+
+    def select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
+        """Return what the patterns name, with the digests of every file's content.
+
+        The first time this is a step of its own in the progress: the context is loaded.
+        """
+        if self._is_loaded:
+            return self._select(patterns)
+        self._is_loaded = True
+        step = self._progress.start("[internal] load build context")
+        try:
+            return self._select(patterns)
+        finally:
+            step.status(f"transferring context: {units.progress_size(self._context.read_size)} done")
+            step.done(None)
+
+    def _select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
+        tree = self._context.tree(patterns)
+        chosen = [item for pattern in patterns for item in select(tree, pattern)]
+        digests = self._context.hashed(
+            dict.fromkeys(path for item in chosen for path, entry in _files(item) if entry.kind == FILE)
+        )
+
+        def known(entry: Entry, path: str) -> Entry:
+            if entry.kind != FILE:
+                return entry
+            return entry._replace(sha256=digests[path].sha256, xxh3=digests[path].xxh3)
+
+        return tuple(
+            Selected(
+                item.name,
+                known(item.entry, item.entry.path),
+                tuple(known(member, join(item.entry.path, member.path)) for member in item.members),
+            )
+            for item in chosen
+        )
+
+    def open(self, entry: Entry, path: str) -> tuple[int, int | None]:
+        """Return an open descriptor of a file of the context."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        return os.open(self._context.host_path(path), flags), None
+
+    def refresh(self, path: str) -> None:
+        """Look again at a file that was found changed."""
+        self._context.refresh(path)
+
+
+class LayerSource:
+    """The merged tree of a stack of layers."""
+
+    keeps_owners = True
+
+    def __init__(self, store: Store, diff_ids: Sequence[Digest], contents: Contents) -> None:
+        self.tree: Tree = store.layers.tree(diff_ids)
+        self._contents = contents
+
+    def select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
+        """Return what the patterns name."""
+        return tuple(item for pattern in patterns for item in select(self.tree, pattern))
+
+    def open(self, entry: Entry, path: str) -> tuple[int, int | None]:
+        """Return the layer's tar and the place of the content in it."""
+        original = self.tree.get(path)
+        assert original is not None
+        return os.dup(self._contents.descriptor(original)), original.offset
+
+    def refresh(self, path: str) -> None:
+        """Layers do not change."""
+
+
+@contextmanager
+def layer_source(store: Store, diff_ids: Sequence[Digest]) -> Iterator[LayerSource]:
+    """Open the layers of a stage or image for copying from them."""
+    with Contents(store.blobs, store.layers, diff_ids) as contents:
+        yield LayerSource(store, diff_ids, contents)
+
+
+def _files(item: Selected) -> Iterable[tuple[str, Entry]]:
+    yield item.entry.path, item.entry
+    for member in item.members:
+        yield join(item.entry.path, member.path), member
+
+
+def input_files(selected: Sequence[Selected], *, keeps_owners: bool) -> tuple[InputFile, ...]:
+    """Return what a cache key says of the files that an instruction takes: everything but times."""
+    found = []
+    for item in selected:
+        for path, entry in _files(item):
+            content = entry.sha256 if entry.kind in (FILE, HARDLINK) else entry.linkname
+            if entry.major or entry.minor:
+                content = f"{entry.major}:{entry.minor}"
+            owner = f"{entry.uid}:{entry.gid}" if keeps_owners else ""
+            found.append(InputFile(path, entry.kind, entry.mode, content, owner))
+    return tuple(found)
