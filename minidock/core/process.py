@@ -66,8 +66,8 @@ class ProcessSpec:
     """A process to start: in which root file system, as whom, with what.
 
     ``args`` is not empty; ``args[0]`` is looked up in the PATH of ``env`` inside the container. ``env`` holds
-    ``NAME=value`` strings in order; nothing is added but, for root with a single id, APT_CONFIG. ``cwd`` is absolute; it
-    is created if ``make_cwd``.
+    ``NAME=value`` strings in order; nothing is added but, for root with a single id, APT_CONFIG. ``cwd`` is absolute
+    and created if ``make_cwd``.
     """
 
     id: str
