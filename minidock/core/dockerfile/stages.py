@@ -1,0 +1,320 @@
+"""Instructions become stages: what each is built on, which of them a target needs, and where COPY --from leads.
+
+Source: BuildKit, frontend/dockerfile/dockerfile2llb/convert.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from minidock.core.dockerfile import words
+from minidock.core.dockerfile.model import Arg, Copy, From, Instruction
+from minidock.core.dockerfile.parser import Dockerfile, Warning
+from minidock.core.platform import Platform
+from minidock.core.quoting import quoted
+from minidock.core.reference import Reference
+from minidock.core.suggest import did_you_mean
+from minidock.errors import DockerfileError, ExpansionError, InvalidPlatform, InvalidReference
+
+SCRATCH = "scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One FROM and what follows it.
+
+    ``base`` is the index of an earlier stage or the name of an image, expanded, and ``scratch`` if ``is_scratch``.
+    ``name`` is lower-cased, empty if there is none; ``platform`` is ``None`` for that of the result.
+    """
+
+    index: int
+    name: str
+    base: str | int
+    is_scratch: bool
+    platform: Platform | None
+    instructions: tuple[Instruction, ...]
+    from_: From
+
+    @property
+    def from_line(self) -> int:
+        """The line of its FROM."""
+        return self.from_.first
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """All stages of a file. ``global_args`` has what ``ARG name`` in a stage may take over, the predefined included."""
+
+    dockerfile: Dockerfile
+    stages: tuple[Stage, ...]
+    global_args: Mapping[str, str]
+    warnings: tuple[Warning, ...]
+
+    def display_name(self, index: int) -> str:
+        """Return how progress calls a stage: its name or ``stage-N``, empty if the file has one unnamed stage."""
+        return self.stages[index].name or (f"stage-{index}" if len(self.stages) > 1 else "")
+
+
+def split(
+    dockerfile: Dockerfile,
+    instructions: Sequence[Instruction],
+    build_args: Mapping[str, str],
+    predefined: Mapping[str, str],
+) -> StagePlan:
+    """Return the stages with their bases and platforms resolved.
+
+    ``predefined`` holds TARGETPLATFORM and its like, which FROM lines can use undeclared; a build argument of the same
+    name wins. Raises: DockerfileError, also for stages that need each other in a circle.
+    """
+    before, parts = _grouped(dockerfile, instructions)
+    scope = {**predefined, **{name: value for name, value in build_args.items() if name in predefined}}
+    for arg in before:
+        try:
+            scope.update(resolve_args(arg, scope, build_args, {}, dockerfile.escape))
+        except ExpansionError as error:
+            raise dockerfile.error(str(error), arg.first, arg.last) from error
+    stages: list[Stage] = []
+    warnings: list[Warning] = []
+    for from_, body in parts:
+        try:
+            stages.append(_stage(from_, tuple(body), stages, scope, dockerfile.escape, warnings))
+        except (ExpansionError, InvalidPlatform, _StageProblem) as error:
+            raise dockerfile.error(str(error), from_.first, from_.last) from error
+    plan = StagePlan(dockerfile, tuple(stages), scope, tuple(warnings))
+    _refuse_circles(plan)
+    return plan
+
+
+def resolve_args(
+    arg: Arg,
+    env: Mapping[str, str],
+    build_args: Mapping[str, str],
+    global_args: Mapping[str, str],
+    escape: str = "\\",
+) -> dict[str, str]:
+    """Return the variables that an ARG sets, in order; names without any value are left out.
+
+    A build argument wins over the default, the default over ``global_args``. The parts are done one after the other:
+    later ones see earlier ones. A default is expanded only if it is used. Raises: ExpansionError.
+    """
+    scope = dict(env)
+    found: dict[str, str] = {}
+    for written, default in arg.args:
+        name = words.expand(written, scope, escape)
+        value = build_args.get(name)
+        if value is None:
+            value = global_args.get(name) if default is None else words.expand(default, scope, escape)
+        if value is not None:
+            scope[name] = found[name] = value
+    return found
+
+
+def resolve_target(plan: StagePlan, target: str | None) -> int:
+    """Return the index of the stage that ``--target`` names, of the last stage if it names none.
+
+    Raises: DockerfileError.
+    """
+    if not target:
+        return len(plan.stages) - 1
+    index = _named(plan.stages, target)
+    if index is None:
+        names = [stage.name for stage in plan.stages if stage.name]
+        hint = did_you_mean(target, names, is_case_sensitive=True)
+        raise plan.dockerfile.error(f"target stage {quoted(target)} could not be found{hint}")
+    return index
+
+
+def needed(plan: StagePlan, target_index: int) -> tuple[int, ...]:
+    """Return the stages that the target needs through FROM and COPY --from, itself included, in file order.
+
+    Raises: DockerfileError for a stage among them that copies from a later one.
+    """
+    found: set[int] = set()
+    waiting = [target_index]
+    while waiting:
+        index = waiting.pop()
+        if index not in found:
+            found.add(index)
+            waiting += _dependencies(plan, index)
+    for index in sorted(found):
+        for copy in _copies(plan.stages[index]):
+            _refuse_later(plan, index, copy)
+    return tuple(sorted(found))
+
+
+def copy_source(plan: StagePlan, copy: Copy) -> int | str:
+    """Return the stage or the image that a COPY with --from copies from.
+
+    The stage of the COPY is told by its line. Raises: DockerfileError.
+    """
+    index = max((stage.index for stage in plan.stages if stage.from_line <= copy.first), default=0)
+    _refuse_later(plan, index, copy)
+    return _source(plan, index, copy)
+
+
+class _StageProblem(ValueError):
+    """What is wrong with a FROM; `split` adds its lines."""
+
+
+def _grouped(
+    dockerfile: Dockerfile, instructions: Iterable[Instruction]
+) -> tuple[list[Arg], list[tuple[From, list[Instruction]]]]:
+    """Return the global ARGs, and every FROM with the instructions that follow it."""
+    before: list[Arg] = []
+    parts: list[tuple[From, list[Instruction]]] = []
+    for instruction in instructions:
+        match instruction:
+            case From():
+                parts.append((instruction, []))
+            case _ if parts:
+                parts[-1][1].append(instruction)
+            case Arg():
+                before.append(instruction)
+            case _:
+                raise dockerfile.error("no build stage in current context", instruction.first, instruction.last)
+    if not parts:
+        raise dockerfile.error("dockerfile contains no stages to build")
+    return before, parts
+
+
+def _stage(
+    from_: From,
+    body: tuple[Instruction, ...],
+    earlier: Sequence[Stage],
+    scope: Mapping[str, str],
+    escape: str,
+    warnings: list[Warning],
+) -> Stage:
+    text = words.expand(from_.base, scope, escape)
+    if not text:
+        raise _StageProblem(f"base name ({from_.base}) should not be blank")
+    base: str | int = text
+    index = _named(earlier, text)
+    is_scratch = text == SCRATCH
+    if not is_scratch and index is not None:
+        base = index
+    elif not is_scratch:
+        base = _lower_case(text)
+        if base != text:
+            message = f"The image name '{text}' should be lowercase; it is read as '{base}'"
+            warnings.append(Warning("ImageNameCasing", message, from_.first, from_.last))
+    platform = _platform(from_.platform, scope, escape)
+    return Stage(len(earlier), from_.name, base, is_scratch, platform, body, from_)
+
+
+def _lower_case(text: str) -> str:
+    """Return an image's name as it can be parsed: docker refuses capitals, but old tutorials write them."""
+    try:
+        Reference.parse(text)
+    except InvalidReference:
+        name, at, digest = text.partition("@")
+        path, slash, last = name.rpartition("/")
+        repository, colon, tag = last.partition(":")
+        lowered = f"{path.lower()}{slash}{repository.lower()}{colon}{tag}{at}{digest}"
+        try:
+            Reference.parse(lowered)
+        except InvalidReference:
+            return text
+        return lowered
+    return text
+
+
+def _platform(written: str, scope: Mapping[str, str], escape: str) -> Platform | None:
+    if not written:
+        return None
+    text = words.expand(written, scope, escape)
+    if not text:
+        raise _StageProblem(f"empty platform value from expression {written}")
+    host = Platform("linux", scope.get("BUILDARCH") or "amd64", scope.get("BUILDVARIANT", ""))
+    return Platform.parse(text, host).normalized()
+
+
+def _named(stages: Sequence[Stage], name: str) -> int | None:
+    """Return the index of the last stage of this name."""
+    wanted = name.lower()
+    return next((stage.index for stage in reversed(stages) if stage.name and stage.name == wanted), None)
+
+
+def _copies(stage: Stage) -> Iterator[Copy]:
+    return (item for item in stage.instructions if isinstance(item, Copy) and item.from_)
+
+
+def _source(plan: StagePlan, index: int, copy: Copy) -> int | str:
+    """Return what --from means in the stage ``index``: an earlier stage, else a later one (an error), else an image."""
+    name = copy.from_
+    if "$" in name:
+        raise _copy_error(
+            plan,
+            copy,
+            "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope "
+            "as a workaround",
+        )
+    if name.isascii() and name.isdigit():
+        if len(name) > 9 or int(name) >= len(plan.stages):
+            raise _copy_error(plan, copy, f"invalid stage index {name}")
+        return int(name)
+    earlier = _named(plan.stages[:index], name)
+    if earlier is not None:
+        return earlier
+    later = _named(plan.stages[index:], name)
+    return name if later is None else later
+
+
+def _refuse_later(plan: StagePlan, index: int, copy: Copy) -> None:
+    source = _source(plan, index, copy)
+    if isinstance(source, int) and source >= index:
+        current = quoted(plan.stages[index].name or f"stage-{index}")
+        order = f"it needs to be defined before current stage {current}"
+        raise _copy_error(plan, copy, f"cannot copy from stage {quoted(copy.from_)}, {order}")
+
+
+def _copy_error(plan: StagePlan, copy: Copy, message: str) -> DockerfileError:
+    return plan.dockerfile.error(message, copy.first, copy.last)
+
+
+def _dependencies(plan: StagePlan, index: int) -> list[int]:
+    stage = plan.stages[index]
+    sources = [stage.base, *(_source(plan, index, copy) for copy in _copies(stage))]
+    return [source for source in sources if isinstance(source, int)]
+
+
+def _refuse_circles(plan: StagePlan) -> None:
+    """Raise the error that names the first stage from which a circle can be reached."""
+    dependencies = [_known_dependencies(plan, stage.index) for stage in plan.stages]
+    finished: set[int] = set()
+    for stage in plan.stages:
+        if _reaches_circle(stage.index, dependencies, finished):
+            name = stage.name or f"stage-{stage.index}"
+            message = f"circular dependency detected on stage: {name}"
+            raise plan.dockerfile.error(message, stage.from_.first, stage.from_.last)
+
+
+def _known_dependencies(plan: StagePlan, index: int) -> list[int]:
+    """Return the dependencies of a stage; a bad --from counts only if the stage is needed."""
+    stage = plan.stages[index]
+    found = [stage.base] if isinstance(stage.base, int) else []
+    for copy in _copies(stage):
+        try:
+            source = _source(plan, index, copy)
+        except DockerfileError:
+            continue
+        if isinstance(source, int):
+            found.append(source)
+    return found
+
+
+def _reaches_circle(start: int, dependencies: Sequence[Sequence[int]], finished: set[int]) -> bool:
+    """Tell whether a walk from ``start`` comes back to a stage it came through; ``finished`` grows by the others."""
+    path: list[tuple[int, Iterator[int]]] = [(start, iter(dependencies[start]))] if start not in finished else []
+    while path:
+        index, following = path[-1]
+        step = next(following, None)
+        if step is None:
+            finished.add(index)
+            path.pop()
+        elif any(step == passed for passed, _ in path):
+            return True
+        elif step not in finished:
+            path.append((step, iter(dependencies[step])))
+    return False
