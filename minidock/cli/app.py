@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import minidock
@@ -18,6 +18,8 @@ from minidock.render.errors import error_text
 
 if TYPE_CHECKING:
     from minidock.cli.parsing import Signature
+
+Table = Mapping[str, Command]
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE has ended
@@ -35,32 +37,43 @@ class Choice(NamedTuple):
     wants_traceback: bool = False
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, table: Table = commands.COMMANDS) -> int:
     """Run the command line ``argv`` (default: that of the process) and return its exit code."""
     choice = Choice(())
     try:
         choice = _choice(sys.argv[1:] if argv is None else argv)
         with options.given_root(choice.root):
-            code = _run(choice)
+            code = _run(choice, table)
         sys.stdout.flush()
         return code
     except MinidockError as error:
-        sys.stderr.write(error_text(error))
-        return _exit_code(error, choice)
+        _complain(error_text(error))
+        return _exit_code(error, choice, table)
     except BrokenPipeError:
         return _BROKEN_PIPE
     except KeyboardInterrupt:
         return _INTERRUPTED
     except OSError as error:
         problem = system_problem(error)
-        sys.stderr.write(error_text(problem))
-        return _exit_code(problem, choice)
+        _complain(error_text(problem))
+        return _exit_code(problem, choice, table)
     except Exception as error:  # a mistake in this program: still one line, and the way to the rest of it
         if choice.wants_traceback:
             raise
-        sys.stderr.write(f"{PROGRAM}: internal error: {type(error).__name__}: {error}\n")
-        sys.stderr.write(f"hint: `{PROGRAM} --debug ...` shows where it comes from; please report it\n")
-        return _exit_code(MinidockError(""), choice)
+        _complain(
+            f"{PROGRAM}: internal error: {type(error).__name__}: {error}\n"
+            f"hint: `{PROGRAM} --debug ...` shows where it comes from; please report it\n"
+        )
+        return _exit_code(MinidockError(""), choice, table)
+
+
+def _complain(text: str) -> None:
+    """Write ``text`` to stderr, after everything that has been printed before."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # nobody reads it, or the disk is full: that must not hide what is said here
+        pass
+    sys.stderr.write(text)
 
 
 def entry() -> None:
@@ -118,7 +131,7 @@ def _leading(
     return given, tuple(rest)
 
 
-def _run(choice: Choice) -> int:
+def _run(choice: Choice, table: Table) -> int:
     """Carry out ``choice``; help that nobody asked for goes to stderr, as docker has it."""
     words = choice.words
     if choice.wants_version:
@@ -128,21 +141,21 @@ def _run(choice: Choice) -> int:
         (sys.stdout if choice.wants_help else sys.stderr).write(usage.main_help())
         return 0
     if words[0] in commands.GROUPS:
-        return _run_group(words[0], words[1:])
-    command = commands.find(words[0])
+        return _run_group(words[0], words[1:], table)
+    command = commands.find(words[0], table)
     if command is None:
         raise UsageError(f"unknown command: {PROGRAM} {words[0]}", command=PROGRAM)
     return _call(command, words[0], words[1:])
 
 
-def _run_group(group: str, words: Sequence[str]) -> int:
+def _run_group(group: str, words: Sequence[str], table: Table) -> int:
     """Run a command of ``group``, or show the help of the group."""
     name = f"{PROGRAM} {group}"
     given, rest = _leading(words, (_HELP_FLAG,), command=name, usage_line=name)
     if given or not rest:
         (sys.stdout if given else sys.stderr).write(usage.group_help(group))
         return 0
-    command = commands.find(f"{group} {rest[0]}")
+    command = commands.find(f"{group} {rest[0]}", table)
     if command is None:
         raise UsageError(f"unknown command: {name} {rest[0]}", command=name, usage=name)
     return _call(command, f"{group} {rest[0]}", rest[1:])
@@ -181,9 +194,9 @@ def _command_help(command: Command, usage_line: str, signature: Signature) -> st
     return usage.command_help(usage_line, commands.names_of(command), signature.summary, shown)
 
 
-def _exit_code(error: MinidockError, choice: Choice) -> int:
+def _exit_code(error: MinidockError, choice: Choice, table: Table) -> int:
     """Return the code of ``error``; a few commands have one of their own for errors that have not."""
-    command = commands.find(" ".join(choice.words[:2])) or commands.find("".join(choice.words[:1]))
+    command = commands.find(" ".join(choice.words[:2]), table) or commands.find("".join(choice.words[:1]), table)
     if command is None or isinstance(error, UsageError) or error.exit_code != MinidockError.exit_code:
         return error.exit_code
     return command.failure_code

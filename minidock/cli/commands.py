@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 PROGRAM = "minidock"
@@ -111,9 +112,9 @@ ALIASES = {
 }
 
 
-def find(name: str) -> Command | None:
+def find(name: str, table: Mapping[str, Command] = COMMANDS) -> Command | None:
     """Return the command called ``name`` (``images``, ``image ls``, ``image list``)."""
-    return COMMANDS.get(ALIASES.get(name, name))
+    return table.get(ALIASES.get(name, name))
 
 
 def names_of(command: Command) -> tuple[str, ...]:
