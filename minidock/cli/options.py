@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from minidock.errors import MinidockError
+
 ROOT_VARIABLE = "MINIDOCK_ROOT"
 SYSTEM_ROOT = "/var/lib/minidock"
 
@@ -37,3 +39,16 @@ def store_root() -> str:
     import platformdirs
 
     return platformdirs.user_data_dir("minidock")
+
+
+def source_date_epoch() -> int | None:
+    """Return the time that everything made now is dated with, in seconds; None if $SOURCE_DATE_EPOCH is not set.
+
+    Raises: MinidockError. Source: reproducible-builds.org, "SOURCE_DATE_EPOCH specification".
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return None
+    if not text.isdigit():
+        raise MinidockError(f"invalid SOURCE_DATE_EPOCH: {text}", hint="it is a number of seconds since 1970")
+    return int(text)

@@ -158,7 +158,6 @@ class _Builder:
             session=session,
             progress=progress,
             build_args=request.build_args,
-            predefined=predefined_args(request.target),
             global_args=plan.global_args,
             escape=dockerfile.escape,
             filename=dockerfile.filename,
@@ -201,13 +200,23 @@ class _Builder:
             filename=self._dockerfile.filename,
             first=line,
             source=self._dockerfile.source,
-            hint=f"make the base image first: `minidock import FILE {full.familiar}` for the tar of a root file system, or "
+            hint=f"make it first: `minidock import FILE {full.familiar}` for the tar of a root file system, or "
             f"`minidock image from-host -t {full.familiar} sh ls cat …` for programs of this machine",
+        )
+
+    def _platform_error(self, stage: stages.Stage) -> DockerfileError:
+        return DockerfileError(
+            f"FROM --platform={stage.platform}: another platform than this machine's is not supported yet",
+            filename=self._dockerfile.filename,
+            first=stage.from_line,
+            source=self._dockerfile.source,
         )
 
     def _base(self, stage: stages.Stage) -> tuple[StageState, str]:
         if stage.is_scratch:
             return StageState(scratch(architecture()), None), "scratch"
+        if stage.platform is not None and stage.platform.architecture != architecture():
+            raise self._platform_error(stage)
         if isinstance(stage.base, int):
             return self._states[stage.base], self._plan.display_name(stage.base)
         image = images.find(self._ws, stage.base)

@@ -18,7 +18,9 @@ from minidock.core.copying import Attributes, Planned
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.expansion import expand
 from minidock.core.dockerfile.model import Add, Arg, Copy, Env, From, Instruction, Maintainer, Run, Workdir
+from minidock.core.dockerfile.stages import resolve_args
 from minidock.core.dockerfile.support import unsupported
+from minidock.core.dockerfile.workdir import resolve_workdir
 from minidock.core.entries import FILE, Tree
 from minidock.core.events import BuildWarning
 from minidock.core.process import DEFAULT_PATH
@@ -47,7 +49,6 @@ class BuildContext:
     session: Session
     progress: Progress
     build_args: Mapping[str, str]
-    predefined: Mapping[str, str]
     global_args: Mapping[str, str]
     escape: str
     filename: str
@@ -201,19 +202,16 @@ class StageBuilder:
         return f"{self._build.step_scope} {self._name} {self._ordinal}"
 
     def _arg(self, instruction: Arg) -> None:
-        variables, args, texts = dict(self.state.variables), dict(self.state.args), []
-        for name, default in instruction.args:
-            value = self._build.build_args.get(name)
-            if value is None:
-                value = default if default is not None else self._build.global_args.get(name)
-            if value is None:
-                value = self._build.predefined.get(name)
-            args[name] = value or ""
-            if value is not None:
-                variables[name] = value
-            texts.append(name if value is None else f"{name}={value}")
+        build = self._build
+        found = resolve_args(instruction, self.state.variables, build.build_args, build.global_args, build.escape)
+        names = [name for name, _ in instruction.args]
+        texts = [f"{name}={found[name]}" if name in found else name for name in names]
         self._metadata_step(self.state.image.config, f"ARG {' '.join(texts)}")
-        self.state = replace(self.state, variables=variables, args=args)
+        self.state = replace(
+            self.state,
+            variables={**self.state.variables, **found},
+            args={**self.state.args, **{name: found.get(name, "") for name in names}},
+        )
 
     def _author(self, instruction: Maintainer) -> None:
         self._metadata_step(self.state.image.config, f"MAINTAINER {instruction.author}", instruction.author)
@@ -493,7 +491,9 @@ class StageBuilder:
         return writer.finish(self._store.layers, self._build.session)
 
     def _workdir(self, instruction: Workdir) -> None:
-        config = replace(self.state.image.config, working_dir=_absolute(instruction.path, self.state.image.config))
+        config = replace(
+            self.state.image.config, working_dir=resolve_workdir(self.state.image.config.working_dir, instruction.path)
+        )
         created_by = f"WORKDIR {config.working_dir}"
         if config.working_dir == "/":
             self._metadata_step(config, created_by)
@@ -522,17 +522,6 @@ def _copy_flags(instruction: Copy | Add) -> list[tuple[str, str]]:
     if isinstance(instruction, Copy):
         flags.insert(0, ("from", ""))  # never shown
     return [(name, value) for name, value in flags if value]
-
-
-def _absolute(path: str, config: ContainerConfig) -> str:
-    joined = path if path.startswith("/") else f"{config.working_dir or '/'}/{path}"
-    parts: list[str] = []
-    for part in joined.split("/"):
-        if part == "..":
-            parts[-1:] = []
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/" + "/".join(parts)
 
 
 def scratch(architecture: str) -> ImageConfig:

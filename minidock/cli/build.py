@@ -1,0 +1,106 @@
+"""`minidock build`, `minidock image build`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from minidock.cli.values import parse_choice
+from minidock.errors import BuildError, FlagError, InvalidReference
+
+
+def parse_tag(text: str) -> str:
+    """Return ``text`` if it names an image. Raises: FlagError in docker's words."""
+    from minidock.core.reference import Reference
+
+    try:
+        Reference.parse(text)
+    except InvalidReference as error:
+        raise FlagError(str(error)) from error
+    return text
+
+
+def parse_progress(text: str) -> str:
+    """Return the kind of progress. Raises: FlagError."""
+    return parse_choice(text, ("auto", "plain", "quiet"))
+
+
+def build(
+    path: Annotated[str, typer.Argument(metavar="PATH")],
+    tags: Annotated[
+        list[str],
+        typer.Option(
+            "--tag", "-t", parser=parse_tag, metavar="list", help='Name and optionally a tag in the "name:tag" format'
+        ),
+    ] = [],  # noqa: B006  # the parser makes a new list for each call
+    file: Annotated[
+        str, typer.Option("--file", "-f", help='Name of the Dockerfile (Default is "PATH/Dockerfile")')
+    ] = "",
+    build_args: Annotated[list[str], typer.Option("--build-arg", metavar="list", help="Set build-time variables")] = [],  # noqa: B006
+    labels: Annotated[list[str], typer.Option("--label", metavar="list", help="Set metadata for an image")] = [],  # noqa: B006
+    target: Annotated[str, typer.Option("--target", help="Set the target build stage to build")] = "",
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not use cache when building the image")] = False,
+    progress: Annotated[
+        str,
+        typer.Option(
+            "--progress",
+            parser=parse_progress,
+            metavar="string",
+            help="Set type of progress output (auto, plain, quiet)",
+        ),
+    ] = "auto",
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Suppress the build output and print image ID on success")
+    ] = False,
+    iidfile: Annotated[str, typer.Option("--iidfile", help="Write the image ID to a file")] = "",
+) -> None:
+    """Build an image from a Dockerfile."""
+    import os
+    import sys
+
+    from minidock.cli import options
+    from minidock.core.events import StoreWaiting
+    from minidock.engine import workspace
+    from minidock.engine.build import BuildRequest
+    from minidock.engine.build import build as build_image
+    from minidock.render.progress import Kind
+    from minidock.render.progress import progress as observer_for
+
+    request = BuildRequest(
+        context=path,
+        dockerfile=file or None,
+        tags=tuple(tags),
+        build_args=pairs(build_args, os.environ),
+        labels={name: value or "" for name, value in (item.partition("=")[::2] for item in labels)},
+        target=target or None,
+        uses_cache=not no_cache,
+        source_date_epoch=options.source_date_epoch(),
+    )
+    if path == "-" or "://" in path:
+        raise BuildError(f"a context of the kind {path!r} is not supported yet", hint="name a directory")
+    if os.path.exists(iidfile):
+        os.unlink(iidfile)  # a script that looks for it afterwards must not find the last one
+    with observer_for(Kind.QUIET if quiet else Kind(progress), sys.stderr) as observer:
+        ws = workspace.open_workspace(
+            options.store_root(), waiting=lambda text: observer(StoreWaiting(f"waiting for {text}"))
+        )
+        result = build_image(ws, request, observer)
+    if iidfile:
+        with open(iidfile, "w", encoding="ascii") as out:
+            out.write(str(result.image_id))
+    if quiet:
+        print(result.image_id)
+
+
+def pairs(items: list[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return ``NAME=value`` items as a map; a bare NAME takes the caller's value, and is left out where that is unset."""
+    found = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if equals:
+            found[name] = value
+        elif name in environment:
+            found[name] = environment[name]
+    return found
