@@ -162,6 +162,8 @@ class _Reader:
             found = heredocs.heredocs_of_line(line) if _can_hold_heredocs(node) and "<<" in line else ()
         except (arguments.ArgumentError, ExpansionError) as error:
             raise self.error(str(error), first, self._position) from error
+        except RecursionError:
+            raise self.error("ONBUILD is nested too deeply", first, self._position) from None
         bodies = tuple(self._heredoc(heredoc, first) for heredoc in found)
         return _with_lines(node, bodies, self._position)
 

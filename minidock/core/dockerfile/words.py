@@ -175,7 +175,10 @@ class _Lexer:
 
     def run(self) -> tuple[str, tuple[str, ...]]:
         """Return the text and the words."""
-        return self._until("", keeps_escapes=self._keeps_escapes)
+        try:
+            return self._until("", keeps_escapes=self._keeps_escapes)
+        except RecursionError:
+            raise ExpansionError("failed to process a word: its variables are nested too deeply", self._text) from None
 
     def _peek(self) -> str:
         return self._text[self._position : self._position + 1]

@@ -120,6 +120,7 @@ def test_an_onbuild_of_a_run_can_hold_a_heredoc() -> None:
         ),
         ("CMD [1]", "when using JSON array syntax, arrays must be comprised of strings only", 1, 1),
         ("RUN <<A\nx\n", "unterminated heredoc", 1, 2),
+        ("FROM a\n" + "ONBUILD " * 8000, "ONBUILD is nested too deeply", 2, 2),
         ("FROM a\n# " + "x" * 65534, "dockerfile line greater than max allowed size of 65535", 2, 2),
     ],
 )

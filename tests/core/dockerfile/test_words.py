@@ -86,6 +86,12 @@ def test_a_broken_word_says_what_is_wrong_with_it(text: str, reason: str) -> Non
     assert caught.value.word == text
 
 
+def test_variables_nested_too_deeply_are_an_error() -> None:
+    with pytest.raises(ExpansionError) as caught:
+        words.expand("${none:-" * 20_000 + "}" * 20_000, ENV)
+    assert str(caught.value) == "failed to process a word: its variables are nested too deeply"
+
+
 def test_words_are_split_after_expansion_unless_quoted() -> None:
     assert words.expand_words('$two "$two" a\\ b "" x', ENV) == ["x", "y", "x  y", "a b", "x"]
 
