@@ -19,7 +19,7 @@ from minidock.runtime.launch import Join, launch_of, process_of
 
 
 class NativeHandle:
-    """A process whose monitor is a child of this program."""
+    """A process whose monitor is a child of this program: `wait` works in the program that started it only."""
 
     def __init__(self, stub: spawn.Stub, started: Started) -> None:
         self._stub = stub
@@ -91,16 +91,12 @@ class NativeRuntime:
             streams=(io.stdin, io.stdout, io.stderr),
             on_terminal=_terminal_receiver(io) if spec.has_terminal else None,
         )
-        started: Started | None = None
-        for message in stub.messages():
-            if message[0] == "started":
-                started = Started(pid=message[1], start_ticks=message[2])
-            else:
-                stub.wait()
-                raise _failure(spec.args[0], message)
-        if started is None:
-            raise RuntimeProblem(f"the launcher ended before the process was started (exit code {stub.wait()})")
-        return NativeHandle(stub, started)
+        try:
+            said = stub.messages()
+        except BaseException:  # Ctrl-C, above all: nobody would ever wait for the process
+            stub.end()
+            raise
+        return NativeHandle(stub, _started(stub, spec.args[0], said))
 
     def _isolation(self, spec: ProcessSpec) -> Isolation:
         if self._forced is not None:
@@ -150,6 +146,19 @@ def _check_chroot(spec: ProcessSpec) -> None:
         raise RuntimeProblem(f"a process cannot be kept off the network {missing}", hint="use --network host")
     if not spec.rootfs.copied:
         raise RuntimeProblem(f"a copied root file system is needed {missing}")
+
+
+def _started(stub: spawn.Stub, command: str, said: list[tuple[Any, ...]]) -> Started:
+    started: Started | None = None
+    for message in said:
+        if message[0] == "started":
+            started = Started(pid=message[1], start_ticks=message[2])
+        else:
+            stub.wait()
+            raise _failure(command, message)
+    if started is None:
+        raise RuntimeProblem(f"the launcher ended before the process was started (exit code {stub.wait()})")
+    return started
 
 
 def _failure(command: str, message: tuple[Any, ...]) -> RuntimeProblem:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from minidock.runtime import syscalls
+from minidock.runtime import messages, syscalls
 from minidock.runtime.mountpoints import MountPoints
 
 TYPE_CHECKING = False
@@ -238,7 +238,11 @@ def mount_files(points: MountPoints, files: list[tuple[str, bytes]]) -> None:
 def mount_volumes(points: MountPoints, mounts: list[tuple[str, str, bool]]) -> None:
     """Bind the volumes, those near the root first, device nodes in them disabled."""
     for source, target, is_read_only in sorted(mounts, key=lambda item: item[1].rstrip("/").count("/")):
-        tree = syscalls.clone_tree(syscalls.AT_FDCWD, source, is_recursive=True)
+        try:
+            tree = syscalls.clone_tree(syscalls.AT_FDCWD, source, is_recursive=True)
+        except FileNotFoundError:
+            reason = f'invalid mount config for type "bind": bind source path does not exist: {source}'
+            raise messages.Failure("problem", reason) from None
         place = points.find_or_make(target, is_directory=stat.S_ISDIR(os.fstat(tree).st_mode))
         attributes = syscalls.ATTR_NODEV | (syscalls.ATTR_RDONLY if is_read_only else 0)
         syscalls.mount_setattr(tree, attributes, is_recursive=True)

@@ -37,6 +37,14 @@ class Stub:
             os.close(self._status)
             return said
 
+    def end(self) -> None:
+        """Kill the process and reap the stub."""
+        with self._lock:
+            if self._code is None:
+                os.close(self._orders)
+                os.waitpid(self._pid, 0)
+                self._code = 137
+
     def wait(self) -> int:
         """Reap the stub and return its exit code, 128 + n after signal n."""
         with self._lock:
@@ -88,10 +96,13 @@ def spawn(
     stub = Stub(pid, orders_write, status_read)
     try:
         messages.send(orders_write, (verb, orders))
+        if terminal is not None and on_terminal is not None:
+            _take_terminal(terminal, on_terminal)
     except BrokenPipeError:
         pass  # it ended at once; its exit code tells
-    if terminal is not None and on_terminal is not None:
-        _take_terminal(terminal, on_terminal)
+    except BaseException:
+        stub.end()
+        raise
     return stub
 
 
