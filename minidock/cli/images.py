@@ -30,12 +30,12 @@ def images(
     """List images."""
     from minidock.cli import options
     from minidock.core import image_filter
-    from minidock.engine import images, workspace
+    from minidock.engine import image_list, workspace
     from minidock.render import tables
     from minidock.render.console import Console
 
     ws = workspace.open_workspace(options.store_root())
-    rows = images.list_images(ws, include_intermediate=all_)
+    rows = image_list.list_images(ws, include_intermediate=all_)
     tables.print_images(
         Console.standard(),
         image_filter.select(rows, filters, pattern=pattern),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from minidock.core import mediatype
-from minidock.core.config import ImageConfig, parse_time
-from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, SIZE, Descriptor, Manifest
+from minidock.core.config import ImageConfig
+from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.reference import Reference
-from minidock.core.summary import HistoryRow, ImageRow
+from minidock.core.summary import HistoryRow
+from minidock.engine.image_list import config_digest, moment
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobNotFound, InvalidReference, MinidockError, NoSuchImage
 from minidock.store.images import describe
@@ -91,12 +91,6 @@ def _by_id(ws: Workspace, descriptors: Sequence[Descriptor], text: str) -> Diges
     return found[0] if found else None
 
 
-def config_digest(descriptor: Descriptor) -> Digest | None:
-    """Return the image ID that an entry of index.json tells, None for one that a foreign tool wrote."""
-    text = descriptor.annotations.get(CONFIG_DIGEST)
-    return Digest.parse(text) if text else None
-
-
 def layer_sizes(ws: Workspace, config: ImageConfig) -> list[int]:
     """Return the content bytes of each layer, base first."""
     return [ws.store.layers.get(diff_id).size for diff_id in config.diff_ids]
@@ -133,48 +127,6 @@ def tag(ws: Workspace, source: str, target: str) -> None:
         publish(ws, session, image.config, [name])
 
 
-def list_images(ws: Workspace, *, include_intermediate: bool = False) -> tuple[ImageRow, ...]:
-    """Return one row per name, newest image first, equal times by name; nameless images too.
-
-    ``include_intermediate`` adds the images of single steps, which the build cache keeps.
-    """
-    rows = [_row(item) for item in ws.store.images.list() if config_digest(item) is not None]
-    if include_intermediate:
-        shown = {row.image_id for row in rows}
-        for record in ws.store.cache.records() if ws.store.exists else ():
-            if record.image_id is not None and record.image_id not in shown and ws.store.blobs.has(record.image_id):
-                image = load(ws, record.image_id)
-                size = sum(layer_sizes(ws, image.config))
-                rows.append(ImageRow("", "", "", record.image_id, _moment(image.config.created), size))
-                shown.add(record.image_id)
-    return tuple(sorted(rows, key=_newest_first))
-
-
-def _newest_first(row: ImageRow) -> tuple[float, str, str, str]:
-    moment = row.created.timestamp() if row.created else 0.0
-    return (-moment, row.repository or "~", row.tag, row.image_id.hex)
-
-
-def _row(item: Descriptor) -> ImageRow:
-    repository, tag_text = "", ""
-    if REF_NAME in item.annotations:
-        repository, _, tag_text = item.annotations[REF_NAME].rpartition(":")
-    image_id = config_digest(item)
-    assert image_id is not None
-    return ImageRow(
-        repository=repository,
-        tag=tag_text,
-        digest=str(item.digest),
-        image_id=image_id,
-        created=_moment(item.annotations.get(CREATED)),
-        size=int(item.annotations.get(SIZE, "0")),
-    )
-
-
-def _moment(text: str | None) -> datetime | None:
-    return parse_time(text) if text else None
-
-
 def history(ws: Workspace, text: str) -> tuple[HistoryRow, ...]:
     """Return one row per instruction of an image, the newest first; the sizes add up to the image's.
 
@@ -188,7 +140,7 @@ def history(ws: Workspace, text: str) -> tuple[HistoryRow, ...]:
         rows.append(
             HistoryRow(
                 image_id=steps[position],
-                created=_moment(entry.created),
+                created=moment(entry.created),
                 created_by=entry.created_by,
                 size=0 if entry.is_empty_layer else next(sizes),
                 comment=entry.comment,

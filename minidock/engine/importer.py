@@ -9,10 +9,11 @@ import platform
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, format_time
+from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.entries import Entry
 from minidock.core.process import DEFAULT_PATH
+from minidock.core.times import format_time
 from minidock.engine import from_host, images
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError, TarError

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from minidock.core import copying, metadata
 from minidock.core.cache_key import StepInputs, explain
-from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids, format_time, parse_time
+from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
 from minidock.core.copying import Attributes, Planned
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.expansion import expand
@@ -24,6 +24,7 @@ from minidock.core.dockerfile.workdir import resolve_workdir
 from minidock.core.entries import FILE, Tree
 from minidock.core.events import BuildWarning
 from minidock.core.process import DEFAULT_PATH
+from minidock.core.times import format_time, parse_time
 from minidock.engine.archives import Archive, open_archive
 from minidock.engine.progress import Progress, Step
 from minidock.engine.run_step import image_user, run

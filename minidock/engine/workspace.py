@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 from minidock.core.process import IdMode
-from minidock.runtime.base import Runtime
 from minidock.store.locks import Waiting
 from minidock.store.store import Store
+
+if TYPE_CHECKING:
+    from minidock.runtime.base import Runtime
 
 
 class Clock(Protocol):
@@ -29,26 +32,29 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
+def native_runtime() -> Runtime:
+    """Return the runtime that needs no helper; imported when the first process is started: most commands start none."""
+    from minidock.runtime.native import NativeRuntime
+
+    return NativeRuntime()
+
+
 class Workspace:
-    """Collaborators of the use cases. The runtime is made when it is first needed: most commands start no process."""
+    """Collaborators of the use cases: the store, the clock, and the runtime, which is made when it is first needed."""
 
-    store: Store
-    clock: Clock
-    runtime_override: Runtime | None = None
+    def __init__(self, store: Store, clock: Clock, make_runtime: Callable[[], Runtime] = native_runtime) -> None:
+        self.store = store
+        self.clock = clock
+        self._make_runtime = make_runtime
 
-    @property
+    @cached_property
     def runtime(self) -> Runtime:
-        """The runtime that processes are started with."""
-        if self.runtime_override is not None:
-            return self.runtime_override
-        from minidock.runtime.native import NativeRuntime
-
-        return NativeRuntime()
+        """The runtime that processes are started with; one for the life of the workspace, it remembers its probe."""
+        return self._make_runtime()
 
     def with_runtime(self, runtime: Runtime) -> Workspace:
         """Return the same workspace with another runtime."""
-        return replace(self, runtime_override=runtime)
+        return Workspace(self.store, self.clock, lambda: runtime)
 
 
 def open_workspace(root: str, waiting: Waiting | None = None) -> Workspace:
