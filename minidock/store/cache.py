@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +27,7 @@ from minidock.store.writer import Disk
 
 _VERSION = 1
 _KEPT_PER_STEP = 3
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,30 +187,37 @@ class Cache:
 
     def records(self) -> list[Record]:
         """Return every readable record, sorted by key."""
-        found = []
-        for name in sorted(os.listdir(self._layout.path("cache", "steps"))):
-            try:
-                record = self.get(Digest.parse(f"sha256:{name}"))
-            except InvalidDigest:
-                continue
-            if record is not None:
-                found.append(record)
-        return found
+        found = (self.get(Digest(name)) for name in self._names("steps") if _HEX.fullmatch(name))
+        return [record for record in found if record is not None]
 
-    def remove(self, session: Session, records: list[Record]) -> None:
-        """Remove records; what they kept alive is the collector's business afterwards."""
-        for record in records:
-            session.discard(self._step_path(record.key))
+    def record_path(self, record: Record) -> str:
+        """Return where a record stands."""
+        return self._step_path(record.key)
 
-    def forget_unused_lists(self, session: Session) -> None:
-        """Remove lists of inputs and of recent keys that no record uses any more."""
-        records = self.records()
+    def unused_lists(self, records: Sequence[Record]) -> list[str]:
+        """Return the paths of lists of inputs and of recent keys that none of ``records`` uses."""
         lists = {record.files.hex for record in records if record.files}
         steps = {os.path.basename(self._recent_path(record.step)) for record in records}
-        for directory, kept in (("inputs", lists), ("recent", steps)):
-            for name in os.listdir(self._layout.path("cache", directory)):
-                if name not in kept:
-                    session.discard(self._layout.path("cache", directory, name))
+        return [
+            self._layout.path("cache", directory, name)
+            for directory, kept in (("recent", steps), ("inputs", lists))
+            for name in self._names(directory)
+            if name not in kept
+        ]
+
+    def all_paths(self) -> list[str]:
+        """Return the paths of everything in the cache, records first, those that cannot be read too."""
+        return [
+            self._layout.path("cache", directory, name)
+            for directory in ("steps", "recent", "inputs", "stat")
+            for name in self._names(directory)
+        ]
+
+    def _names(self, directory: str) -> list[str]:
+        try:
+            return sorted(os.listdir(self._layout.path("cache", directory)))
+        except FileNotFoundError:
+            return []
 
 
 def _digest(text: Any) -> Digest | None:

@@ -32,7 +32,7 @@ from minidock.core.entries import (
     name_of,
     parent_of,
 )
-from minidock.errors import BlobCorrupt, MinidockError, TarError
+from minidock.errors import BlobCorrupt, InvalidDigest, MinidockError, StoreError, TarError
 from minidock.store import tar
 from minidock.store.blobs import Blobs, BlobWriter
 from minidock.store.layout import Layout
@@ -41,6 +41,7 @@ from minidock.store.writer import Disk
 
 _INDEX_VERSION = 1
 _MAX_ENTRIES = 5_000_000
+_MAX_HEAD = 64 << 10
 _CHUNK = 1 << 20
 _XATTRS = Entry._fields.index("xattrs")
 
@@ -189,8 +190,18 @@ class Layers:
 
     def entries(self, diff_id: Digest, session: Session | None = None) -> list[Entry]:
         """Return the entries of a layer in the order of its tar. Raises: BlobNotFound."""
-        layer, body = self._load(diff_id, session)
+        _, body = self._load(diff_id, session)
         return [_entry(row) for row in json.loads(zlib.decompress(body))] if body else self._derive(diff_id)
+
+    def blob_of(self, diff_id: Digest) -> Digest:
+        """Return the digest of the blob that holds a layer's tar, without reading that; it need not be there."""
+        try:
+            with open(self.layout.layer(diff_id), "rb") as file:
+                return Descriptor.from_json(json.loads(file.readline(_MAX_HEAD))["blob"]).digest
+        except FileNotFoundError:
+            return diff_id
+        except (ValueError, KeyError, TypeError, StoreError, InvalidDigest):
+            return diff_id
 
     def tree(self, diff_ids: Iterable[Digest]) -> Tree:
         """Return the merged tree of a stack, base first."""
@@ -206,7 +217,7 @@ class Layers:
                 return Layer(diff_id, blob, int(head["size"]), bool(head["complete"])), body
         except FileNotFoundError:
             pass
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, StoreError, InvalidDigest):
             pass  # damaged: the tar is the truth
         entries = self._derive(diff_id)
         blob = Descriptor(mediatype.LAYER, diff_id, os.stat(self.layout.blob(diff_id)).st_size)

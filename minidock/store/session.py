@@ -6,13 +6,15 @@ process that died: the next session that writes sweeps it. No clock decides anyt
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
 from collections.abc import Iterable
 
 from minidock.core.digest import Digest
 from minidock.store.layout import Layout
-from minidock.store.locks import Locks, open_lock, try_lock
+from minidock.store.locks import Locks, is_locked, open_lock
 from minidock.store.writer import Disk, remove_tree
 
 
@@ -30,8 +32,13 @@ class Session:
         # Under gc: a sweeper must not find the lease file before it is locked.
         with locks.shared_gc():
             self._lease = open_lock(self._lease_path)
-            assert try_lock(self._lease)
-            disk.mkdir(layout.path("tmp", self.name))
+            try:
+                # Waits: whoever looks whether a lease is free holds it for a moment.
+                fcntl.flock(self._lease, fcntl.LOCK_EX)
+                disk.mkdir(layout.path("tmp", self.name))
+            except BaseException:
+                os.close(self._lease)
+                raise
 
     def temporary(self) -> str:
         """Return a path in this session's temporary directory that is not in use."""
@@ -77,22 +84,41 @@ class Session:
 
     def discard(self, path: str) -> None:
         """Remove a file or directory: out of sight at once by a rename into the trash, then for good."""
+        remove_tree(self._disk, self.bury(path))
+
+    def bury(self, path: str) -> str:
+        """Move a file or directory into the trash and return where it is now; it still has to be removed.
+
+        Missing is fine: somebody else was first. On a disk too full for the new name the path stays what it is.
+        """
         grave = self._layout.path("trash", f"{self.name}-{secrets.token_hex(4)}")
         try:
             self._disk.rename(path, grave)
         except FileNotFoundError:
-            return
-        remove_tree(self._disk, grave)
+            return path
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return path
+        return grave
 
-    def close(self) -> None:
-        """End the session: remove what is temporary, then free the lease."""
-        remove_tree(self._disk, self._layout.path("tmp", self.name))
-        self._disk.unlink(self._lease_path)
-        os.close(self._lease)
+    def close(self, *, has_failed: bool = False) -> None:
+        """End the session: remove what is temporary, then free the lease.
 
-    def abandon(self) -> None:
-        """Let go of the lease without writing anything, as the death of the process would."""
-        os.close(self._lease)
+        The lease file of a session that failed stays, free: it tells the next session that things may lie about
+        which nothing names.
+        """
+        try:
+            remove_tree(self._disk, self._layout.path("tmp", self.name))
+            if not has_failed:
+                self._disk.unlink(self._lease_path)
+        finally:
+            os.close(self._lease)
+
+    def forget(self, leases: Iterable[str]) -> None:
+        """Remove the lease files of sessions that died, after everything that they left is gone."""
+        for path in leases:
+            remove_tree(self._disk, path)
 
 
 def abandoned(layout: Layout) -> list[str]:
@@ -100,7 +126,7 @@ def abandoned(layout: Layout) -> list[str]:
     found: list[str] = []
     for name in _names(layout.path("locks", "lease")):
         path = layout.path("locks", "lease", name)
-        if not _is_held(path):
+        if not is_locked(path):
             found.append(path)
     leases = set(_names(layout.path("locks", "lease"))) - {os.path.basename(path) for path in found}
     found.extend(layout.path("tmp", name) for name in _names(layout.path("tmp")) if name not in leases)
@@ -108,24 +134,26 @@ def abandoned(layout: Layout) -> list[str]:
     return found
 
 
-def sweep(layout: Layout, disk: Disk, locks: Locks) -> None:
-    """Remove what dead processes left. Two sweepers at once do no harm."""
+def sweep(layout: Layout, disk: Disk, locks: Locks) -> list[str]:
+    """Remove what dead sessions were writing, and all of the trash; return the dead sessions' lease files.
+
+    The leases stay: they are the evidence that blobs may be there which nothing names, until those are collected.
+    Two sweepers at once do no harm.
+    """
+    graves, leases = [], []
     with locks.exclusive_gc():
-        rubbish = abandoned(layout)
-        graves = []
-        for path in rubbish:
+        for path in abandoned(layout):
             if path.startswith(layout.path("tmp", "")):
                 grave = layout.path("trash", f"sweep-{secrets.token_hex(6)}")
                 disk.rename(path, grave)
                 graves.append(grave)
             elif path.startswith(layout.path("trash", "")):
                 graves.append(path)
+            else:
+                leases.append(path)
     for path in graves:
         remove_tree(disk, path)
-    # Leases last: while one stands, its temporary directory is still known to be abandoned.
-    for path in rubbish:
-        if path.startswith(layout.path("locks", "lease", "")):
-            remove_tree(disk, path)
+    return leases
 
 
 def pinned(layout: Layout) -> set[str]:
@@ -133,7 +161,7 @@ def pinned(layout: Layout) -> set[str]:
     held: set[str] = set()
     for name in _names(layout.path("locks", "lease")):
         path = layout.path("locks", "lease", name)
-        if _is_held(path):
+        if is_locked(path):
             with open(path, encoding="ascii") as lease:
                 held.update(lease.read().split())
     return held
@@ -144,14 +172,3 @@ def _names(path: str) -> list[str]:
         return sorted(os.listdir(path))
     except FileNotFoundError:
         return []
-
-
-def _is_held(path: str) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        return not try_lock(fd)
-    finally:
-        os.close(fd)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from minidock.core.canonical import dumps
 from minidock.core.process import IdMode
 from minidock.errors import StoreError, StoreForeign, StoreUnwritable
-from minidock.store import session as sessions
-from minidock.store.blobs import Blobs
-from minidock.store.cache import Cache
-from minidock.store.images import Images
-from minidock.store.layers import Layers
 from minidock.store.layout import DIRECTORIES, VERSION, Layout
 from minidock.store.locks import Locks, Waiting
-from minidock.store.session import Session
-from minidock.store.snapshots import Snapshots
-from minidock.store.writer import Disk, explained
+from minidock.store.writer import Disk, explained, remove_tree, write_new
+
+if TYPE_CHECKING:
+    from minidock.store.blobs import Blobs
+    from minidock.store.cache import Cache
+    from minidock.store.images import Images
+    from minidock.store.layers import Layers
+    from minidock.store.session import Session
+    from minidock.store.snapshots import Snapshots
 
 _OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _EMPTY_INDEX = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
@@ -28,7 +32,7 @@ _RESERVE = 64 << 10
 
 
 class Store:
-    """The store at ``root``, of user ``uid`` in ``id_mode``. Opening it changes nothing; `session` makes it if missing."""
+    """The store at ``root``, of user ``uid`` in ``id_mode``. Opening changes nothing; `session` makes it if missing."""
 
     def __init__(
         self,
@@ -46,12 +50,44 @@ class Store:
         self.id_mode = id_mode
         self.boot_id = boot_id
         self.locks = Locks(self.layout, self.disk, waiting)
-        self.blobs = Blobs(self.layout, self.disk)
-        self.layers = Layers(self.layout, self.disk, self.blobs)
-        self.images = Images(self.layout, self.locks)
-        self.cache = Cache(self.layout, self.disk)
-        self.snapshots = Snapshots(self.layout, self.disk, self.locks, self.blobs, self.layers, id_mode, boot_id)
         self._check_identity()
+
+    # The parts are imported when they are first used: to list images takes two of them, and a tenth of the time.
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """Content by digest."""
+        from minidock.store.blobs import Blobs
+
+        return Blobs(self.layout, self.disk)
+
+    @cached_property
+    def layers(self) -> Layers:
+        """Layers and their entry indexes."""
+        from minidock.store.layers import Layers
+
+        return Layers(self.layout, self.disk, self.blobs)
+
+    @cached_property
+    def images(self) -> Images:
+        """The names of images."""
+        from minidock.store.images import Images
+
+        return Images(self.layout, self.locks)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The records of the build cache."""
+        from minidock.store.cache import Cache
+
+        return Cache(self.layout, self.disk)
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """Unpacked layers."""
+        from minidock.store.snapshots import Snapshots
+
+        return Snapshots(self.layout, self.disk, self.locks, self.blobs, self.layers, self.id_mode, self.boot_id)
 
     @property
     def exists(self) -> bool:
@@ -73,7 +109,8 @@ class Store:
             raise StoreError(f"{self.layout.identity} cannot be read: is this a minidock store?") from error
         if version > VERSION:
             raise StoreForeign(
-                f"{self.layout.root} was written by a newer minidock (store version {version}, this one knows {VERSION})"
+                f"{self.layout.root} was written by a newer minidock "
+                f"(store version {version}, this one knows {VERSION})"
             )
         if uid != self.uid:
             raise StoreForeign(
@@ -86,17 +123,47 @@ class Store:
             )
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Begin to write: make the store if it is missing, sweep what dead processes left, hold a lease."""
+    def session(self, *, is_removal: bool = False) -> Iterator[Session]:
+        """Begin to write: make the store if it is missing, tidy up after sessions that died, hold a lease.
+
+        One for removing works on a full disk too: it gives up the reserve, which the next other session makes again.
+        """
         with explained(self.layout.root):
-            self._create()
-            if sessions.abandoned(self.layout):
-                sessions.sweep(self.layout, self.disk, self.locks)
-            session = Session(self.layout, self.disk, self.locks)
+            session, dead = self._begin(is_removal=is_removal)
+            has_failed = True
             try:
+                if dead:
+                    from minidock.store import collector
+
+                    collector.collect(self, session)
+                    session.forget(dead)
                 yield session
+                has_failed = False
             finally:
-                session.close()
+                session.close(has_failed=has_failed)
+
+    def _begin(self, *, is_removal: bool) -> tuple[Session, list[str]]:
+        """Return a new session, and the leases of dead ones whose rubbish is still to be collected."""
+        self._create()
+        if not is_removal:
+            self._keep_reserve()
+        from minidock.store import session as sessions
+
+        dead = sessions.sweep(self.layout, self.disk, self.locks) if sessions.abandoned(self.layout) else []
+        try:
+            return sessions.Session(self.layout, self.disk, self.locks), dead
+        except OSError as error:
+            if not is_removal or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+        self.free_reserve()
+        return sessions.Session(self.layout, self.disk, self.locks), dead
+
+    def _keep_reserve(self) -> None:
+        try:
+            self._make_file(self.layout.path("reserve"), bytes(_RESERVE))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise  # else: not the moment for it; what needs the space more says so itself
 
     def _create(self) -> None:
         root = self.layout.root
@@ -126,21 +193,19 @@ class Store:
 
     def _make_file(self, path: str, data: bytes) -> None:
         # Two processes may make the store at once: each writes its own file, one of the equal ones gets the name.
-        if os.path.exists(path):
-            return
-        temporary = self.layout.path("tmp", f"new-{secrets.token_hex(6)}")
-        fd = self.disk.open_new(temporary)
-        try:
-            self.disk.write(fd, data)
-            self.disk.sync(fd)
-        finally:
-            os.close(fd)
-        try:
-            self.disk.link(temporary, path)
-        except FileExistsError:
-            pass
-        self.disk.unlink(temporary)
-        self.disk.sync_directory(self.layout.root)
+        # A third that is further may take the temporary file for rubbish: then the next attempt makes it.
+        while not os.path.exists(path):
+            temporary = self.layout.path("tmp", f"new-{secrets.token_hex(6)}")
+            try:
+                write_new(self.disk, temporary, data)
+                self.disk.link(temporary, path)
+            except FileExistsError:
+                pass
+            except FileNotFoundError:
+                continue
+            finally:
+                remove_tree(self.disk, temporary)
+            self.disk.sync_directory(self.layout.root)
 
     def free_reserve(self) -> None:
         """Give up the reserve, so that a removal can work on a full disk; the next session that can makes it again."""

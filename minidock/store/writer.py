@@ -19,10 +19,15 @@ from minidock.errors import StorageFull, StoreUnwritable
 
 @contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Turn the system's errors about space and permission into errors for users that name ``path``."""
+    """Turn the system's errors about space and permission below ``path`` into errors for users that name it.
+
+    Those that name another file are not about the store, and pass.
+    """
     try:
         yield
     except OSError as error:
+        if error.filename is not None and not os.fsdecode(error.filename).startswith(path):
+            raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull(path) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

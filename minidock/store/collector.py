@@ -1,0 +1,175 @@
+"""Finds what nothing needs any more, by marking from the roots, and removes it.
+
+Roots are the images of index.json, the records of the build cache, the containers, and what living sessions have
+pinned. What goes is renamed into the trash while everybody else is kept out, names before what they name: cache
+lists, snapshots, layer indexes, blobs. The bytes are unlinked afterwards, unlocked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from minidock.core.config import ImageConfig, chain_ids
+from minidock.core.descriptor import Descriptor
+from minidock.core.digest import Digest
+from minidock.errors import InvalidDigest, MinidockError
+from minidock.store import session as sessions
+from minidock.store.cache import Record
+from minidock.store.measure import allocated
+from minidock.store.session import Session
+from minidock.store.writer import remove_tree
+
+if TYPE_CHECKING:
+    from minidock.store.store import Store
+
+# What is to go besides unreachable things: gets the digests (hex) that living sessions hold, returns paths.
+Choose = Callable[[set[str]], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What a removal gave back: allocated bytes, and the digests of the blobs that are gone."""
+
+    size: int = 0
+    digests: frozenset[Digest] = frozenset()
+
+    def __add__(self, other: Freed) -> Freed:
+        return Freed(self.size + other.size, self.digests | other.digests)
+
+
+@dataclass(slots=True)
+class Reached:
+    """What roots need, as hex digests: blobs, layers (by diff_id) and unpacked layers (by diff_id or chain_id)."""
+
+    blobs: set[str] = field(default_factory=set)
+    layers: set[str] = field(default_factory=set)
+    snapshots: set[str] = field(default_factory=set)
+
+
+class Marker:
+    """Walks from roots to everything that they need; damaged and missing blobs lead nowhere and do no harm."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._configs: dict[Digest, ImageConfig | None] = {}
+        self.reached = Reached()
+
+    def config(self, image_id: Digest) -> ImageConfig | None:
+        """Return the config of an image, None if it cannot be read."""
+        if image_id not in self._configs:
+            try:
+                self._configs[image_id] = ImageConfig.from_bytes(self._store.blobs.read(image_id))
+            except (MinidockError, ValueError, TypeError, AttributeError):
+                self._configs[image_id] = None
+        return self._configs[image_id]
+
+    def image(self, image_id: Digest) -> None:
+        """Mark an image by its ID: config and layers."""
+        self.reached.blobs.add(image_id.hex)
+        config = self.config(image_id)
+        if config is not None:
+            self.stack(config.diff_ids)
+
+    def stack(self, diff_ids: Sequence[Digest]) -> None:
+        """Mark layers, base first: index, tar and unpacked copy."""
+        for diff_id, chain_id in zip(diff_ids, chain_ids(diff_ids), strict=True):
+            self.reached.snapshots |= {diff_id.hex, chain_id.hex}
+            if diff_id.hex not in self.reached.layers:
+                self.reached.layers.add(diff_id.hex)
+                self.reached.blobs |= {diff_id.hex, self._store.layers.blob_of(diff_id).hex}
+
+    def descriptors(self, descriptors: Iterable[Descriptor]) -> None:
+        """Mark what entries of index.json lead to, those that other programs wrote too."""
+        pending = [descriptor.digest for descriptor in descriptors]
+        while pending:
+            digest = pending.pop()
+            if digest.hex in self.reached.blobs:
+                continue
+            self.reached.blobs.add(digest.hex)
+            for name, child in self._children(digest):
+                if name == "config":
+                    self.image(child)
+                elif name == "layers":
+                    self.reached.blobs.add(child.hex)
+                else:
+                    pending.append(child)
+
+    def _children(self, digest: Digest) -> list[tuple[str, Digest]]:
+        try:
+            members = json.loads(self._store.blobs.read(digest))
+        except (MinidockError, ValueError):
+            return []
+        found = []
+        for name in ("config", "layers", "manifests"):
+            value: Any = members.get(name) if isinstance(members, dict) else None
+            for item in value if isinstance(value, list) else [value]:
+                try:
+                    found.append((name, Digest.parse(item["digest"])))
+                except (InvalidDigest, KeyError, TypeError, AttributeError):
+                    continue
+        return found
+
+    def records(self, records: Iterable[Record]) -> None:
+        """Mark what records of the build cache keep: the layers and the images of steps."""
+        for record in records:
+            if record.diff_id is not None:
+                self.stack([record.diff_id])
+            if record.image_id is not None:
+                self.image(record.image_id)
+
+    def pinned(self, names: set[str]) -> None:
+        """Mark what living sessions hold; a layer that one holds needs its tar."""
+        self.reached.blobs |= names
+        self.reached.layers |= names
+        self.reached.snapshots |= names
+        for name in names:
+            self.reached.blobs.add(self._store.layers.blob_of(Digest(name)).hex)
+
+
+def mark_containers(store: Store, marker: Marker) -> None:
+    """Mark what containers need."""
+    containers = getattr(store, "containers", None)
+    for container in containers.list() if containers is not None else ():
+        marker.image(container.image_id)
+        marker.stack(container.diff_ids)
+
+
+def collect(store: Store, session: Session, choose: Choose = lambda pinned: (), *, is_thorough: bool = False) -> Freed:
+    """Remove what ``choose`` picks and then everything that nothing needs; return what that gave back.
+
+    ``is_thorough`` removes unpacked layers too, but those of containers and of living sessions: blobs can give them
+    again.
+    """
+    with store.locks.exclusive_gc():
+        # Before the roots are read: a session that ends in between has published what it held.
+        pinned = sessions.pinned(store.layout)
+        graves = [session.bury(path) for path in choose(pinned)]
+        records = store.cache.records()
+        graves += [session.bury(path) for path in store.cache.unused_lists(records)]
+        marker = Marker(store)
+        marker.pinned(pinned)
+        mark_containers(store, marker)
+        snapshots = set(marker.reached.snapshots)
+        marker.records(records)
+        marker.descriptors(store.images.list())
+        kept = marker.reached
+        digests = [Digest(name) for name in _names(store, "blobs/sha256") if name not in kept.blobs]
+        for directory, needed in (
+            ("snapshots", snapshots if is_thorough else kept.snapshots),
+            ("layers", kept.layers),
+            ("blobs/sha256", kept.blobs),
+        ):
+            names = _names(store, directory)
+            graves += [session.bury(store.layout.path(directory, name)) for name in names if name not in needed]
+    size = allocated(graves)
+    for grave in graves:
+        remove_tree(store.disk, grave)
+    return Freed(size, frozenset(digests))
+
+
+def _names(store: Store, directory: str) -> list[str]:
+    return sorted(os.listdir(store.layout.path(directory)))
