@@ -66,7 +66,20 @@ def start(launch: Launch) -> int:
         made = ([], [])  # it failed earlier, and has said so to the parent
     code = monitor.watch(pid)
     remove_unused(base, made)
+    if launch["lowers"] and not launch["copied"]:
+        _clear_work_directory(launch["work"])
     return code
+
+
+def _clear_work_directory(path: str) -> None:
+    """Remove what overlayfs leaves in a work directory: it has mode 000, and a plain user could not remove it."""
+    os.chmod(path, 0o700)
+    for entry in list(os.scandir(path)):
+        if entry.is_dir(follow_symlinks=False):
+            _clear_work_directory(entry.path)
+            os.rmdir(entry.path)
+        else:
+            os.unlink(entry.path)
 
 
 def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoReturn:

@@ -302,6 +302,12 @@ def test_what_the_launcher_makes_is_no_change(layered: Containers, lower: Path) 
     assert os.stat(upper).st_mtime_ns == before
 
 
+def test_a_finished_container_can_be_removed(layered: Containers) -> None:
+    spec = layered.shell("mkdir -m 000 /closed; rm /etc/passwd")
+    assert layered.run(spec) == (0, "")
+    assert os.listdir(spec.rootfs.work) == []
+
+
 def test_changes_beside_the_mount_points_are_kept(layered: Containers, lower: Path) -> None:
     spec = layered.shell("touch /etc/mine; chmod 700 /proc /tmp; rm /bin/true", hostname="box")
     layered.run(spec)
