@@ -16,8 +16,9 @@ from minidock.core.cache_key import StepInputs, explain
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
 from minidock.core.copying import Attributes, Planned
 from minidock.core.digest import Digest
+from minidock.core.dockerfile import heredocs
 from minidock.core.dockerfile.expansion import expand
-from minidock.core.dockerfile.model import Add, Arg, Copy, Env, From, Instruction, Maintainer, Run, Workdir
+from minidock.core.dockerfile.model import Add, Arg, Command, Copy, Env, From, Instruction, Maintainer, Run, Workdir
 from minidock.core.dockerfile.stages import resolve_args
 from minidock.core.dockerfile.support import unsupported
 from minidock.core.dockerfile.workdir import resolve_workdir
@@ -321,7 +322,7 @@ class StageBuilder:
 
     def _run(self, instruction: Run) -> None:
         image = self.state.image
-        words = metadata.in_shell(instruction.command, image.config)
+        words = metadata.in_shell(_command(instruction), image.config)
         shown = {name: value for name, value in self.state.args.items() if name not in _PROXIES}
         prefix = f"|{len(shown)} {' '.join(f'{name}={value}' for name, value in shown.items())} " if shown else ""
         entry = HistoryEntry(None, f"RUN {prefix}{' '.join(words)} # buildkit", COMMENT)
@@ -512,6 +513,13 @@ class StageBuilder:
             return self._write(planned, _no_content)
 
         self._layer_step(instruction, instruction.original, inputs, entry, config, make)
+
+
+def _command(instruction: Run) -> Command:
+    """Return what the shell gets: the line, with the bodies of its here-documents."""
+    if not instruction.heredocs:
+        return instruction.command
+    return Command((heredocs.shell_argument(instruction.command.args[0], instruction.heredocs),), is_shell=True)
 
 
 def _no_content(item: Planned) -> tuple[int, int | None]:
