@@ -15,6 +15,7 @@ import pytest
 from minidock.core.process import Mount, Network, ProcessSpec, User
 from minidock.errors import CommandNotExecutable, CommandNotFound, RuntimeProblem
 from minidock.runtime.base import IdMode, Isolation, ProcessIO, RuntimeReport
+from minidock.runtime.monitor import stat_fields
 from minidock.runtime.native import NativeRuntime
 from tests.runtime.contract import NOTHING, RuntimeContract
 from tests.runtime.machine import Containers, changes, finish, make_rootfs
@@ -360,7 +361,6 @@ def test_everything_ends_with_the_first_process(box: Containers) -> None:
 
 
 def test_a_container_dies_with_the_program_that_started_it(box: Containers, report: RuntimeReport) -> None:
-    started: list[int] = []
     pipe_read, pipe_write = os.pipe()
     spec = box.spec("sleep", "1000")
     pid = os.fork()
@@ -370,12 +370,33 @@ def test_a_container_dies_with_the_program_that_started_it(box: Containers, repo
         os._exit(0)
     os.close(pipe_write)
     with os.fdopen(pipe_read) as file:
-        started.append(int(file.readline()))
+        first = int(file.readline())
     os.waitpid(pid, 0)
+    assert ends(first)
+
+
+def test_a_container_dies_with_its_monitor(box: Containers) -> None:
+    handle = box.runtime.start(box.spec("sleep", "1000"), NOTHING)
+    os.kill(parent_of(handle.started.pid), signal.SIGKILL)
+    assert handle.wait() == 137
+    assert ends(handle.started.pid)
+
+
+def ends(pid: int) -> bool:
+    """Whether a process ends within five seconds; one that waits to be reaped has."""
     deadline = time.monotonic() + 5
-    while Path(f"/proc/{started[0]}/cmdline").exists() and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        try:
+            if stat_fields(pid)[0] in "ZX":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
         time.sleep(0.01)
-    assert not Path(f"/proc/{started[0]}/cmdline").exists() or not Path(f"/proc/{started[0]}/cmdline").read_bytes()
+    return False
+
+
+def parent_of(pid: int) -> int:
+    return int(stat_fields(pid)[1])
 
 
 def test_a_joined_process_shares_files_and_processes(box: Containers) -> None:
@@ -449,7 +470,7 @@ def test_the_binary_of_the_launcher_cannot_be_overwritten(isolated: Containers, 
     if report.id_mode is IdMode.SINGLE:
         pytest.skip("the file belongs to nobody who is mapped")
     handle = isolated.runtime.start(isolated.spec("sleep", "1000"), NOTHING)
-    monitor = int(Path(f"/proc/{handle.started.pid}/stat").read_text().rpartition(")")[2].split()[1])
+    monitor = parent_of(handle.started.pid)
     # What a process inside would reach through /proc/self/exe, had it got hold of it.
     assert os.statvfs(f"/proc/{monitor}/exe").f_flag & os.ST_RDONLY
     handle.kill(9)
