@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from minidock.core.digest import Digest
 from minidock.core.events import (
+    BuildWarning,
     Observer,
     StepCached,
     StepDone,
@@ -27,6 +28,13 @@ class Progress:
     def __init__(self, observer: Observer) -> None:
         self.observe = observer
         self._count = 0
+        self._warned: set[str] = set()
+
+    def warn(self, text: str) -> None:
+        """Tell something doubtful, once in a build however often it is found."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.observe(BuildWarning(text))
 
     def start(self, name: str) -> Step:
         """Begin a step."""

@@ -24,6 +24,17 @@ def can_overlay(ws: Workspace) -> bool:
     return probe(ws).has_overlay
 
 
+def shortcomings(report: RuntimeReport) -> str | None:
+    """Return the one warning that a user is due where processes get less than namespaces and an overlay."""
+    if report.isolation is Isolation.CHROOT:
+        text = "processes are confined by chroot only, on a copy of their root file system"
+    elif not report.has_overlay:
+        text = "overlayfs cannot be used here: every process gets a copy of its root file system"
+    else:
+        return None
+    return f"{text} ({'; '.join(report.reasons)})" if report.reasons else text
+
+
 def directory_size(path: str) -> int:
     """Return the allocated bytes of everything below ``path``, each inode once."""
     seen: set[tuple[int, int]] = set()

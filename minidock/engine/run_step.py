@@ -6,7 +6,7 @@ import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from minidock.core.config import ImageConfig
@@ -15,7 +15,7 @@ from minidock.core.entries import DIRECTORY, FILE, Entry, Tree
 from minidock.core.process import DEFAULT_PATH, ProcessSpec, RootFs, User
 from minidock.core.users import resolve_user
 from minidock.engine.progress import Step
-from minidock.engine.rootfs import can_overlay
+from minidock.engine.rootfs import probe, shortcomings
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import ProcessIO
 from minidock.store.layers import Contents, Layer
@@ -43,15 +43,21 @@ def run(
     args: Sequence[str],
     env: Sequence[str],
     latest: int | None,
+    warn: Callable[[str], None],
 ) -> Finished:
     """Run ``args`` as the image's user in its working directory on a copy-on-write view of its layers.
 
-    Files newer than ``latest`` (SOURCE_DATE_EPOCH, seconds) get that time in the layer.
+    Files newer than ``latest`` (SOURCE_DATE_EPOCH, seconds) get that time in the layer. ``warn`` is told what the
+    process lacks on this machine.
     """
     store = ws.store
     tree = store.layers.tree(image.diff_ids)
     user = image_user(ws, image.diff_ids, tree, image.config.user)
-    area = _Area(ws, session, image.diff_ids, tree)
+    report = probe(ws)
+    missing = shortcomings(report)
+    if missing is not None:
+        warn(missing)
+    area = _Area(ws, session, image.diff_ids, tree, has_overlay=report.has_overlay)
     spec = ProcessSpec(
         id=session.name,
         args=tuple(args),
@@ -92,7 +98,9 @@ def process_env(env: Sequence[str], user: User) -> tuple[str, ...]:
 class _Area:
     """The directories of one step: an overlay's upper and work, or a private copy where overlay is refused."""
 
-    def __init__(self, ws: Workspace, session: Session, diff_ids: Sequence[Digest], tree: Tree) -> None:
+    def __init__(
+        self, ws: Workspace, session: Session, diff_ids: Sequence[Digest], tree: Tree, *, has_overlay: bool
+    ) -> None:
         self._store = ws.store
         self._session = session
         self._root = tree.get("") or Entry("", DIRECTORY, 0o755)
@@ -101,7 +109,7 @@ class _Area:
         disk.mkdir(directory)
         self._upper = f"{directory}/upper"
         self._baseline: dict[str, tuple[int, int, int, int, int]] | None = None
-        if can_overlay(ws):
+        if has_overlay:
             lowers = self._store.snapshots.stack(session, diff_ids)
             disk.mkdir(self._upper)
             disk.chmod(self._upper, self._root.mode)

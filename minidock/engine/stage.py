@@ -348,7 +348,16 @@ class StageBuilder:
 
         def make(step: Step) -> Layer:
             extra = () if epoch is None else (f"SOURCE_DATE_EPOCH={epoch}",)
-            finished = run(self._build.ws, self._build.session, step, image, words, (*env, *extra), epoch)
+            finished = run(
+                self._build.ws,
+                self._build.session,
+                step,
+                image,
+                words,
+                (*env, *extra),
+                epoch,
+                self._build.progress.warn,
+            )
             if finished.layer is None:
                 raise StepFailed(
                     " ".join(words),
