@@ -1,18 +1,39 @@
-# `make demo` and `make test` set everything up by themselves: only Python >= 3.11 is needed.
+# `make demo` and `make test` set everything up by themselves, in .venv: only Python >= 3.11 is needed, and pip's way
+# to its packages.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow check lint format bench ready clean
 
-$(VENV)/ready: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+# Debian keeps ensurepip in a package of its own; the pip of the machine can fill the environment then.
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python >= 3.11 is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then $(PYTHON) -m venv --without-pip $(VENV); \
+	else echo "$(PYTHON) has neither ensurepip nor pip: install one, on Debian with 'apt install python3-venv'" >&2; \
+	    exit 1; fi
+	@touch $@
 
-demo: $(VENV)/ready
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh sample-apps/demo.sh
+$(VENV)/installed: pyproject.toml | $(VENV)/made
+	@$(call pip,--editable .)
+	@touch $@
+
+$(VENV)/ready: pyproject.toml | $(VENV)/made
+	@$(call pip,--editable '.[dev]')
+	@touch $@ $(VENV)/installed
+
+pip = if [ -x $(BIN)/pip ]; then $(BIN)/python -m pip install $(PIP_FLAGS) $(1); \
+    else $(PYTHON) -m pip --python $(BIN)/python install $(PIP_FLAGS) $(1); fi
+
+# What the tests need, without running any.
+ready: $(VENV)/ready
+
+demo: $(VENV)/installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh sample-apps/demo.sh
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest -m 'not slow'
@@ -20,18 +41,20 @@ test: $(VENV)/ready
 test-slow: $(VENV)/ready
 	$(BIN)/python -m pytest -m slow
 
-check: $(VENV)/ready
+lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m 'not slow'
+
+check: lint test
 
 format: $(VENV)/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/ready
-	$(BIN)/python bench/bench.py
+# For example: make bench ARGS=--quick
+bench: $(VENV)/installed
+	$(BIN)/python bench/bench.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
