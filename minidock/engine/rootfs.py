@@ -32,7 +32,7 @@ def shortcomings(report: RuntimeReport) -> str | None:
         text = "overlayfs cannot be used here: every process gets a copy of its root file system"
     else:
         return None
-    return f"{text} ({'; '.join(report.reasons)})" if report.reasons else text
+    return "; ".join(report.reasons) or text
 
 
 def directory_size(path: str) -> int:
