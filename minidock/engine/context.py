@@ -182,6 +182,17 @@ class Context:
             self._stats.record(path, status, found, read_at)
         return found
 
+    def why_missing(self, pattern: str) -> str | None:
+        """Return what to do about a path that the context does not hold, if that can be told."""
+        parts = [part for part in pattern.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            return f"{pattern} leads out of the context {self.root}; only what is inside can be copied"
+        path = "/".join(parts)
+        rule = self._rules.rule_for(path)
+        if rule is not None and self._rules.is_ignored(path) and os.path.lexists(self.host_path(path)):
+            return f"{path} is there, but the line {rule!r} of the ignore file excludes it"
+        return None
+
     def refresh(self, path: str) -> None:
         """Look at one file again, after it has changed while it was copied."""
         self._stats.forget(path)

@@ -11,9 +11,10 @@ from minidock.core import units
 from minidock.core.cache_key import InputFile
 from minidock.core.copying import Selected, select
 from minidock.core.digest import Digest
-from minidock.core.entries import FILE, HARDLINK, Entry, Tree, join
+from minidock.core.entries import FILE, Entry, Tree, join
 from minidock.engine.context import Context
 from minidock.engine.progress import Progress
+from minidock.errors import BuildError
 from minidock.store.layers import Contents
 from minidock.store.store import Store
 
@@ -69,7 +70,7 @@ class ContextSource:
 
     def _select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
         tree = self._context.tree(patterns)
-        chosen = [item for pattern in patterns for item in select(tree, pattern)]
+        chosen = [item for pattern in patterns for item in self._named(tree, pattern)]
         digests = self._context.hashed(
             dict.fromkeys(path for item in chosen for path, entry in _files(item) if entry.kind == FILE)
         )
@@ -87,6 +88,12 @@ class ContextSource:
             )
             for item in chosen
         )
+
+    def _named(self, tree: Tree, pattern: str) -> tuple[Selected, ...]:
+        try:
+            return select(tree, pattern)
+        except BuildError as error:
+            raise BuildError(str(error), hint=self._context.why_missing(pattern)) from error
 
     def open(self, entry: Entry, path: str) -> tuple[int, int | None]:
         """Return an open descriptor of a file of the context."""
@@ -138,10 +145,15 @@ def input_files(selected: Sequence[Selected], *, keeps_owners: bool) -> tuple[In
     """Return what a cache key says of the files that an instruction takes: everything but times."""
     found = []
     for item in selected:
+        names: dict[str, str] = {}  # what an inode is known by -> its first path in this source
         for path, entry in _files(item):
-            content = entry.sha256 if entry.kind in (FILE, HARDLINK) else entry.linkname
-            if entry.major or entry.minor:
+            content, link = entry.linkname, ""
+            if entry.kind == FILE:
+                content, first = entry.sha256, names.setdefault(entry.linkname or path, path)
+                link = first if first != path else ""
+            elif entry.major or entry.minor:
                 content = f"{entry.major}:{entry.minor}"
             owner = f"{entry.uid}:{entry.gid}" if keeps_owners else ""
-            found.append(InputFile(path, entry.kind, entry.mode, content, owner))
+            xattrs = " ".join(f"{name}={value!r}" for name, value in entry.xattrs)
+            found.append(InputFile(path, entry.kind, entry.mode, content, owner, link, xattrs))
     return tuple(found)
