@@ -1,0 +1,188 @@
+"""Who uses how much: every layer is counted once, and belongs to images if an image has it, else to the build cache."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from minidock.core.digest import Digest
+from minidock.core.summary import (
+    CacheRow,
+    ContainerRow,
+    ContainerState,
+    DiskUsage,
+    ImageRow,
+    ImageUsage,
+    UsageKind,
+    UsageRow,
+    VolumeRow,
+)
+
+_ACTIVE = (ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFact:
+    """One image, however many names it has: the row of its first name, and its layers."""
+
+    row: ImageRow
+    diff_ids: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFact:
+    """One container, stopped or not: what it was made from, and the names of its volumes."""
+
+    row: ContainerRow
+    image_id: Digest
+    diff_ids: tuple[Digest, ...]
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFact:
+    """One record of the build cache.
+
+    ``diff_id`` is the layer that the step made, if it made one; ``reached`` are all layers that the record keeps;
+    ``is_step_of_image`` says that the image of the step is part of a listed image.
+    """
+
+    id: str
+    created: datetime
+    last_used: datetime | None = None
+    usage_count: int = 0
+    diff_id: Digest | None = None
+    reached: tuple[Digest, ...] = ()
+    is_in_use: bool = False
+    is_step_of_image: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was found in a store; ``layer_sizes`` holds every layer that anything names."""
+
+    images: tuple[ImageFact, ...] = ()
+    containers: tuple[ContainerFact, ...] = ()
+    volumes: tuple[VolumeRow, ...] = ()
+    cache: tuple[CacheFact, ...] = ()
+    layer_sizes: Mapping[Digest, int] = field(default_factory=dict)
+    on_disk: tuple[tuple[str, int], ...] = ()
+
+    def size(self, diff_ids: Collection[Digest]) -> int:
+        """Return the bytes of distinct layers."""
+        return sum(self.layer_sizes[diff_id] for diff_id in set(diff_ids))
+
+
+def account(facts: Facts) -> DiskUsage:
+    """Return everything that `system df` shows."""
+    volumes = tuple(replace(volume, links=_links(volume.name, facts)) for volume in facts.volumes)
+    in_images = {diff_id for image in facts.images for diff_id in image.diff_ids}
+    cache = _cache_rows(facts, in_images)
+    summary = (
+        _images_row(facts, in_images),
+        _containers_row(facts),
+        _volumes_row(volumes),
+        _cache_row(facts, in_images, cache),
+    )
+    containers = tuple(fact.row for fact in facts.containers)
+    return DiskUsage(summary, _image_rows(facts), containers, volumes, cache, facts.on_disk)
+
+
+def _needed_by_containers(facts: Facts) -> set[Digest]:
+    used = {container.image_id for container in facts.containers}
+    needed = {diff_id for container in facts.containers for diff_id in container.diff_ids}
+    return needed | {diff_id for image in facts.images if image.row.image_id in used for diff_id in image.diff_ids}
+
+
+def _images_row(facts: Facts, in_images: set[Digest]) -> UsageRow:
+    used = {container.image_id for container in facts.containers}
+    return UsageRow(
+        UsageKind.IMAGES,
+        total=len(facts.images),
+        active=sum(image.row.image_id in used for image in facts.images),
+        size=facts.size(in_images),
+        reclaimable=facts.size(in_images - _needed_by_containers(facts)),
+    )
+
+
+def _containers_row(facts: Facts) -> UsageRow:
+    rows = [fact.row for fact in facts.containers]
+    return UsageRow(
+        UsageKind.CONTAINERS,
+        total=len(rows),
+        active=sum(row.state in _ACTIVE for row in rows),
+        size=sum(row.size_rw for row in rows),
+        reclaimable=sum(row.size_rw for row in rows if row.state not in _ACTIVE),
+    )
+
+
+def _links(volume: str, facts: Facts) -> int:
+    return sum(volume in container.volumes for container in facts.containers)
+
+
+def _volumes_row(volumes: tuple[VolumeRow, ...]) -> UsageRow:
+    return UsageRow(
+        UsageKind.VOLUMES,
+        total=len(volumes),
+        active=sum(bool(volume.links) for volume in volumes),
+        size=sum(volume.size or 0 for volume in volumes),
+        reclaimable=sum(volume.size or 0 for volume in volumes if not volume.links),
+    )
+
+
+def _cache_row(facts: Facts, in_images: set[Digest], rows: tuple[CacheRow, ...]) -> UsageRow:
+    own = {diff_id for record in facts.cache for diff_id in record.reached} - in_images
+    busy = {diff_id for record in facts.cache if record.is_in_use for diff_id in record.reached}
+    return UsageRow(
+        UsageKind.CACHE,
+        total=len(rows),
+        active=sum(row.is_in_use for row in rows),
+        size=facts.size(own),
+        reclaimable=facts.size(own - busy - _needed_by_containers(facts)),
+    )
+
+
+def _image_rows(facts: Facts) -> tuple[ImageUsage, ...]:
+    owners: dict[Digest, int] = {}
+    for image in facts.images:
+        for diff_id in set(image.diff_ids):
+            owners[diff_id] = owners.get(diff_id, 0) + 1
+    rows = []
+    for image in facts.images:
+        shared = sum(facts.layer_sizes[diff_id] for diff_id in image.diff_ids if owners[diff_id] > 1)
+        containers = sum(container.image_id == image.row.image_id for container in facts.containers)
+        rows.append(ImageUsage(image.row, shared, image.row.size - shared, containers))
+    return tuple(rows)
+
+
+def _cache_rows(facts: Facts, in_images: set[Digest]) -> tuple[CacheRow, ...]:
+    """Return a row for each record, and one for each layer that only records keep though none of them made it.
+
+    Such are the layers of a base image that was removed. The sizes of rows that are not shared add up to the cache's,
+    unless two records made the same layer.
+    """
+    rows = []
+    made = {record.diff_id for record in facts.cache}
+    others: dict[Digest, CacheRow] = {}
+    for record in facts.cache:
+        size = facts.layer_sizes[record.diff_id] if record.diff_id is not None else 0
+        is_shared = record.diff_id in in_images if record.diff_id is not None else record.is_step_of_image
+        rows.append(_row(record, record.id, size, is_shared=is_shared))
+        for diff_id in record.reached:
+            if diff_id not in in_images and diff_id not in made and diff_id not in others:
+                others[diff_id] = _row(record, diff_id.hex, facts.layer_sizes[diff_id], is_shared=False)
+    return tuple(sorted([*rows, *others.values()], key=lambda row: (row.created, row.id)))
+
+
+def _row(record: CacheFact, name: str, size: int, *, is_shared: bool) -> CacheRow:
+    return CacheRow(
+        name,
+        "regular",
+        size,
+        record.created,
+        record.last_used,
+        record.usage_count,
+        is_in_use=record.is_in_use,
+        is_shared=is_shared,
+    )
