@@ -7,8 +7,12 @@ The tree (a class holds the data of its message as attributes)::
     │   ├── ArgumentCount            1    too many or too few arguments
     │   └── FlagError                125    unknown option, bad option value
     ├── InvalidDigest InvalidReference InvalidUnit InvalidPlatform InvalidSignal
+    ├── InvalidRequest                 options of a container or volume that cannot be carried out
     ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchObject
-    ├── ImageConflict ContainerConflict ContainerRunning VolumeInUse NameConflict
+    ├── ImageConflict VolumeInUse NameConflict
+    ├── ContainerConflict
+    │   ├── ContainerRunning
+    │   └── ContainerNotRunning
     ├── InvalidElf                     a program or library that is malformed or hostile
     ├── HostFileError                  a file of this machine that cannot be packed (`image from-host`)
     │   ├── ProgramNotFound
@@ -29,6 +33,7 @@ The tree (a class holds the data of its message as attributes)::
     └── RuntimeProblem               125    a process could not be started
         ├── CommandNotExecutable     126
         ├── CommandNotFound          127
+        ├── StartFailed                   a container that did not start in the background; has the code of the cause
         └── NoRuntime                125    nothing on this machine can isolate a process
 
 Where docker has words for a mistake these are docker's words, without the "Error response from daemon: " in front.
@@ -122,6 +127,10 @@ class InvalidSignal(MinidockError):
         self.text = text
 
 
+class InvalidRequest(MinidockError):
+    """Options of a container or volume that cannot be carried out; the message is docker's word for it."""
+
+
 class NoSuchImage(MinidockError):
     """No image in the store answers to a reference or ID prefix."""
 
@@ -160,6 +169,25 @@ class ImageConflict(MinidockError):
 
 class ContainerConflict(MinidockError):
     """A container that is in the wrong state for what was asked."""
+
+
+class ContainerRunning(ContainerConflict):
+    """A container that cannot be removed because it runs."""
+
+    def __init__(self, container_id: str) -> None:
+        super().__init__(
+            f"You cannot remove a running container {container_id}. "
+            "Stop the container before attempting removal or force remove"
+        )
+        self.container_id = container_id
+
+
+class ContainerNotRunning(ContainerConflict):
+    """A container that would have to run for what was asked."""
+
+    def __init__(self, container_id: str, prefix: str = "") -> None:
+        super().__init__(f"{prefix}Container {container_id} is not running")
+        self.container_id = container_id
 
 
 class NameConflict(MinidockError):
@@ -378,6 +406,14 @@ class CommandNotFound(RuntimeProblem):
             text = f'exec: "{command}": executable file not found in $PATH'
         super().__init__(text)
         self.command = command
+
+
+class StartFailed(RuntimeProblem):
+    """A container that its monitor could not start; ``exit_code`` is that of the error that the monitor met."""
+
+    def __init__(self, message: str, exit_code: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
 
 
 class NoRuntime(RuntimeProblem):

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None, table: Table = commands.COMMANDS) ->
         sys.stdout.flush()
         return code
     except MinidockError as error:
-        _complain(error_text(error))
+        _complain(error_text(error) + _more_help(error, choice, table))
         return _exit_code(error, choice, table)
     except BrokenPipeError:
         return _BROKEN_PIPE
@@ -194,9 +194,21 @@ def _command_help(command: Command, usage_line: str, signature: Signature) -> st
     return usage.command_help(usage_line, commands.names_of(command), signature.summary, shown)
 
 
+def _more_help(error: MinidockError, choice: Choice, table: Table) -> str:
+    """Return where to read more: `run`, alone of all commands, says so after every error."""
+    command = _command_of(choice, table)
+    if command is None or not command.has_help_hint or isinstance(error, UsageError):
+        return ""
+    return f"\nRun '{PROGRAM} {command.function} --help' for more information\n"
+
+
+def _command_of(choice: Choice, table: Table) -> Command | None:
+    return commands.find(" ".join(choice.words[:2]), table) or commands.find("".join(choice.words[:1]), table)
+
+
 def _exit_code(error: MinidockError, choice: Choice, table: Table) -> int:
     """Return the code of ``error``; a few commands have one of their own for errors that have not."""
-    command = commands.find(" ".join(choice.words[:2]), table) or commands.find("".join(choice.words[:1]), table)
+    command = _command_of(choice, table)
     if command is None or isinstance(error, UsageError) or error.exit_code != MinidockError.exit_code:
         return error.exit_code
     return command.failure_code

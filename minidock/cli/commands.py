@@ -19,6 +19,7 @@ class Command(NamedTuple):  # a dataclass would import half of the standard libr
     summary: str
     stops_at_argument: bool = False  # the rest of the line belongs to the container
     failure_code: int = 1  # for errors that do not have an exit code of their own
+    has_help_hint: bool = False  # its errors end in a word about its help
 
 
 GROUPS = {
@@ -42,8 +43,13 @@ _PS = Command("ps", "ps", "List containers")
 _RM = Command("rm", "rm", "Remove one or more containers")
 _RMI = Command("rmi", "rmi", "Remove one or more images")
 _RUN = Command(
-    "run", "run", "Create and run a new container from an image", stops_at_argument=True, failure_code=125
-)  # fmt: skip
+    "run",
+    "run",
+    "Create and run a new container from an image",
+    stops_at_argument=True,
+    failure_code=125,
+    has_help_hint=True,
+)
 _STOP = Command("stop", "stop", "Stop one or more running containers")
 _TAG = Command("tag", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -52,3 +52,8 @@ def source_date_epoch() -> int | None:
     if not text.isdigit():
         raise MinidockError(f"invalid SOURCE_DATE_EPOCH: {text}", hint="it is a number of seconds since 1970")
     return int(text)
+
+
+def labels(words: Iterable[str]) -> dict[str, str]:
+    """Return ``NAME=value`` and ``NAME`` words (--label) as a map."""
+    return {name: value for name, _, value in (word.partition("=") for word in words)}

@@ -21,10 +21,12 @@ from minidock.store.writer import Disk, explained, remove_tree, write_new
 if TYPE_CHECKING:
     from minidock.store.blobs import Blobs
     from minidock.store.cache import Cache
+    from minidock.store.containers import Containers
     from minidock.store.images import Images
     from minidock.store.layers import Layers
     from minidock.store.session import Session
     from minidock.store.snapshots import Snapshots
+    from minidock.store.volumes import Volumes
 
 _OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _EMPTY_INDEX = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
@@ -88,6 +90,20 @@ class Store:
         from minidock.store.snapshots import Snapshots
 
         return Snapshots(self.layout, self.disk, self.locks, self.blobs, self.layers, self.id_mode, self.boot_id)
+
+    @cached_property
+    def containers(self) -> Containers:
+        """Containers, running or not."""
+        from minidock.store.containers import Containers
+
+        return Containers(self.layout, self.disk, self.locks, self.boot_id)
+
+    @cached_property
+    def volumes(self) -> Volumes:
+        """Directories that outlive containers."""
+        from minidock.store.volumes import Volumes
+
+        return Volumes(self.layout, self.disk, self.locks)
 
     @property
     def exists(self) -> bool:

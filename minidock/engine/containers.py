@@ -1,0 +1,180 @@
+"""Containers by name or ID: listing, ending, removing."""
+
+from __future__ import annotations
+
+import time
+
+from minidock.core.container import command_text
+from minidock.core.signals import parse_signal
+from minidock.core.summary import ContainerRow, ContainerState
+from minidock.engine import images, volumes
+from minidock.engine.changes import written_size
+from minidock.engine.workspace import Workspace
+from minidock.errors import ContainerNotRunning, ContainerRunning, MinidockError, NoSuchContainer
+from minidock.runtime.base import Started
+from minidock.store.containers import Container
+from minidock.store.session import Session
+
+STOP_SECONDS = 10
+_SIGKILL = 9
+_PAUSE = 0.01
+
+
+def list_containers(ws: Workspace, *, includes_all: bool = False, has_sizes: bool = False) -> tuple[ContainerRow, ...]:
+    """Return one row per running container (or per container), newest first."""
+    found = [item for item in ws.store.containers.list() if includes_all or item.is_running]
+    return tuple(row_of(ws, item, has_sizes=has_sizes) for item in found)
+
+
+def row_of(ws: Workspace, container: Container, *, has_sizes: bool = False) -> ContainerRow:
+    """Return what lists show of a container."""
+    record, state = container.record, container.state
+    size_rw = written_size(ws, container) if has_sizes else 0
+    size_root = size_rw + _image_size(ws, container) if has_sizes else 0
+    return ContainerRow(
+        id=record.id,
+        image=_image_text(ws, container),
+        command=command_text(record.args),
+        created=record.created,
+        state=state.status,
+        exit_code=state.exit_code,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        names=(record.name,),
+        size_rw=size_rw,
+        size_root=size_root,
+        mounts=tuple(mount.volume or mount.source for mount in record.mounts),
+        local_volumes=len(record.volumes),
+        labels=record.labels,
+    )
+
+
+def _image_text(ws: Workspace, container: Container) -> str:
+    """Return the image's name as the user wrote it, or its ID if another image has the name now."""
+    record = container.record
+    try:
+        is_same = images.find(ws, record.image_name).image_id == record.image_id
+    except MinidockError:
+        is_same = False
+    return record.image_name if is_same else str(record.image_id)
+
+
+def _image_size(ws: Workspace, container: Container) -> int:
+    return sum(ws.store.layers.get(diff_id).size for diff_id in container.record.diff_ids)
+
+
+def started_of(container: Container) -> Started:
+    """Return the name that the runtime knows the container's process by."""
+    return Started(container.state.pid, container.state.start_ticks)
+
+
+def running(ws: Workspace, name: str, *, prefix: str = "") -> Container:
+    """Return a container that runs. Raises: NoSuchContainer, ContainerNotRunning."""
+    container = ws.store.containers.find(name)
+    if not container.is_running:
+        raise ContainerNotRunning(container.id, prefix)
+    return container
+
+
+def stop(ws: Workspace, name: str, *, seconds: int | None = None, signal: str = "") -> None:
+    """End a container: its stop signal, and SIGKILL when it still runs after ``seconds`` (negative: never).
+
+    One that does not run is left as it is. Raises: NoSuchContainer, InvalidSignal.
+    """
+    container = ws.store.containers.find(name)
+    number = parse_signal(signal or container.record.stop_signal)
+    if not container.is_running:
+        return
+    ws.runtime.signal(started_of(container), number)
+    patience = STOP_SECONDS if seconds is None else seconds
+    if not _wait_for_end(ws, container.id, patience if patience >= 0 else None):
+        ws.runtime.signal(started_of(container), _SIGKILL)
+        _wait_for_end(ws, container.id, None)
+
+
+def kill(ws: Workspace, name: str, signal: str = "KILL") -> None:
+    """Send a signal to a container's process. Raises: NoSuchContainer, ContainerNotRunning, InvalidSignal."""
+    number = parse_signal(signal)
+    container = running(ws, name, prefix=f"Cannot kill container: {name}: ")
+    if not ws.runtime.signal(started_of(container), number):
+        raise ContainerNotRunning(container.id, f"Cannot kill container: {name}: ")
+    if number == _SIGKILL:
+        _wait_for_end(ws, container.id, STOP_SECONDS)
+
+
+def _wait_for_end(ws: Workspace, container_id: str, seconds: float | None) -> bool:
+    """Wait until a container's monitor has gone, which is the last thing that happens; False if it has not."""
+    until = None if seconds is None else time.monotonic() + seconds
+    while ws.store.containers.is_watched(container_id):
+        if until is not None and time.monotonic() >= until:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+def remove(ws: Workspace, name: str, *, is_forced: bool = False, removes_volumes: bool = False) -> None:
+    """Remove a container, one that runs only if forced.
+
+    Raises: ContainerRunning; NoSuchContainer unless forced.
+    """
+    try:
+        container = ws.store.containers.find(name)
+    except NoSuchContainer:
+        if is_forced:
+            return
+        raise
+    if container.is_watched and not is_forced:
+        raise ContainerRunning(container.id)
+    _end(ws, container)
+    remove_container(ws, container.id, removes_volumes=removes_volumes)
+
+
+def _end(ws: Workspace, container: Container) -> None:
+    """Kill what runs in a container and wait until nothing uses its directories any more."""
+    while container.is_watched:
+        if container.is_running:
+            ws.runtime.signal(started_of(container), _SIGKILL)
+        if _wait_for_end(ws, container.id, 1):
+            return
+        try:
+            container = ws.store.containers.get(container.id)  # it may have been about to start
+        except NoSuchContainer:
+            return
+    # A killed monitor takes its container along, but not in the same instant.
+    while container.state.pid and ws.runtime.is_running(started_of(container)):
+        ws.runtime.signal(started_of(container), _SIGKILL)
+        time.sleep(_PAUSE)
+
+
+def remove_container(ws: Workspace, container_id: str, *, removes_volumes: bool) -> None:
+    """Remove a container that does not run, whatever was begun before; nothing happens if it is gone."""
+    store = ws.store
+    with store.session() as session:
+        try:
+            store.containers.mark_removing(container_id, removes_volumes=removes_volumes)
+        except NoSuchContainer:
+            return
+        finish_removals(ws, session)
+
+
+def finish_removals(ws: Workspace, session: Session) -> None:
+    """Go on with every removal that has begun: this process's, and those of processes that died."""
+    for container in ws.store.containers.list():
+        if container.state.status is ContainerState.REMOVING:
+            if container.state.removes_volumes:
+                volumes.discard_anonymous(ws, session, container.record)
+            ws.store.containers.discard(session, container.id)
+    for name in ws.store.containers.unreadable():
+        ws.store.containers.discard(session, name)
+
+
+def prune(ws: Workspace) -> tuple[tuple[str, ...], int]:
+    """Remove all containers that do not run; return their IDs and the bytes that they had written."""
+    removed, size = [], 0
+    for container in ws.store.containers.list():
+        if not container.is_watched and container.state.status is not ContainerState.REMOVING:
+            size += written_size(ws, container)
+            _end(ws, container)
+            remove_container(ws, container.id, removes_volumes=False)
+            removed.append(container.id)
+    return tuple(removed), size

@@ -1,0 +1,212 @@
+"""`run`, first half: from an image and the user's options to a container on disk, ready to be started."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from minidock.core import container as rules
+from minidock.core.canonical import dumps
+from minidock.core.container import VolumeOption
+from minidock.core.entries import DIRECTORY, Entry, Tree
+from minidock.core.process import Network, ProcessSpec, RootFs, User
+from minidock.core.signals import parse_signal
+from minidock.engine import images, volumes
+from minidock.engine.containers import remove_container
+from minidock.engine.images import Image
+from minidock.engine.rootfs import can_overlay
+from minidock.engine.run_step import image_user
+from minidock.engine.workspace import Workspace
+from minidock.errors import InvalidRequest, NameConflict
+from minidock.store.containers import ContainerMount, ContainerRecord
+from minidock.store.session import Session
+
+DEFAULT_STOP_SIGNAL = "SIGTERM"
+_NAME_TRIES = 20
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What the user asks for; what is empty comes from the image.
+
+    ``env`` are ``NAME=value`` or ``NAME``, whose value is taken from ``environment``; ``entrypoint`` is None if not
+    given, empty to clear the image's.
+    """
+
+    image: str
+    args: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    name: str = ""
+    env: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    cwd: str = ""
+    user: str = ""
+    volumes: tuple[VolumeOption, ...] = ()
+    network: str = ""
+    hostname: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = ""
+    auto_remove: bool = False
+    has_terminal: bool = False
+    has_stdin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A container that waits to be started; whoever holds ``lock`` (a descriptor) is its monitor."""
+
+    record: ContainerRecord
+    lowers: tuple[str, ...]
+    lock: int
+
+
+def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
+    """Make a container; nothing of it is left if that fails.
+
+    Raises: NoSuchImage, InvalidRequest, NameConflict, NoRuntime, RuntimeProblem (an unknown user).
+    """
+    _check(request)
+    image = images.find(ws, request.image)
+    args = rules.command_line(image.config.config, request.entrypoint, request.args)
+    is_copied = not can_overlay(ws)
+    if is_copied:
+        warn("overlayfs cannot be used for this store: the container gets a whole copy of its root file system")
+    with ws.store.session() as session:
+        session.pin([image.image_id, *image.config.diff_ids])
+        tree = ws.store.layers.tree(image.config.diff_ids)
+        user = image_user(ws, image.config.diff_ids, tree, request.user or image.config.config.user)
+        record = _record(ws, request, image, args, user, is_copied=is_copied)
+        lowers = () if is_copied else ws.store.snapshots.stack(session, record.diff_ids)
+        record, lock = _publish(ws, session, record, tree, is_named=bool(request.name))
+        try:
+            # After the container, whose record names them: if this process dies here, removing it removes them.
+            volumes.prepare(ws, session, record, tree)
+        except BaseException:
+            os.close(lock)
+            remove_container(ws, record.id, removes_volumes=True)
+            raise
+    return Created(record, lowers, lock)
+
+
+def _check(request: RunRequest) -> None:
+    if request.name:
+        rules.check_name(request.name)
+    if request.network not in ("", *Network):
+        raise InvalidRequest(f"network {request.network} not found")
+    if request.stop_signal:
+        parse_signal(request.stop_signal)
+    rules.working_directory(request.cwd, "")
+    targets = [volume.target for volume in request.volumes]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise InvalidRequest(f"Duplicate mount point: {target}")
+
+
+def _record(
+    ws: Workspace, request: RunRequest, image: Image, args: Sequence[str], user: User, *, is_copied: bool
+) -> ContainerRecord:
+    config = image.config.config
+    container_id = secrets.token_hex(32)
+    return ContainerRecord(
+        id=container_id,
+        name=request.name or rules.made_up_name(secrets.choice),
+        created=ws.clock.now(),
+        image_id=image.image_id,
+        image_name=request.image,
+        diff_ids=image.config.diff_ids,
+        args=tuple(args),
+        env=rules.chosen_env(config.env, request.env, request.environment),
+        cwd=rules.working_directory(request.cwd, config.working_dir),
+        user_text=request.user or config.user,
+        user=user,
+        mounts=_mounts(request.volumes, config.volumes),
+        hostname=request.hostname or container_id[:12],
+        network=Network(request.network or Network.HOST),
+        has_terminal=request.has_terminal,
+        has_stdin=request.has_stdin,
+        stop_signal=request.stop_signal or config.stop_signal or DEFAULT_STOP_SIGNAL,
+        labels={**config.labels, **request.labels},
+        auto_remove=request.auto_remove,
+        is_copied=is_copied,
+        entrypoint=config.entrypoint if request.entrypoint is None else tuple(filter(None, [request.entrypoint])),
+    )
+
+
+def _mounts(options: Sequence[VolumeOption], image_volumes: Sequence[str]) -> tuple[ContainerMount, ...]:
+    """Return the mounts in the order in which they must be made: a directory before what lies in it."""
+    mounts = []
+    for option in options:
+        name = "" if option.is_bind else option.source or secrets.token_hex(32)
+        mounts.append(ContainerMount(option.target, option.source if option.is_bind else "", name, option.is_read_only))
+    taken = {mount.target for mount in mounts}
+    for path in image_volumes:
+        target = VolumeOption.parse(path).target
+        if target not in taken:
+            mounts.append(ContainerMount(target, volume=secrets.token_hex(32)))
+    return tuple(sorted(mounts, key=lambda mount: mount.target))
+
+
+def _publish(
+    ws: Workspace, session: Session, record: ContainerRecord, tree: Tree, *, is_named: bool
+) -> tuple[ContainerRecord, int]:
+    """Put the container into the store; one with a made-up name tries others while that is taken."""
+    tries = 1 if is_named else _NAME_TRIES
+    while True:
+        try:
+            return record, ws.store.containers.create(session, record, partial(_fill, ws, record, tree))
+        except NameConflict:
+            tries -= 1
+            if not tries:
+                raise
+            record = replace(record, name=rules.made_up_name(secrets.choice))
+
+
+def _fill(ws: Workspace, record: ContainerRecord, tree: Tree, directory: str) -> None:
+    """Make the directories of a container: an overlay's upper and work, or a whole copy with its fingerprints."""
+    disk = ws.store.disk
+    upper = f"{directory}/upper"
+    if not record.auto_remove:
+        os.close(disk.open_new(f"{directory}/log"))
+    if record.is_copied:
+        baseline = ws.store.snapshots.copy_of(record.diff_ids, upper)
+        fd = disk.open_new(f"{directory}/baseline")
+        disk.write(fd, dumps({path: list(values) for path, values in baseline.items()}))
+        os.close(fd)
+        return
+    root = tree.get("") or Entry("", DIRECTORY, 0o755)
+    disk.mkdir(f"{directory}/work")
+    disk.mkdir(upper)
+    disk.chmod(upper, stat.S_IMODE(root.mode))
+    if ws.store.uid == 0 and (root.uid or root.gid):
+        disk.chown(upper, root.uid, root.gid)
+    disk.utime(upper, root.mtime)
+
+
+def process_spec(ws: Workspace, created: Created) -> ProcessSpec:
+    """Return what the runtime is to start for a container."""
+    record, containers = created.record, ws.store.containers
+    upper = containers.path(record.id, "upper")
+    if record.is_copied:
+        rootfs = RootFs(copied=upper)
+    else:
+        rootfs = RootFs(created.lowers, upper, containers.path(record.id, "work"))
+    return ProcessSpec(
+        id=record.id,
+        args=record.args,
+        env=rules.process_variables(
+            record.env, record.user, hostname=record.hostname, has_terminal=record.has_terminal
+        ),
+        rootfs=rootfs,
+        cwd=record.cwd,
+        user=record.user,
+        mounts=tuple(volumes.bind_mount(ws, mount) for mount in record.mounts),
+        hostname=record.hostname,
+        network=record.network,
+        has_terminal=record.has_terminal,
+    )

@@ -1,0 +1,363 @@
+"""Containers on disk: what each was made from (never changed), what it is doing, and who watches over it.
+
+::
+
+    containers/ID/config.json   the `ContainerRecord`, written once
+                  state.json    the `RunState`, replaced whole; missing before the first start
+                  lock          flock held by the container's monitor for as long as that lives
+                  upper/ work/  what the container wrote, and overlayfs's own; without overlay upper/ is a whole copy
+                  baseline      fingerprints of the files of such a copy when it was made
+                  log           what it printed (`container_log`)
+
+The lock decides what is true: "running" in a state whose lock is free means that the monitor was killed or the machine
+restarted, and the container with it. A removal first says so durably; whoever writes next finishes what it finds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from minidock.core.canonical import dumps
+from minidock.core.config import chain_ids
+from minidock.core.digest import Digest
+from minidock.core.process import Network, User
+from minidock.core.summary import ContainerState
+from minidock.core.times import format_time, parse_time
+from minidock.errors import MinidockError, NameConflict, NoSuchContainer, StoreError
+from minidock.store.layout import Layout
+from minidock.store.locks import Locks, open_lock, try_lock
+from minidock.store.session import Session
+from minidock.store.writer import Disk, write_new
+
+KILLED, LOST_AT_REBOOT = 137, 255
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerMount:
+    """A directory of the host (``source``) or the volume called ``volume``, at ``target`` in the container."""
+
+    target: str
+    source: str = ""
+    volume: str = ""
+    is_read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRecord:
+    """Everything that was decided when a container was made.
+
+    ``image_name`` is the image as the user named it; ``env`` are the variables of the user and the image, without those
+    that every process gets; ``is_copied`` says that ``upper`` is a whole root file system, for want of overlayfs.
+    """
+
+    id: str
+    name: str
+    created: datetime
+    image_id: Digest
+    image_name: str
+    diff_ids: tuple[Digest, ...]
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user_text: str = ""
+    user: User = field(default_factory=User)
+    mounts: tuple[ContainerMount, ...] = ()
+    hostname: str = ""
+    network: Network = Network.HOST
+    has_terminal: bool = False
+    has_stdin: bool = False
+    stop_signal: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    auto_remove: bool = False
+    is_copied: bool = False
+    entrypoint: tuple[str, ...] | None = None
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """The names of the volumes that it uses."""
+        return tuple(mount.volume for mount in self.mounts if mount.volume)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members of config.json."""
+        return {
+            "version": 1,
+            "id": self.id,
+            "name": self.name,
+            "created": format_time(self.created),
+            "image_id": str(self.image_id),
+            "image_name": self.image_name,
+            "diff_ids": [str(diff_id) for diff_id in self.diff_ids],
+            "args": list(self.args),
+            "entrypoint": None if self.entrypoint is None else list(self.entrypoint),
+            "env": list(self.env),
+            "cwd": self.cwd,
+            "user": self.user_text,
+            "identity": [self.user.uid, self.user.gid, list(self.user.groups), self.user.home],
+            "mounts": [[mount.target, mount.source, mount.volume, mount.is_read_only] for mount in self.mounts],
+            "hostname": self.hostname,
+            "network": self.network.value,
+            "terminal": self.has_terminal,
+            "stdin": self.has_stdin,
+            "stop_signal": self.stop_signal,
+            "labels": dict(self.labels),
+            "auto_remove": self.auto_remove,
+            "copied": self.is_copied,
+        }
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> ContainerRecord:
+        """Return the record read from JSON. Raises: KeyError, TypeError, ValueError, StoreError."""
+        uid, gid, groups, home = members["identity"]
+        entrypoint = members["entrypoint"]
+        return cls(
+            id=members["id"],
+            name=members["name"],
+            created=parse_time(members["created"]),
+            image_id=Digest.parse(members["image_id"]),
+            image_name=members["image_name"],
+            diff_ids=tuple(Digest.parse(text) for text in members["diff_ids"]),
+            args=tuple(members["args"]),
+            env=tuple(members["env"]),
+            cwd=members["cwd"],
+            user_text=members["user"],
+            user=User(uid, gid, tuple(groups), home),
+            mounts=tuple(ContainerMount(*values) for values in members["mounts"]),
+            hostname=members["hostname"],
+            network=Network(members["network"]),
+            has_terminal=members["terminal"],
+            has_stdin=members["stdin"],
+            stop_signal=members["stop_signal"],
+            labels=members["labels"],
+            auto_remove=members["auto_remove"],
+            is_copied=members["copied"],
+            entrypoint=None if entrypoint is None else tuple(entrypoint),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What a container is doing: created, running, exited or removing.
+
+    ``pid`` and ``start_ticks`` name its first process while it runs; ``boot_id`` the boot in which it was started.
+    ``error`` says why it could not be started. A removal takes the anonymous volumes along if ``removes_volumes``.
+    """
+
+    status: ContainerState = ContainerState.CREATED
+    pid: int = 0
+    start_ticks: int = 0
+    boot_id: str = ""
+    exit_code: int = 0
+    error: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    removes_volumes: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members of state.json."""
+        return {
+            "status": self.status.value,
+            "pid": self.pid,
+            "start_ticks": self.start_ticks,
+            "boot_id": self.boot_id,
+            "exit_code": self.exit_code,
+            "error": self.error,
+            "started_at": format_time(self.started_at) if self.started_at else "",
+            "finished_at": format_time(self.finished_at) if self.finished_at else "",
+            "removes_volumes": self.removes_volumes,
+        }
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> RunState:
+        """Return the state read from JSON. Raises: KeyError, TypeError, ValueError, StoreError."""
+        times = [parse_time(members[name]) if members[name] else None for name in ("started_at", "finished_at")]
+        return cls(
+            status=ContainerState(members["status"]),
+            pid=int(members["pid"]),
+            start_ticks=int(members["start_ticks"]),
+            boot_id=members["boot_id"],
+            exit_code=int(members["exit_code"]),
+            error=members["error"],
+            started_at=times[0],
+            finished_at=times[1],
+            removes_volumes=bool(members["removes_volumes"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as it is now; ``is_watched`` if its monitor lives (it runs, or is about to)."""
+
+    record: ContainerRecord
+    state: RunState
+    is_watched: bool
+
+    @property
+    def id(self) -> str:
+        """64 hexadecimal digits."""
+        return self.record.id
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process runs."""
+        return self.state.status is ContainerState.RUNNING
+
+
+class Containers:
+    """The containers of a store."""
+
+    def __init__(self, layout: Layout, disk: Disk, locks: Locks, boot_id: str) -> None:
+        self._layout = layout
+        self._disk = disk
+        self._locks = locks
+        self._boot_id = boot_id
+
+    def path(self, container_id: str, *parts: str) -> str:
+        """Return the path of something in a container's directory."""
+        return self._layout.path("containers", container_id, *parts)
+
+    def create(self, session: Session, record: ContainerRecord, fill: Callable[[str], None]) -> int:
+        """Make a container, whole or not at all; ``fill`` puts upper, work and the like into the directory it gets.
+
+        Returns the locked lock file: the caller is the container's monitor, or hands it on. Raises: NameConflict.
+        """
+        directory = session.temporary()
+        self._disk.mkdir(directory)
+        fill(directory)
+        write_new(self._disk, f"{directory}/config.json", dumps(record.to_json()))
+        lock = open_lock(f"{directory}/lock")
+        try:
+            try_lock(lock)  # nobody else can know of it yet
+            with self._locks.names():
+                for other in self._records():
+                    if other.name == record.name and self._state(other.id).status is not ContainerState.REMOVING:
+                        raise NameConflict(record.name, other.id)
+                with self._locks.shared_gc():
+                    self._disk.rename(directory, self.path(record.id))
+                self._disk.sync_directory(self._layout.path("containers"))
+        except BaseException:
+            os.close(lock)
+            raise
+        return lock
+
+    def list(self) -> list[Container]:
+        """Return all containers, newest first. What has no readable record is rubbish and left out."""
+        found = [self._observed(record) for record in self._records()]
+        found.sort(key=lambda container: (container.record.created, container.id), reverse=True)
+        return found
+
+    def find(self, text: str) -> Container:
+        """Return the container with this name, ID or beginning of an ID. Raises: NoSuchContainer."""
+        wanted = text.removeprefix("/")
+        present = [container for container in self.list() if container.state.status is not ContainerState.REMOVING]
+        for container in present:
+            if wanted in (container.id, container.record.name):
+                return container
+        found = [container for container in present if wanted and container.id.startswith(wanted)]
+        if not found:
+            raise NoSuchContainer(text)
+        if len(found) > 1:
+            raise MinidockError(f"Multiple IDs found with provided prefix: {text}")
+        return found[0]
+
+    def get(self, container_id: str) -> Container:
+        """Return a container by its whole ID. Raises: NoSuchContainer if it is gone."""
+        record = self._record(container_id)
+        if record is None:
+            raise NoSuchContainer(container_id)
+        return self._observed(record)
+
+    def write_state(self, container_id: str, state: RunState, *, is_durable: bool = False) -> None:
+        """Replace the state, whole or not at all. Raises: NoSuchContainer if the container is gone.
+
+        Not durable by default: what is lost with the power is the container's process as well.
+        """
+        temporary = self.path(container_id, f"state.{secrets.token_hex(4)}")
+        try:
+            fd = self._disk.open_new(temporary)
+        except FileNotFoundError as error:
+            raise NoSuchContainer(container_id) from error
+        try:
+            self._disk.write(fd, dumps(state.to_json()))
+            if is_durable:
+                self._disk.sync(fd)
+        finally:
+            os.close(fd)
+        self._disk.rename(temporary, self.path(container_id, "state.json"))
+        if is_durable:
+            self._disk.sync_directory(self.path(container_id))
+
+    def is_watched(self, container_id: str) -> bool:
+        """Whether the container's monitor lives."""
+        try:
+            fd = os.open(self.path(container_id, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            # Shared: two that ask at once must not take each other for the monitor.
+            return not try_lock(fd, exclusive=False)
+        finally:
+            os.close(fd)
+
+    def mark_removing(self, container_id: str, *, removes_volumes: bool) -> None:
+        """Begin to remove: from now on the container has no name, and whoever writes next goes on with it."""
+        with self._locks.names():
+            state = replace(self._state(container_id), status=ContainerState.REMOVING, removes_volumes=removes_volumes)
+            self.write_state(container_id, state, is_durable=True)
+
+    def discard(self, session: Session, container_id: str) -> None:
+        """Remove everything of the container, now or, if the process dies, in the next session."""
+        session.discard(self.path(container_id))
+
+    def unreadable(self) -> tuple[str, ...]:
+        """Return the names in the directory of containers that are not containers: rubbish."""
+        return tuple(name for name in self._names() if self._record(name) is None)
+
+    def digests(self) -> set[Digest]:
+        """Return what containers need: image IDs, layers, and the keys that their snapshots may have."""
+        needed: set[Digest] = set()
+        for record in self._records():
+            needed.update([record.image_id, *record.diff_ids, *chain_ids(record.diff_ids)])
+        return needed
+
+    def _names(self) -> Iterable[str]:
+        try:
+            return sorted(os.listdir(self._layout.path("containers")))
+        except FileNotFoundError:
+            return []
+
+    def _records(self) -> Iterable[ContainerRecord]:
+        found = (self._record(name) for name in self._names())
+        return [record for record in found if record is not None]
+
+    def _record(self, container_id: str) -> ContainerRecord | None:
+        try:
+            with open(self.path(container_id, "config.json"), "rb") as file:
+                return ContainerRecord.from_json(json.load(file))
+        except (OSError, KeyError, TypeError, ValueError, MinidockError):
+            return None
+
+    def _observed(self, record: ContainerRecord) -> Container:
+        state = self._state(record.id)
+        is_watched = self.is_watched(record.id)
+        if state.status is ContainerState.RUNNING and not is_watched:
+            state = self._state(record.id)  # it may have ended between the two looks
+            if state.status is ContainerState.RUNNING:
+                code = KILLED if state.boot_id == self._boot_id else LOST_AT_REBOOT
+                state = replace(state, status=ContainerState.EXITED, exit_code=code)
+        return Container(record, state, is_watched)
+
+    def _state(self, container_id: str) -> RunState:
+        try:
+            with open(self.path(container_id, "state.json"), "rb") as file:
+                return RunState.from_json(json.load(file))
+        except FileNotFoundError:
+            return RunState()
+        except (KeyError, TypeError, ValueError, StoreError):
+            # States are not synced: a power cut may leave an empty file, and took the process with it.
+            return RunState(ContainerState.EXITED, exit_code=LOST_AT_REBOOT, error="the state was lost in a power cut")
