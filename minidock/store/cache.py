@@ -205,13 +205,11 @@ class Cache:
             if name not in kept
         ]
 
-    def all_paths(self) -> list[str]:
-        """Return the paths of everything in the cache, records first, those that cannot be read too."""
-        return [
-            self._layout.path("cache", directory, name)
-            for directory in ("steps", "recent", "inputs", "stat")
-            for name in self._names(directory)
-        ]
+    def derived_paths(self) -> list[str]:
+        """Return the paths of what is known about contexts, and of records that cannot be read."""
+        readable = {record.key.hex for record in self.records()}
+        paths = [self._layout.path("cache", "steps", name) for name in self._names("steps") if name not in readable]
+        return paths + [self._layout.path("cache", "stat", name) for name in self._names("stat")]
 
     def _names(self, directory: str) -> list[str]:
         try:

@@ -32,13 +32,11 @@ Choose = Callable[[set[str]], Iterable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """What a removal gave back: allocated bytes, and the digests of the blobs that are gone."""
+    """What a removal gave back: allocated bytes, and the blobs and layers (by diff_id) that are gone."""
 
     size: int = 0
-    digests: frozenset[Digest] = frozenset()
-
-    def __add__(self, other: Freed) -> Freed:
-        return Freed(self.size + other.size, self.digests | other.digests)
+    blobs: frozenset[Digest] = frozenset()
+    layers: frozenset[Digest] = frozenset()
 
 
 @dataclass(slots=True)
@@ -132,10 +130,9 @@ class Marker:
 
 def mark_containers(store: Store, marker: Marker) -> None:
     """Mark what containers need."""
-    containers = getattr(store, "containers", None)
-    for container in containers.list() if containers is not None else ():
-        marker.image(container.image_id)
-        marker.stack(container.diff_ids)
+    for container in store.containers.list():
+        marker.image(container.record.image_id)
+        marker.stack(container.record.diff_ids)
 
 
 def collect(store: Store, session: Session, choose: Choose = lambda pinned: (), *, is_thorough: bool = False) -> Freed:
@@ -157,18 +154,22 @@ def collect(store: Store, session: Session, choose: Choose = lambda pinned: (), 
         marker.records(records)
         marker.descriptors(store.images.list())
         kept = marker.reached
-        digests = [Digest(name) for name in _names(store, "blobs/sha256") if name not in kept.blobs]
+        gone: dict[str, list[str]] = {}
         for directory, needed in (
             ("snapshots", snapshots if is_thorough else kept.snapshots),
             ("layers", kept.layers),
             ("blobs/sha256", kept.blobs),
         ):
-            names = _names(store, directory)
-            graves += [session.bury(store.layout.path(directory, name)) for name in names if name not in needed]
+            gone[directory] = [name for name in _names(store, directory) if name not in needed]
+            graves += [session.bury(store.layout.path(directory, name)) for name in gone[directory]]
     size = allocated(graves)
     for grave in graves:
         remove_tree(store.disk, grave)
-    return Freed(size, frozenset(digests))
+    return Freed(size, _digests(gone["blobs/sha256"]), _digests(gone["layers"]))
+
+
+def _digests(names: Iterable[str]) -> frozenset[Digest]:
+    return frozenset(Digest(name) for name in names)
 
 
 def _names(store: Store, directory: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,27 @@ class Images:
 
         self._change(session, change)
         return tuple(gone)
+
+    def untag(self, session: Session, image_id: Digest, names: Collection[str]) -> tuple[str, ...]:
+        """Take names away from an image, which stays in the list, nameless if need be; return those it had."""
+        gone: list[str] = []
+
+        def change(index: Index) -> Index:
+            gone.clear()
+            bare: Descriptor | None = None
+            for item in index.manifests:
+                name = item.annotations.get(REF_NAME)
+                if name in names and item.annotations.get(CONFIG_DIGEST) == str(image_id):
+                    gone.append(str(name))
+                    bare = item
+            kept = tuple(item for item in index.manifests if item.annotations.get(REF_NAME) not in gone)
+            if bare is None:
+                return index
+            nameless = {key: value for key, value in bare.annotations.items() if key != REF_NAME}
+            return _with(replace(index, manifests=kept), replace(bare, annotations=nameless), ())
+
+        self._change(session, change)
+        return tuple(sorted(gone))
 
     def _change(self, session: Session, change: Callable[[Index], Index]) -> None:
         with self._locks.index():

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from minidock.core.digest import Digest
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks, is_locked, open_lock
+from minidock.store.measure import allocated
 from minidock.store.writer import Disk, remove_tree
 
 
@@ -26,6 +27,7 @@ class Session:
         self._disk = disk
         self._locks = locks
         self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self.tidied_size = 0  # bytes that came back when it began, from what dead sessions had left
         self._lease_path = layout.path("locks", "lease", self.name)
         self._pinned: set[str] = set()
         self._counter = 0
@@ -134,8 +136,8 @@ def abandoned(layout: Layout) -> list[str]:
     return found
 
 
-def sweep(layout: Layout, disk: Disk, locks: Locks) -> list[str]:
-    """Remove what dead sessions were writing, and all of the trash; return the dead sessions' lease files.
+def sweep(layout: Layout, disk: Disk, locks: Locks) -> tuple[list[str], int]:
+    """Remove what dead sessions were writing, and all of the trash; return their lease files and the bytes freed.
 
     The leases stay: they are the evidence that blobs may be there which nothing names, until those are collected.
     Two sweepers at once do no harm.
@@ -151,9 +153,10 @@ def sweep(layout: Layout, disk: Disk, locks: Locks) -> list[str]:
                 graves.append(path)
             else:
                 leases.append(path)
+    size = allocated(graves)
     for path in graves:
         remove_tree(disk, path)
-    return leases
+    return leases, size
 
 
 def pinned(layout: Layout) -> set[str]:

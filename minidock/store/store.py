@@ -151,7 +151,7 @@ class Store:
                 if dead:
                     from minidock.store import collector
 
-                    collector.collect(self, session)
+                    session.tidied_size += collector.collect(self, session).size
                     session.forget(dead)
                 yield session
                 has_failed = False
@@ -165,14 +165,19 @@ class Store:
             self._keep_reserve()
         from minidock.store import session as sessions
 
-        dead = sessions.sweep(self.layout, self.disk, self.locks) if sessions.abandoned(self.layout) else []
+        dead: list[str] = []
+        size = 0
+        if sessions.abandoned(self.layout):
+            dead, size = sessions.sweep(self.layout, self.disk, self.locks)
         try:
-            return sessions.Session(self.layout, self.disk, self.locks), dead
+            session = sessions.Session(self.layout, self.disk, self.locks)
         except OSError as error:
             if not is_removal or error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-        self.free_reserve()
-        return sessions.Session(self.layout, self.disk, self.locks), dead
+            self.free_reserve()
+            session = sessions.Session(self.layout, self.disk, self.locks)
+        session.tidied_size = size
+        return session, dead
 
     def _keep_reserve(self) -> None:
         try:

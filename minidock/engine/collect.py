@@ -1,0 +1,118 @@
+"""Removes images that users no longer want (`rmi`), and with them everything that nothing needs any more."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from minidock.core import removal
+from minidock.core.ancestry import is_step_of
+from minidock.core.config import ImageConfig, chain_ids
+from minidock.core.descriptor import REF_NAME, Descriptor
+from minidock.core.digest import Digest
+from minidock.core.removal import Candidate, ImageUse
+from minidock.engine import images
+from minidock.engine.image_list import config_digest
+from minidock.engine.images import Image
+from minidock.engine.workspace import Workspace
+from minidock.errors import InvalidReference
+from minidock.store.cache import Record
+from minidock.store.collector import Freed, Marker, collect
+from minidock.store.session import Session
+from minidock.store.store import Store
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """One image that lost names or went: its ID, and the chain IDs of the layers that went with it, topmost first."""
+
+    untagged: tuple[str, ...]
+    deleted: tuple[Digest, ...]
+
+
+def remove_image(ws: Workspace, text: str, *, is_forced: bool) -> Removed:
+    """Take a name from an image, or the whole image away; layers that the build cache knows stay as build cache.
+
+    Raises: NoSuchImage, InvalidReference, ImageConflict.
+    """
+    store = ws.store
+    image = images.find(ws, text)
+    name = _name_of(image, text)
+    candidate = _candidate(ws, image)
+    plan = removal.decide(candidate, name, is_forced=is_forced)
+    with store.session(is_removal=True) as session:
+        if not plan.deletes:
+            if len(candidate.names) > 1:
+                return Removed(_forget(store, session, image.image_id, plan.untagged), ())
+            change = on_full_disk(store, lambda: store.images.untag(session, image.image_id, plan.untagged))
+            return Removed(change, ())
+        untagged = _forget(store, session, image.image_id, plan.untagged)
+        if any(config_digest(item) == image.image_id for item in store.images.list()):
+            return Removed(untagged, ())  # somebody gave it one more name just now
+        steps = [] if candidate.is_listed else [record for record in store.cache.records() if _made(record, image)]
+        freed = collect(store, session, lambda pinned: [store.cache.record_path(record) for record in steps])
+    return Removed(untagged, (image.image_id, *gone_layers(image.config, freed)))
+
+
+def _name_of(image: Image, text: str) -> str | None:
+    """Return the name by which ``text`` gives the image, None if it gives its ID."""
+    try:
+        name = images.familiar(text)
+    except InvalidReference:
+        return None
+    return name if name in image.names else None
+
+
+def _candidate(ws: Workspace, image: Image) -> Candidate:
+    uses = tuple(
+        ImageUse(container.id, container.is_running)
+        for container in ws.store.containers.list()
+        if container.record.image_id == image.image_id
+    )
+    is_listed = any(config_digest(item) == image.image_id for item in ws.store.images.list())
+    has_children = not is_listed and _has_children(ws.store, image)
+    return Candidate(image.image_id, image.names, uses, is_listed=is_listed, has_children=has_children)
+
+
+def _has_children(store: Store, image: Image) -> bool:
+    marker = Marker(store)
+    others = {config_digest(item) for item in store.images.list()}
+    others |= {record.image_id for record in store.cache.records()}
+    configs = (marker.config(other) for other in others - {None, image.image_id} if other is not None)
+    return any(config is not None and is_step_of(image.config, config) for config in configs)
+
+
+def _made(record: Record, image: Image) -> bool:
+    return record.image_id == image.image_id
+
+
+def _forget(store: Store, session: Session, image_id: Digest, names: Sequence[str]) -> tuple[str, ...]:
+    """Take an image's entries with ``names`` and without any out of the list; return the names that it had."""
+
+    def should_go(item: Descriptor) -> bool:
+        name = item.annotations.get(REF_NAME)
+        return config_digest(item) == image_id and (name is None or name in names)
+
+    gone = on_full_disk(store, lambda: store.images.remove(session, should_go))
+    return tuple(sorted(item.annotations[REF_NAME] for item in gone if REF_NAME in item.annotations))
+
+
+def on_full_disk(store: Store, change: Callable[[], _Result]) -> _Result:
+    """Return what ``change`` returns; where it finds no space it tries once more without the reserve."""
+    try:
+        return change()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+    store.free_reserve()
+    return change()
+
+
+def gone_layers(config: ImageConfig, freed: Freed) -> list[Digest]:
+    """Return the chain IDs of an image's layers that a collection took away, topmost first."""
+    chain = zip(config.diff_ids, chain_ids(config.diff_ids), strict=True)
+    return [chain_id for diff_id, chain_id in reversed(list(chain)) if diff_id in freed.layers]

@@ -1,0 +1,158 @@
+"""Collects what `system df` counts: one reading of the records, one walk over the files. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import UTC, datetime
+
+from minidock.core.ancestry import is_step_of
+from minidock.core.config import ImageConfig
+from minidock.core.digest import Digest
+from minidock.core.summary import DiskUsage, ImageRow, VolumeRow
+from minidock.core.times import parse_time
+from minidock.core.usage import CacheFact, ContainerFact, Facts, ImageFact, account
+from minidock.engine import containers
+from minidock.engine.image_list import list_images
+from minidock.engine.workspace import Workspace
+from minidock.errors import StoreError
+from minidock.store import session as sessions
+from minidock.store.cache import Record
+from minidock.store.collector import Marker, mark_containers
+from minidock.store.measure import files_below
+from minidock.store.store import Store
+
+_UNIT = 512  # of st_blocks
+IMAGES, CONTAINERS, VOLUMES, CACHE = "images", "containers", "volumes", "build cache"
+UNPACKED, OVERHEAD = "unpacked layers", "overhead"
+KINDS = (IMAGES, CONTAINERS, VOLUMES, CACHE, UNPACKED, OVERHEAD)
+
+
+def disk_usage(ws: Workspace) -> DiskUsage:
+    """Return what the store's images, containers, volumes and cache take; all zero if there is no store."""
+    if not ws.store.exists:
+        return account(Facts(on_disk=tuple((kind, 0) for kind in KINDS)))
+    return account(_facts(ws))
+
+
+def _facts(ws: Workspace) -> Facts:
+    store = ws.store
+    marker = Marker(store)
+    records = store.cache.records()
+    images = _image_facts(ws, marker)
+    made = _container_facts(ws)
+    configs = [config for fact in images if (config := marker.config(fact.row.image_id)) is not None]
+    pinned = sessions.pinned(store.layout)
+    cache = tuple(_cache_fact(record, marker, configs, pinned) for record in records)
+    named = {
+        *(diff_id for image in images for diff_id in image.diff_ids),
+        *(diff_id for container in made for diff_id in container.diff_ids),
+        *(diff_id for fact in cache for diff_id in (*fact.reached, fact.diff_id) if diff_id is not None),
+    }
+    sizes = {diff_id: _layer_size(store, diff_id) for diff_id in named}
+    return Facts(images, made, _volume_rows(ws), cache, sizes, on_disk(store, records))
+
+
+def _layer_size(store: Store, diff_id: Digest) -> int:
+    try:
+        return store.layers.get(diff_id).size
+    except StoreError:
+        return 0  # it is gone or damaged: then it is not to be counted, and no reason not to count the rest
+
+
+def _image_facts(ws: Workspace, marker: Marker) -> tuple[ImageFact, ...]:
+    first: dict[Digest, ImageRow] = {}
+    for row in list_images(ws):
+        first.setdefault(row.image_id, row)
+    facts = []
+    for image_id, row in first.items():
+        config = marker.config(image_id)
+        facts.append(ImageFact(row, config.diff_ids if config is not None else ()))
+    return tuple(facts)
+
+
+def _container_facts(ws: Workspace) -> tuple[ContainerFact, ...]:
+    found = []
+    for container in ws.store.containers.list():
+        record = container.record
+        row = containers.row_of(ws, container, has_sizes=True)
+        found.append(ContainerFact(row, record.image_id, record.diff_ids, record.volumes))
+    return tuple(found)
+
+
+def _volume_rows(ws: Workspace) -> tuple[VolumeRow, ...]:
+    store = ws.store
+    return tuple(
+        VolumeRow(volume.name, "local", store.volumes.data(volume.name), size=_content(store.volumes.data(volume.name)))
+        for volume in store.volumes.list()
+    )
+
+
+def _content(path: str) -> int:
+    """Return the bytes of the regular files below ``path``, each once: docker's size of a volume."""
+    files = (status for _, status in files_below(path) if stat.S_ISREG(status.st_mode))
+    return sum({(status.st_dev, status.st_ino): status.st_size for status in files}.values())
+
+
+def _cache_fact(record: Record, marker: Marker, images: list[ImageConfig], pinned: set[str]) -> CacheFact:
+    reached = (record.diff_id,) if record.diff_id is not None else ()
+    step = marker.config(record.image_id) if record.image_id is not None else None
+    names = {digest.hex for digest in (record.diff_id, record.image_id) if digest is not None}
+    return CacheFact(
+        record.key.hex,
+        parse_time(record.created),
+        datetime.fromtimestamp(record.last_used, UTC),
+        record.usage_count,
+        record.diff_id,
+        (*reached, *(step.diff_ids if step is not None else ())),
+        is_in_use=bool(names & pinned),
+        is_step_of_image=step is not None and any(is_step_of(step, image) for image in images),
+    )
+
+
+def on_disk(store: Store, records: list[Record]) -> tuple[tuple[str, int], ...]:
+    """Return the allocated bytes of everything below the store's root by kind, each inode once, as `du` counts."""
+    owners = _owners(store, records)
+    totals = dict.fromkeys(KINDS, 0)
+    seen: set[tuple[int, int]] = set()
+    root = store.layout.root
+    for path, status in files_below(root):
+        inode = (status.st_dev, status.st_ino)
+        if inode in seen:
+            continue
+        seen.add(inode)
+        totals[_kind(os.path.relpath(path, root), owners)] += status.st_blocks * _UNIT
+    return tuple(totals.items())
+
+
+def _owners(store: Store, records: list[Record]) -> dict[str, str]:
+    """Return to whom each blob and layer index belongs, by path below the root; those that nobody needs are missing."""
+    owners: dict[str, str] = {}
+    for kind in (IMAGES, CACHE, CONTAINERS):
+        marker = Marker(store)
+        if kind == IMAGES:
+            marker.descriptors(store.images.list())
+        elif kind == CACHE:
+            marker.records(records)
+        else:
+            mark_containers(store, marker)
+        for directory, names in (("blobs/sha256", marker.reached.blobs), ("layers", marker.reached.layers)):
+            for name in names:
+                owners.setdefault(f"{directory}/{name}", kind)
+    return owners
+
+
+def _kind(path: str, owners: dict[str, str]) -> str:
+    top, _, below = path.partition("/")
+    if not below:
+        return OVERHEAD
+    match top:
+        case "snapshots":
+            return UNPACKED
+        case "containers":
+            return CONTAINERS
+        case "volumes":
+            return VOLUMES
+        case "cache":
+            return CACHE if "/" in below else OVERHEAD  # the four folders are there without any record
+    return owners.get(path, OVERHEAD)
