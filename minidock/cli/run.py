@@ -69,6 +69,7 @@ def run(
         labels=options.labels(labels),
         stop_signal=stop_signal,
         auto_remove=rm,
+        is_detached=detach,
         has_terminal=tty,
         has_stdin=interactive,
     )

@@ -20,10 +20,12 @@ _SIGKILL = 9
 _PAUSE = 0.01
 
 
-def list_containers(ws: Workspace, *, includes_all: bool = False, has_sizes: bool = False) -> tuple[ContainerRow, ...]:
-    """Return one row per running container (or per container), newest first."""
+def list_containers(
+    ws: Workspace, *, includes_all: bool = False, has_sizes: bool = False, count: int | None = None
+) -> tuple[ContainerRow, ...]:
+    """Return one row per running container (or per container), newest first, at most ``count``."""
     found = [item for item in ws.store.containers.list() if includes_all or item.is_running]
-    return tuple(row_of(ws, item, has_sizes=has_sizes) for item in found)
+    return tuple(row_of(ws, item, has_sizes=has_sizes) for item in found[:count])
 
 
 def row_of(ws: Workspace, container: Container, *, has_sizes: bool = False) -> ContainerRow:
@@ -113,16 +115,8 @@ def _wait_for_end(ws: Workspace, container_id: str, seconds: float | None) -> bo
 
 
 def remove(ws: Workspace, name: str, *, is_forced: bool = False, removes_volumes: bool = False) -> None:
-    """Remove a container, one that runs only if forced.
-
-    Raises: ContainerRunning; NoSuchContainer unless forced.
-    """
-    try:
-        container = ws.store.containers.find(name)
-    except NoSuchContainer:
-        if is_forced:
-            return
-        raise
+    """Remove a container, one that runs only if forced. Raises: NoSuchContainer, ContainerRunning."""
+    container = ws.store.containers.find(name)
     if container.is_watched and not is_forced:
         raise ContainerRunning(container.id)
     _end(ws, container)
@@ -164,7 +158,7 @@ def finish_removals(ws: Workspace, session: Session) -> None:
             if container.state.removes_volumes:
                 volumes.discard_anonymous(ws, session, container.record)
             ws.store.containers.discard(session, container.id)
-    for name in ws.store.containers.unreadable():
+    for name in ws.store.containers.half_made():
         ws.store.containers.discard(session, name)
 
 

@@ -22,7 +22,7 @@ from minidock.engine.rootfs import can_overlay
 from minidock.engine.run_step import image_user
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NameConflict
-from minidock.store.containers import ContainerMount, ContainerRecord
+from minidock.store.container_record import ContainerMount, ContainerRecord
 from minidock.store.session import Session
 
 DEFAULT_STOP_SIGNAL = "SIGTERM"
@@ -53,6 +53,7 @@ class RunRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
     auto_remove: bool = False
+    is_detached: bool = False
     has_terminal: bool = False
     has_stdin: bool = False
 
@@ -133,6 +134,8 @@ def _record(
         stop_signal=request.stop_signal or config.stop_signal or DEFAULT_STOP_SIGNAL,
         labels={**config.labels, **request.labels},
         auto_remove=request.auto_remove,
+        # What a container in the foreground prints has been seen; nobody reads it again once it is removed.
+        has_log=request.is_detached or not request.auto_remove,
         is_copied=is_copied,
         entrypoint=config.entrypoint if request.entrypoint is None else tuple(filter(None, [request.entrypoint])),
     )
@@ -171,7 +174,7 @@ def _fill(ws: Workspace, record: ContainerRecord, tree: Tree, directory: str) ->
     """Make the directories of a container: an overlay's upper and work, or a whole copy with its fingerprints."""
     disk = ws.store.disk
     upper = f"{directory}/upper"
-    if not record.auto_remove:
+    if record.has_log:
         os.close(disk.open_new(f"{directory}/log"))
     if record.is_copied:
         baseline = ws.store.snapshots.copy_of(record.diff_ids, upper)

@@ -17,7 +17,7 @@ from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError, NoSuchContainer, StartFailed
 from minidock.runtime.base import Handle, ProcessIO
 from minidock.store.container_log import LogWriter, open_log
-from minidock.store.containers import RunState
+from minidock.store.container_record import RunState
 
 
 def run_attached(ws: Workspace, created: Created, streams: Streams) -> int:
@@ -26,7 +26,7 @@ def run_attached(ws: Workspace, created: Created, streams: Streams) -> int:
     Raises: RuntimeProblem if it cannot be started.
     """
     record = created.record
-    log = None if record.auto_remove else open_log(ws.store.containers.path(record.id, "log"))
+    log = open_log(ws.store.containers.path(record.id, "log")) if record.has_log else None
     try:
         code = attend(
             lambda io: _start(ws, created, io),
@@ -129,7 +129,7 @@ def _start_detached(ws: Workspace, created: Created) -> list[str]:
     wiring = Wiring(has_terminal=record.has_terminal, has_stdin=record.has_stdin)
     handle = _start(ws, created, wiring.io)
     wiring.close_theirs()
-    log = -1 if record.auto_remove else open_log(containers.path(record.id, "log"))
+    log = open_log(containers.path(record.id, "log")) if record.has_log else -1
     ended = replace(_running(ws, handle), status=ContainerState.EXITED, pid=0, finished_at=ws.clock.now())
     return monitor.command_line(
         ws.store.layout.root,

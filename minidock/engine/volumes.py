@@ -15,7 +15,7 @@ from minidock.core.summary import VolumeRow
 from minidock.core.times import format_time
 from minidock.engine.workspace import Workspace
 from minidock.errors import NoSuchVolume, VolumeInUse
-from minidock.store.containers import ContainerMount, ContainerRecord
+from minidock.store.container_record import ContainerMount, ContainerRecord
 from minidock.store.layers import Contents
 from minidock.store.session import Session
 from minidock.store.unpack import Unpacker

@@ -1,0 +1,127 @@
+"""What `inspect` says of a container: docker's members, those that a daemonless program can know."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from minidock.core.times import ZERO_TIME, format_time
+from minidock.engine.changes import written_size
+from minidock.engine.volumes import DRIVER
+from minidock.engine.workspace import Workspace
+from minidock.store.container_record import ContainerMount, ContainerRecord
+from minidock.store.containers import Container
+
+
+def inspect_container(ws: Workspace, name: str, *, has_sizes: bool = False) -> dict[str, Any]:
+    """Return the members of a container, in docker's order. Raises: NoSuchContainer."""
+    container = ws.store.containers.find(name)
+    record = container.record
+    members: dict[str, Any] = {
+        "Id": record.id,
+        "Created": format_time(record.created),
+        "Path": record.args[0],
+        "Args": list(record.args[1:]),
+        "State": _state(container),
+        "Image": str(record.image_id),
+        "ResolvConfPath": "",
+        "HostnamePath": "",
+        "HostsPath": "",
+        "LogPath": ws.store.containers.path(record.id, "log") if record.has_log else "",
+        "Name": f"/{record.name}",
+        "RestartCount": 0,
+        "Driver": "copy" if record.is_copied else "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": _host_config(record),
+        "GraphDriver": {
+            "Data": {"UpperDir": ws.store.containers.path(record.id, "upper")},
+            "Name": "copy" if record.is_copied else "overlay2",
+        },
+        "Mounts": [_mount(ws, mount) for mount in record.mounts],
+        "Config": _config(record),
+        "NetworkSettings": {"Ports": {}, "Networks": {record.network.value: {}}},
+    }
+    if has_sizes:
+        size = written_size(ws, container)
+        image_size = sum(ws.store.layers.get(diff_id).size for diff_id in record.diff_ids)
+        members |= {"SizeRw": size, "SizeRootFs": size + image_size}
+    return members
+
+
+def _state(container: Container) -> dict[str, Any]:
+    state = container.state
+    return {
+        "Status": state.status.value,
+        "Running": container.is_running,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": False,
+        "Dead": False,
+        "Pid": state.pid if container.is_running else 0,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": _time(state.started_at),
+        "FinishedAt": _time(state.finished_at),
+    }
+
+
+def _time(moment: datetime | None) -> str:
+    return format_time(moment) if moment else ZERO_TIME
+
+
+def _host_config(record: ContainerRecord) -> dict[str, Any]:
+    binds = [_bind(mount) for mount in record.mounts]
+    return {
+        "Binds": binds or None,
+        "LogConfig": {"Type": "local" if record.has_log else "none", "Config": {}},
+        "NetworkMode": record.network.value,
+        "PortBindings": {},
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": record.auto_remove,
+        "Privileged": False,
+        "ReadonlyRootfs": False,
+        "Runtime": "minidock",
+    }
+
+
+def _bind(mount: ContainerMount) -> str:
+    return f"{mount.volume or mount.source}:{mount.target}" + (":ro" if mount.is_read_only else "")
+
+
+def _mount(ws: Workspace, mount: ContainerMount) -> dict[str, Any]:
+    members: dict[str, Any] = {"Type": "volume" if mount.volume else "bind"}
+    if mount.volume:
+        members["Name"] = mount.volume
+    members["Source"] = ws.store.volumes.data(mount.volume) if mount.volume else mount.source
+    members["Destination"] = mount.target
+    if mount.volume:
+        members["Driver"] = DRIVER
+    mode = "ro" if mount.is_read_only else ""
+    return members | {"Mode": mode, "RW": not mount.is_read_only, "Propagation": "" if mount.volume else "rprivate"}
+
+
+def _config(record: ContainerRecord) -> dict[str, Any]:
+    entrypoint = record.entrypoint or ()
+    return {
+        "Hostname": record.hostname,
+        "Domainname": "",
+        "User": record.user_text,
+        "AttachStdin": record.has_stdin,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": record.has_terminal,
+        "OpenStdin": record.has_stdin,
+        "StdinOnce": record.has_stdin,
+        "Env": list(record.env),
+        "Cmd": list(record.args[len(entrypoint) :]) or None,
+        "Image": record.image_name,
+        "Volumes": {mount.target: {} for mount in record.mounts if mount.volume} or None,
+        "WorkingDir": record.cwd if record.cwd != "/" else "",
+        "Entrypoint": list(entrypoint) or None,
+        "Labels": dict(record.labels),
+        "StopSignal": record.stop_signal,
+    }
