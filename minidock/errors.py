@@ -31,6 +31,7 @@ The tree (a class holds the data of its message as attributes)::
     │   ├── StepFailed                 a RUN that ended with a code other than 0
     │   └── ContextChanged             files of the context change while they are read
     └── RuntimeProblem               125    a process could not be started
+        ├── UnknownAccount                  a user or group that the image's files do not name
         ├── CommandNotExecutable     126
         ├── CommandNotFound          127
         ├── StartFailed                   a container that did not start in the background; has the code of the cause
@@ -380,6 +381,15 @@ class RuntimeProblem(MinidockError):
     """A process could not be started."""
 
     exit_code = 125
+
+
+class UnknownAccount(RuntimeProblem):
+    """A name in USER, --user or --chown that is in none of the image's account files."""
+
+    def __init__(self, kind: str, name: str, file: str) -> None:
+        super().__init__(f"unable to find {kind} {name}: no matching entries in {file} file")
+        self.kind = kind
+        self.name = name
 
 
 class CommandNotExecutable(RuntimeProblem):

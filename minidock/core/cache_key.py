@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from minidock.core.canonical import dumps
 from minidock.core.digest import Digest
 from minidock.errors import StoreError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _SECRET = re.compile(r"(?i)(^|_)(api_?key|auth|credentials?|key|password|passwd|pword|secret|token)(_|$)")
 _MOST_NAMED = 3
 
@@ -24,7 +24,8 @@ _MOST_NAMED = 3
 class InputFile(NamedTuple):
     """One file that a COPY or ADD takes in: ``content`` is its sha256, or the target of a link.
 
-    ``owner`` is ``uid:gid`` where the source's owner is kept (a stage or image), empty for a build context.
+    ``owner`` is ``uid:gid`` where the source's owner is kept (a stage or image), empty for a build context; ``link``
+    the file taken before that this is a further name of; ``xattrs`` a text that tells the extended attributes.
     """
 
     path: str
@@ -32,6 +33,8 @@ class InputFile(NamedTuple):
     mode: int
     content: str
     owner: str = ""
+    link: str = ""
+    xattrs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,14 @@ def _hidden_pair(name: str, value: str) -> list[str]:
     if _SECRET.search(name):
         value = f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogateescape')).hexdigest()}"
     return [name, value]
+
+
+def without_secrets(text: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """Return ``text`` with ``NAME=****`` for those of the ``pairs`` in it whose name looks secret."""
+    for name, value in pairs:
+        if value and _SECRET.search(name):
+            text = text.replace(f"{name}={value}", f"{name}=****")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +181,10 @@ def _explain_file(before: InputFile, now: InputFile) -> str:
         parts.append(f"owner {before.owner} -> {now.owner}")
     if before.content != now.content:
         parts.append("link target" if now.kind == "symlink" else "content")
+    if before.link != now.link:
+        parts.append("hard link")
+    if before.xattrs != now.xattrs:
+        parts.append("extended attributes")
     return ", ".join(parts)
 
 

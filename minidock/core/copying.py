@@ -6,12 +6,24 @@ stage being built. Source: BuildKit, solver/llbsolver/file/backend.go and tonist
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from minidock.core.dockerfile.glob import has_wildcard, match
-from minidock.core.entries import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Tree, ancestors, join, name_of
+from minidock.core.entries import (
+    DIRECTORY,
+    FILE,
+    HARDLINK,
+    SYMLINK,
+    Entry,
+    Tree,
+    ancestors,
+    join,
+    name_of,
+    parent_of,
+    resolve,
+)
 from minidock.errors import BuildError
 
 
@@ -25,6 +37,13 @@ class Selected:
     name: str
     entry: Entry
     members: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """One source of ADD that is an archive: its members are copied instead of itself."""
+
+    members: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +61,15 @@ class Attributes:
 
 
 class Planned(NamedTuple):
-    """One entry of the new layer; ``source`` is the path of its content in the source's tree, None if it has none."""
+    """One entry of the new layer.
+
+    ``source`` is the path of its content in the source's tree (or archive), None if it has none; ``origin`` the
+    position of that source among those that were given.
+    """
 
     entry: Entry
     source: str | None
+    origin: int = 0
 
 
 def select(tree: Tree, pattern: str) -> tuple[Selected, ...]:
@@ -98,7 +122,7 @@ def _selected(tree: Tree, name: str, entry: Entry) -> Selected:
 
 
 def plan(
-    selected: Sequence[Selected], destination: str, workdir: str, tree: Tree, attributes: Attributes
+    sources: Sequence[Selected | Unpacked], destination: str, workdir: str, tree: Tree, attributes: Attributes
 ) -> tuple[Planned, ...]:
     """Return the entries of the layer, sorted by path, a parent directory of each included.
 
@@ -107,13 +131,14 @@ def plan(
     copier = _Copier(tree, attributes)
     target = destination if destination.startswith("/") else f"{workdir.rstrip('/')}/{destination}"
     wants_directory = destination in ("", ".") or destination.endswith(("/", "/."))
-    for source in selected:
-        if source.entry.kind == DIRECTORY:
-            copier.directory(source, tree.resolve(target))
+    for origin, source in enumerate(sources):
+        copier.begin(origin)
+        if isinstance(source, Unpacked):
+            copier.archive(source, target)
+        elif source.entry.kind == DIRECTORY:
+            copier.directory(source, target)
         else:
             copier.file(source, target, wants_directory=wants_directory)
-    if not selected and wants_directory:
-        copier.make_directory(tree.resolve(target))
     return copier.finish()
 
 
@@ -124,20 +149,6 @@ def make_directory(path: str, tree: Tree, attributes: Attributes) -> tuple[Plann
     return copier.finish()
 
 
-def unpack(
-    members: Sequence[Entry], destination: str, workdir: str, tree: Tree, attributes: Attributes
-) -> tuple[Planned, ...]:
-    """Return the entries of the layer that unpacks an archive (ADD); its links are followed inside the root."""
-    copier = _Copier(tree, attributes)
-    target = destination if destination.startswith("/") else f"{workdir.rstrip('/')}/{destination}"
-    root = tree.resolve(target)
-    copier.make_directory(root)
-    for member in members:
-        if member.path:
-            copier.member(member, tree.resolve(join(root, member.path), follow_last=False), member.path)
-    return copier.finish()
-
-
 class _Copier:
     """Collects the entries of one instruction; later sources see what earlier ones put there."""
 
@@ -145,11 +156,20 @@ class _Copier:
         self._tree = tree
         self._attributes = attributes
         self._planned: dict[str, Planned] = {}
-        self._groups: dict[str, str] = {}  # planned path -> the source that its inode is known by
+        self._origin = 0
+        # planned path -> the source, and the path in it, that its inode is known by
+        self._groups: dict[str, tuple[int, str]] = {}
+
+    def begin(self, origin: int) -> None:
+        """Begin with the next source: hard links are kept within one, not between them."""
+        self._origin = origin
 
     def _current(self, path: str) -> Entry | None:
         planned = self._planned.get(path)
         return planned.entry if planned is not None else self._tree.get(path)
+
+    def _resolve(self, path: str, *, follow_last: bool = True) -> str:
+        return resolve(self._current, path, follow_last=follow_last)
 
     def make_directory(self, path: str, like: Entry | None = None) -> None:
         """Make ``path`` and its parents where they are missing; ``like`` gives the attributes of the last one."""
@@ -177,26 +197,40 @@ class _Copier:
         mtime = entry.mtime if latest is None else min(entry.mtime, latest)
         return entry._replace(path=path, mode=mode, uid=owner[0], gid=owner[1], mtime=mtime)
 
-    def directory(self, source: Selected, target: str) -> None:
-        """Merge what a directory holds into ``target``."""
+    def directory(self, source: Selected, destination: str) -> None:
+        """Merge what a directory holds into ``destination``."""
+        target = self._resolve(destination)
         self.make_directory(target, like=source.entry)
         for member in source.members:
-            self.member(member, join(target, member.path), join(source.entry.path, member.path))
+            place = join(target, member.path)
+            if member.kind != DIRECTORY:
+                self._put(member, place, join(source.entry.path, member.path))
+                continue
+            self.make_directory(place)
+            self._planned[place] = Planned(self._adjusted(member, place), None)
 
-    def member(self, member: Entry, target: str, source: str) -> None:
-        """Put one member of a directory or archive at ``target``."""
-        current = self._current(target)
-        if member.kind == DIRECTORY:
-            if current is not None and current.kind != DIRECTORY:
-                raise BuildError(f"cannot copy to non-directory: /{target}")
-            self.make_directory(target)
-            self._planned[target] = Planned(self._adjusted(member, target), None)
-        else:
-            self._put(member, target, source)
+    def archive(self, source: Unpacked, destination: str) -> None:
+        """Unpack an archive: links of the image are followed inside the root, what is in the way is replaced."""
+        root = self._resolve(destination)
+        self.make_directory(root)
+        for member, content in _without_hard_links(source.members):
+            place = self._resolve(join(root, member.path), follow_last=False)
+            current = self._current(place)
+            if current is not None and (member.kind == DIRECTORY) != (current.kind == DIRECTORY):
+                self._forget_below(place)
+            self.make_directory(self._resolve(parent_of(place)))
+            if member.kind == DIRECTORY:
+                self._planned[place] = Planned(self._adjusted(member, place), None)
+            else:
+                self._plan(member, place, content)
+
+    def _forget_below(self, path: str) -> None:
+        for planned in [planned for planned in self._planned if planned.startswith(f"{path}/")]:
+            del self._planned[planned]
 
     def file(self, source: Selected, destination: str, *, wants_directory: bool) -> None:
         """Copy a single file to ``destination``, or into it if that is a directory."""
-        target = self._tree.resolve(destination)
+        target = self._resolve(destination)
         current = self._current(target)
         if wants_directory or (current is not None and current.kind == DIRECTORY):
             self.make_directory(target)
@@ -207,21 +241,15 @@ class _Copier:
         current = self._current(target)
         if current is not None and current.kind == DIRECTORY:
             raise BuildError(f"cannot replace to directory /{target} with file")
-        for directory in ancestors(target):
-            above = self._current(directory)
-            if above is None:
-                self.make_directory(directory)
-            elif above.kind != DIRECTORY:
-                raise BuildError(f"cannot copy to non-directory: /{directory}")
-        has_content = entry.kind == FILE
-        if entry.kind in (FILE, HARDLINK) and entry.linkname:
-            self._groups[target] = entry.linkname
-        elif has_content:
-            self._groups[target] = source
-        adjusted = self._adjusted(entry, target)
-        if has_content:
-            adjusted = adjusted._replace(linkname="")
-        self._planned[target] = Planned(adjusted, source if has_content else None)
+        self.make_directory(parent_of(target))
+        self._plan(entry, target, source)
+
+    def _plan(self, entry: Entry, target: str, source: str) -> None:
+        if entry.kind != FILE:
+            self._planned[target] = Planned(self._adjusted(entry, target), None)
+            return
+        self._groups[target] = (self._origin, inode_of(entry, source))
+        self._planned[target] = Planned(self._adjusted(entry, target)._replace(linkname=""), source, self._origin)
 
     def finish(self) -> tuple[Planned, ...]:
         """Return what was collected, with the parents that the stage has already, hard links told apart."""
@@ -231,15 +259,38 @@ class _Copier:
                     known = self._tree.get(directory)
                     self._planned[directory] = Planned(known or Entry(directory, DIRECTORY, 0o755), None)
         self._planned.setdefault("", Planned(self._tree.get("") or Entry("", DIRECTORY, 0o755), None))
-        first: dict[str, str] = {}
+        first: dict[tuple[int, str], str] = {}
         result = []
         for path in sorted(self._planned):
             planned = self._planned[path]
-            group = self._groups.get(path)
-            if group is not None and planned.entry.kind in (FILE, HARDLINK):
-                earlier = first.setdefault(group, path)
-                if earlier != path:
-                    entry = planned.entry._replace(kind=HARDLINK, size=0, linkname=earlier, sha256="", xxh3="")
-                    planned = Planned(entry, None)
+            earlier = first.setdefault(self._groups[path], path) if planned.entry.kind == FILE else path
+            if earlier != path:
+                entry = planned.entry._replace(kind=HARDLINK, size=0, linkname=earlier, sha256="", xxh3="", offset=0)
+                planned = Planned(entry, None)
             result.append(planned)
         return tuple(result)
+
+
+def inode_of(entry: Entry, path: str) -> str:
+    """Return a text that names of one inode have in common, within one tree, and no others.
+
+    The path that links refer to may meanwhile be another file; the content tells them apart.
+    """
+    return f"{entry.linkname or path} {entry.offset} {entry.xxh3}"
+
+
+def _without_hard_links(members: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
+    """Yield the members of an archive and the paths of their contents in it; a hard link as the file that it names."""
+    known: dict[str, tuple[Entry, str]] = {}
+    for member in members:
+        if not member.path:
+            continue
+        content = member.path
+        if member.kind == HARDLINK:
+            if member.linkname not in known:
+                raise BuildError(f"the archive has a hard link {member.path} to {member.linkname}, which is not there")
+            target, content = known[member.linkname]
+            member = target._replace(path=member.path, linkname=content if target.kind == FILE else target.linkname)
+        if member.kind != DIRECTORY:
+            known[member.path] = (member, content)
+        yield member, content

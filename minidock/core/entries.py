@@ -1,13 +1,13 @@
 """The entries of a layer, and the merged tree of a stack of layers, without unpacking anything.
 
-A path is relative to the root of the image, has no leading slash and no ``.`` or ``..`` part; the root itself is ``""``.
+A path is relative to the root of the image, without a leading slash, ``.`` or ``..``; the root itself is ``""``.
 Names that are not UTF-8 carry surrogate escapes. Deletions are entries of their own kinds instead of ``.wh.`` names.
 Source: OCI image-spec, layer.md ("Whiteouts", "Opaque Whiteout").
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from minidock.errors import StoreError
@@ -172,27 +172,32 @@ class Tree:
         return [self._entries[path] for path in sorted(self._entries) if path.startswith(prefix)]
 
     def resolve(self, path: str, *, follow_last: bool = True) -> str:
-        """Return the real path of ``path`` with every link followed inside the root; it need not exist.
+        """Return the real path of ``path``; see `resolve`."""
+        return resolve(self._entries.get, path, follow_last=follow_last)
 
-        ``..`` cannot leave the root. Raises: StoreError if the links form a circle.
-        """
-        pending = [part for part in reversed(path.split("/")) if part and part != "."]
-        resolved = ""
-        followed = 0
-        while pending:
-            part = pending.pop()
-            if part == "..":
-                resolved = parent_of(resolved)
-                continue
-            candidate = join(resolved, part)
-            entry = self._entries.get(candidate)
-            if entry is None or entry.kind != SYMLINK or (not pending and not follow_last):
-                resolved = candidate
-                continue
-            followed += 1
-            if followed > _LINK_LIMIT:
-                raise StoreError(f"/{path}: too many levels of symbolic links")
-            if entry.linkname.startswith("/"):
-                resolved = ""
-            pending.extend(part for part in reversed(entry.linkname.split("/")) if part and part != ".")
-        return resolved
+
+def resolve(get: Callable[[str], Entry | None], path: str, *, follow_last: bool = True) -> str:
+    """Return the real path of ``path`` with every link that ``get`` knows followed inside the root; it need not exist.
+
+    ``..`` cannot leave the root. Raises: StoreError if the links form a circle.
+    """
+    pending = [part for part in reversed(path.split("/")) if part and part != "."]
+    resolved = ""
+    followed = 0
+    while pending:
+        part = pending.pop()
+        if part == "..":
+            resolved = parent_of(resolved)
+            continue
+        candidate = join(resolved, part)
+        entry = get(candidate)
+        if entry is None or entry.kind != SYMLINK or (not pending and not follow_last):
+            resolved = candidate
+            continue
+        followed += 1
+        if followed > _LINK_LIMIT:
+            raise StoreError(f"/{path}: too many levels of symbolic links")
+        if entry.linkname.startswith("/"):
+            resolved = ""
+        pending.extend(part for part in reversed(entry.linkname.split("/")) if part and part != ".")
+    return resolved

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from minidock.core.process import User
-from minidock.errors import RuntimeProblem
+from minidock.errors import RuntimeProblem, UnknownAccount
 
 # What docker gives a process where the image says nothing.
 DEFAULT_USER = User(0, 0, (), "/")
@@ -72,7 +72,7 @@ def _find_group(wanted: str, text: str) -> int:
 
 def _number(text: str, kind: str, file: str) -> int:
     if not _NUMBER.fullmatch(text):
-        raise RuntimeProblem(f"unable to find {kind} {text}: no matching entries in {file} file")
+        raise UnknownAccount(kind, text, file)
     if not 0 <= _integer(text) <= _HIGHEST:
         raise RuntimeProblem(f"uids and gids must be in range 0-{_HIGHEST}")
     return _integer(text)

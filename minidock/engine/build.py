@@ -18,11 +18,13 @@ from minidock.core.dockerfile.parser import Dockerfile
 from minidock.core.events import BuildWarning, Observer
 from minidock.core.reference import Reference
 from minidock.engine import images
+from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.context import Context
 from minidock.engine.importer import architecture
 from minidock.engine.progress import Progress
 from minidock.engine.sources import ContextSource, LayerSource, Source, layer_source
-from minidock.engine.stage import BuildContext, StageBuilder, StageState, scratch
+from minidock.engine.stage import StageBuilder
+from minidock.engine.stage_state import BuildContext, StageState, scratch
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, DockerfileError, NoSuchImage
 from minidock.store.session import Session
@@ -177,9 +179,10 @@ class _Builder:
             state, shown = self._base(stage)
         total = sum(isinstance(item, _LAYERED) for item in stage.instructions) + (not stage.is_scratch)
         name = stage.name or f"stage-{index}"
-        builder = StageBuilder(self._shared, state, name, self._plan.display_name(index), total)
+        steps = CachedSteps(self._shared, state, name, self._plan.display_name(index), total)
+        builder = StageBuilder(self._shared, steps)
         if not stage.is_scratch:
-            self._progress.start(f"{builder.count_from()} FROM {shown}").cached(state.image_id)
+            steps.start(f"FROM {shown}").cached(state.image_id)
         for instruction in stage.instructions:
             builder.apply(instruction)
         if is_target and self._request.labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -13,8 +14,9 @@ from xxhash import xxh3_128
 
 from minidock.core.dockerfile.glob import has_wildcard
 from minidock.core.dockerfile.ignore import IgnoreRules
-from minidock.core.entries import DIRECTORY, FIFO, FILE, SYMLINK, Entry, Tree, join
+from minidock.core.entries import BLOCK, CHAR, DIRECTORY, FIFO, FILE, SYMLINK, Entry, Tree, join, parent_of
 from minidock.errors import BuildError
+from minidock.store.layers import ContentChanged
 from minidock.store.statcache import Fingerprint, StatCache
 
 _CHUNK = 1 << 20
@@ -58,26 +60,21 @@ class Context:
     def _scan_prefix(self, parts: list[str]) -> None:
         path = ""
         for part in parts:
-            child = join(path, part)
-            if child not in self._entries and path not in self._scanned:
-                self._add_one(child)
-            entry = self._entries.get(child)
-            if entry is None:
+            path = join(path, part)
+            try:
+                status = os.lstat(self.host_path(path))
+            except (FileNotFoundError, NotADirectoryError):
                 return
-            path = child
-            if entry.kind != DIRECTORY:
+            except PermissionError as error:
+                raise _unreadable(path) from error
+            is_directory = stat.S_ISDIR(status.st_mode)
+            if not self._rules.is_ignored(path):
+                self._add(path, status)
+            elif not (is_directory and self._rules.may_hold_included(path)):
+                return
+            if not is_directory:
                 return
         self._scan(path)
-
-    def _add_one(self, path: str) -> None:
-        try:
-            status = os.lstat(self.host_path(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        is_directory = stat.S_ISDIR(status.st_mode)
-        if self._rules.is_ignored(path) and not (is_directory and self._rules.may_hold_included(path)):
-            return
-        self._add(path, self.host_path(path), status)
 
     def _scan(self, directory: str) -> None:
         pending = [directory]
@@ -86,43 +83,78 @@ class Context:
             if current in self._scanned:
                 continue
             self._scanned.add(current)
-            with os.scandir(self.host_path(current)) as listing:
-                items = sorted(listing, key=lambda item: item.name)
-            for item in items:
+            for item in self._listing(current):
                 path = join(current, item.name)
                 is_directory = item.is_dir(follow_symlinks=False)
-                if self._rules.is_ignored(path):
-                    if is_directory and self._rules.may_hold_included(path):
-                        self._scan_excluded(path)
+                if not self._rules.is_ignored(path):
+                    self._add_item(path, item)
+                elif not is_directory or not self._rules.may_hold_included(path):
                     continue
-                self._add(path, item.path, item.stat(follow_symlinks=False))
                 if is_directory:
                     pending.append(path)
 
-    def _scan_excluded(self, directory: str) -> None:
-        """Add what an exception of the rules takes back below an ignored directory, and then the directory too."""
-        before = len(self._entries)
-        self._scan(directory)
-        if len(self._entries) > before:
-            self._add(directory, self.host_path(directory), os.lstat(self.host_path(directory)))
+    def _listing(self, directory: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.host_path(directory)) as listing:
+                return sorted(listing, key=lambda item: item.name)
+        except PermissionError as error:
+            raise _unreadable(directory) from error
+        except (FileNotFoundError, NotADirectoryError):
+            return []  # gone since its parent was listed
 
-    def _add(self, path: str, host_path: str, status: os.stat_result) -> None:
+    def _add_item(self, path: str, item: os.DirEntry[str]) -> None:
+        try:
+            self._add(path, item.stat(follow_symlinks=False))
+        except FileNotFoundError:
+            return  # gone since its parent was listed
+        except PermissionError as error:
+            raise _unreadable(path) from error
+
+    def _add(self, path: str, status: os.stat_result) -> None:
+        directory = parent_of(path)
+        if directory and directory not in self._entries:
+            # An ignored directory is there for the sake of what an exception takes back below it, and only then.
+            self._add(directory, os.lstat(self.host_path(directory)))
         mode = stat.S_IMODE(status.st_mode)
         mtime = int(status.st_mtime_ns // 1_000_000_000)
+        entry = Entry(path, FILE, mode, mtime=mtime)  # also a socket: it arrives as an empty file
         if stat.S_ISDIR(status.st_mode):
-            entry = Entry(path, DIRECTORY, mode, mtime=mtime)
+            entry = entry._replace(kind=DIRECTORY)
         elif stat.S_ISLNK(status.st_mode):
-            entry = Entry(path, SYMLINK, 0o777, mtime=mtime, linkname=os.readlink(host_path))
+            entry = entry._replace(kind=SYMLINK, mode=0o777, linkname=os.readlink(self.host_path(path)))
         elif stat.S_ISFIFO(status.st_mode):
-            entry = Entry(path, FIFO, mode, mtime=mtime)
+            entry = entry._replace(kind=FIFO)
         elif stat.S_ISREG(status.st_mode):
-            entry = Entry(path, FILE, mode, size=status.st_size, mtime=mtime)
+            entry = entry._replace(size=status.st_size)
             if status.st_nlink > 1:  # names of one inode are known by that
                 entry = entry._replace(linkname=f"{status.st_dev}:{status.st_ino}")
-        else:
-            entry = Entry(path, FILE, mode, mtime=mtime)  # a socket or device arrives as an empty file
+        elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+            kind = CHAR if stat.S_ISCHR(status.st_mode) else BLOCK
+            device = status.st_rdev
+            entry = entry._replace(kind=kind, major=os.major(device), minor=os.minor(device))
         self._entries[path] = entry
         self._statuses[path] = status
+
+    def open(self, path: str) -> int:
+        """Return an open descriptor of a file of the context, nothing at all for a socket.
+
+        Raises: ContentChanged if it is no file any more, BuildError if it may not be read.
+        """
+        if not stat.S_ISREG(self._statuses[path].st_mode):
+            return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            # Not blocking: it may be a fifo by now.
+            fd = os.open(self.host_path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except PermissionError as error:
+            raise _unreadable(path) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+                raise
+            raise ContentChanged(path) from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise ContentChanged(path)
+        return fd
 
     def hashed(self, paths: Iterable[str]) -> dict[str, Fingerprint]:
         """Return the fingerprints of regular files; only those are opened that the stat cache does not know."""
@@ -152,12 +184,7 @@ class Context:
         status = self._statuses[path]
         earlier = self._stats.earlier(path, status)
         read_at = time.time_ns()
-        try:
-            fd = os.open(self.host_path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except PermissionError as error:
-            raise BuildError(f"{path}: permission denied", hint="make it readable, or ignore it") from error
-        except FileNotFoundError as error:
-            raise BuildError(f"{path} vanished while the context was read") from error
+        fd = self.open(path)
         try:
             opened = os.fstat(fd)
             slow = None if earlier is not None else sha256()
@@ -194,9 +221,14 @@ class Context:
         return None
 
     def refresh(self, path: str) -> None:
-        """Look at one file again, after it has changed while it was copied."""
+        """Look at everything again, after one file has changed while it was copied."""
         self._stats.forget(path)
-        self._add_one(path)
+        for known in (self._entries, self._statuses, self._scanned):
+            known.clear()
+
+
+def _unreadable(path: str) -> BuildError:
+    return BuildError(f"{path or '.'}: permission denied", hint="make it readable, or ignore it")
 
 
 def _sha256(fd: int) -> str:

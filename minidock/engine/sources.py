@@ -9,12 +9,12 @@ from typing import Protocol
 
 from minidock.core import units
 from minidock.core.cache_key import InputFile
-from minidock.core.copying import Selected, select
+from minidock.core.copying import Selected, inode_of, select
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, Entry, Tree, join
 from minidock.engine.context import Context
 from minidock.engine.progress import Progress
-from minidock.errors import BuildError
+from minidock.errors import BuildError, StoreError
 from minidock.store.layers import Contents
 from minidock.store.store import Store
 
@@ -96,9 +96,8 @@ class ContextSource:
             raise BuildError(str(error), hint=self._context.why_missing(pattern)) from error
 
     def open(self, entry: Entry, path: str) -> tuple[int, int | None]:
-        """Return an open descriptor of a file of the context."""
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        return os.open(self._context.host_path(path), flags), None
+        """Return an open descriptor of a file of the context. Raises: ContentChanged if it is no file any more."""
+        return self._context.open(path), None
 
     def refresh(self, path: str) -> None:
         """Look again at a file that was found changed."""
@@ -125,7 +124,8 @@ class LayerSource:
         return os.dup(self._contents.descriptor(original)), original.offset
 
     def refresh(self, path: str) -> None:
-        """Layers do not change."""
+        """Layers do not change. Raises: StoreError."""
+        raise StoreError(f"/{path} in a layer is damaged", hint="build or import its image again")
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def input_files(selected: Sequence[Selected], *, keeps_owners: bool) -> tuple[In
         for path, entry in _files(item):
             content, link = entry.linkname, ""
             if entry.kind == FILE:
-                content, first = entry.sha256, names.setdefault(entry.linkname or path, path)
+                content, first = entry.sha256, names.setdefault(inode_of(entry, path), path)
                 link = first if first != path else ""
             elif entry.major or entry.minor:
                 content = f"{entry.major}:{entry.minor}"

@@ -1,0 +1,173 @@
+"""Steps of one stage, each from the cache or carried out, and the records that find them again.
+
+A step that makes a layer is remembered under what it depends on; each step's image under the image before it and the
+instruction. So a LABEL between two RUNs changes the images behind it, but no RUN is repeated for its sake.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from minidock.core.cache_key import StepInputs, explain, without_secrets
+from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
+from minidock.core.digest import Digest
+from minidock.core.entries import Tree
+from minidock.core.times import parse_time
+from minidock.engine.progress import Step
+from minidock.engine.stage_state import COMMENT, BuildContext, StageState
+from minidock.store.cache import Record
+from minidock.store.layers import Layer
+
+
+class CachedSteps:
+    """The steps of one stage so far; ``state`` is where they lead."""
+
+    def __init__(self, build: BuildContext, state: StageState, name: str, label: str, total: int) -> None:
+        self._build = build
+        self._store = build.ws.store
+        self._name = name
+        self._label = label
+        self._total = total
+        self._shown = 0
+        self._ordinal = 0
+        self._tree: tuple[tuple[Digest, ...], Tree] | None = None
+        self.state = state
+
+    def next_instruction(self) -> None:
+        """Count one more instruction: the place of a step in its stage names it in later builds."""
+        self._ordinal += 1
+
+    def start(self, name: str) -> Step:
+        """Report the beginning of a step that counts."""
+        self._shown += 1
+        label = f"{self._label} " if self._label else ""
+        return self._build.progress.start(f"[{label}{self._shown}/{self._total}] {name}")
+
+    @property
+    def chain(self) -> str:
+        """The layers so far, as the inputs of the next layer name them."""
+        chain = chain_ids(self.state.image.diff_ids)
+        return str(chain[-1]) if chain else "scratch"
+
+    def tree(self) -> Tree:
+        """Return the merged tree of the stage so far."""
+        diff_ids = self.state.image.diff_ids
+        if self._tree is None or self._tree[0] != diff_ids:
+            self._tree = (diff_ids, self._store.layers.tree(diff_ids))
+        return self._tree[1]
+
+    # --- steps that change the config only
+
+    def metadata(
+        self,
+        config: ContainerConfig,
+        created_by: str,
+        pairs: Iterable[tuple[str, str]] = (),
+        author: str | None = None,
+    ) -> None:
+        """Add a step that makes no layer; ``pairs`` are names and values in its text, of which some may be secret."""
+        inputs = self._image_inputs("config", created_by, self._build.settings)
+        key = inputs.key()
+        record = self._store.cache.get(key) if self._build.uses_cache and not self.state.was_rebuilt else None
+        created = record.created if record is not None else self._build.now
+        entry = HistoryEntry(created, created_by, COMMENT, author or "", is_empty_layer=True)
+        image = self.state.image.with_step(entry, None, config)
+        if author is not None:
+            image = replace(image, author=author)
+        if record is not None:
+            self._store.cache.mark_used(key)
+        self._finish(inputs, record, image, without_secrets(created_by, pairs))
+
+    def _image_inputs(self, kind: str, text: str, settings: tuple[tuple[str, str], ...]) -> StepInputs:
+        # No record tells the text itself: nothing is explained by it, and there may be secrets in it.
+        digest = Digest.sha256(text.encode("utf-8", "surrogateescape"))
+        return StepInputs(f"{kind} {digest}", self.state.parent, settings=settings)
+
+    def _finish(self, inputs: StepInputs, record: Record | None, image: ImageConfig, description: str) -> Digest:
+        """Store the image of a step, and the record that finds it; make it the stage's."""
+        image_id = self._store.blobs.put(self._build.session, image.to_bytes())
+        if record is None or record.image_id != image_id:
+            assert image.created is not None
+            fresh = Record(
+                inputs.key(), f"{self._step_id()} image", image.created, image_id=image_id, description=description
+            )
+            self._store.cache.put(self._build.session, fresh, inputs)
+        self.state = replace(self.state, image=image, image_id=image_id)
+        return image_id
+
+    def _step_id(self) -> str:
+        return f"{self._build.step_scope} {self._name} {self._ordinal}"
+
+    # --- steps that make a layer
+
+    def layer(
+        self,
+        step: Step,
+        inputs: StepInputs,
+        entry: HistoryEntry,
+        config: ContainerConfig,
+        make: Callable[[Step], Layer],
+    ) -> None:
+        """Add a step that makes a layer: the cache's if it has one for these inputs, else what ``make`` returns.
+
+        ``entry`` is its history entry without the time. Of several processes one makes it, the others wait for that.
+        """
+        key = inputs.key()
+        with step.failing():
+            record, is_new = self._look_up(key), False
+            if record is None:
+                with self._store.locks.key(key.hex, f"another minidock that builds {step.name}"):
+                    record = self._look_up(key)
+                    if record is None:
+                        step.reason(self._reason(inputs))
+                        record, is_new = self._carry_out(inputs, entry, step, make), True
+            assert record.diff_id is not None
+            if not is_new:
+                self._store.cache.mark_used(key)
+            image = self.state.image.with_step(replace(entry, created=record.created), record.diff_id, config)
+            found = self._image_inputs("layer", entry.created_by, (("key", str(key)),))
+            image_id = self._finish(found, self._store.cache.get(found.key()), image, record.description)
+        self.state = replace(self.state, was_rebuilt=self.state.was_rebuilt or is_new)
+        if is_new:
+            step.done(image_id)
+        else:
+            step.cached(image_id)
+
+    def _look_up(self, key: Digest) -> Record | None:
+        """Return the record of a key if its layer is there. A layer that vanished makes a miss, not an error."""
+        if not self._build.uses_cache:
+            return None
+        record = self._store.cache.get(key)
+        if record is None or record.diff_id is None:
+            return None
+        if self.state.was_rebuilt and parse_time(record.created) < self._build.started_at:
+            return None  # what follows a rebuilt step is rebuilt, unless another build has just done so
+        self._build.session.pin([record.diff_id])
+        if not os.path.exists(self._store.layout.layer(record.diff_id)) or not self._store.blobs.has(record.diff_id):
+            return None
+        return record
+
+    def _reason(self, inputs: StepInputs) -> str:
+        if not self._build.uses_cache:
+            return "--no-cache"
+        if self.state.was_rebuilt:
+            return "parent rebuilt"
+        before = self._store.cache.last_inputs(f"{self._step_id()} layer")
+        if before is None:
+            return "never built here before"
+        return "; ".join(explain(before, inputs))
+
+    def _carry_out(self, inputs: StepInputs, entry: HistoryEntry, step: Step, make: Callable[[Step], Layer]) -> Record:
+        layer = make(step)
+        record = Record(
+            inputs.key(),
+            f"{self._step_id()} layer",
+            self._build.now,
+            diff_id=layer.diff_id,
+            size=layer.size,
+            description=without_secrets(entry.created_by, (*self.state.variables.items(), *self.state.args.items())),
+        )
+        self._store.cache.put(self._build.session, record, inputs)
+        return record

@@ -1,0 +1,76 @@
+"""What the steps of a stage work on: what all stages of a build share, and where one stage stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from minidock.core.config import ContainerConfig, ImageConfig
+from minidock.core.digest import Digest
+from minidock.core.dockerfile.model import Copy
+from minidock.core.process import DEFAULT_PATH
+from minidock.core.times import format_time
+from minidock.engine.progress import Progress
+from minidock.engine.sources import ContextSource, Source
+from minidock.engine.workspace import Workspace
+from minidock.store.session import Session
+
+COMMENT = "buildkit.dockerfile.v0"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What the stages of one build share."""
+
+    ws: Workspace
+    session: Session
+    progress: Progress
+    build_args: Mapping[str, str]
+    global_args: Mapping[str, str]
+    escape: str
+    filename: str
+    source: str
+    step_scope: str
+    started_at: datetime
+    source_date_epoch: int | None
+    uses_cache: bool
+    open_context: Callable[[], ContextSource]
+    open_from: Callable[[Copy], Source]
+
+    @property
+    def now(self) -> str:
+        """The time that a step made now is dated with, RFC 3339."""
+        if self.source_date_epoch is not None:
+            return format_time(self.started_at)
+        return format_time(self.ws.clock.now())
+
+    @property
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """What of the command line belongs to the inputs of every step."""
+        return () if self.source_date_epoch is None else (("SOURCE_DATE_EPOCH", str(self.source_date_epoch)),)
+
+
+@dataclass(frozen=True, slots=True)
+class StageState:
+    """Where a stage stands: its image so far, and the variables in force.
+
+    ``variables`` holds ENV and ARG values in order, ``args`` the arguments declared so far with what history shows.
+    """
+
+    image: ImageConfig
+    image_id: Digest | None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    args: Mapping[str, str] = field(default_factory=dict)
+    was_rebuilt: bool = False
+
+    @property
+    def parent(self) -> str:
+        """The image before the next step, as the inputs of that step name it."""
+        return str(self.image_id) if self.image_id else "scratch"
+
+
+def scratch(architecture: str) -> ImageConfig:
+    """Return the image that `FROM scratch` starts with."""
+    config = ContainerConfig(env=(f"PATH={DEFAULT_PATH}",), working_dir="/")
+    return ImageConfig(architecture=architecture, config=config)

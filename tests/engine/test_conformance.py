@@ -1,0 +1,232 @@
+"""The conformance cases of another builder, whose expectations are what docker made of them."""
+
+from __future__ import annotations
+
+import base64
+import bz2
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import shutil
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minidock.core.entries import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Tree
+from minidock.engine import images
+from minidock.engine.workspace import SystemClock, Workspace, native_runtime
+from minidock.errors import MinidockError
+from tests.engine.building import directory, import_base, link, member, open_store, root_tar, run_build, workspace
+
+MTIME = 1485449953
+_KINDS = {"file": FILE, "dir": DIRECTORY, "symlink": SYMLINK, "fifo": "fifo"}
+_TAR_TYPES = {
+    "file": tarfile.REGTYPE,
+    "dir": tarfile.DIRTYPE,
+    "symlink": tarfile.SYMTYPE,
+    "hardlink": tarfile.LNKTYPE,
+    "fifo": tarfile.FIFOTYPE,
+}
+_PACKERS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+# The oracle looked below an ignored directory only for exceptions that begin with its name. A current BuildKit does so
+# only if no exception has a wildcard (tonistiigi/fsutil, filter.go, onlyPrefixExcludeExceptions); so do we.
+_OLDER_WALK = (
+    "copy-integration1",
+    "dockerignore-exceptions-skip",
+    "dockerignore-exclude-deep-subdir-dot-2",
+    "dockerignore-exclude-deep-subdir-star-2",
+    "dockerignore-exclude-kind-of-deep-subdir-dot",
+    "dockerignore-exclude-kind-of-deep-subdir-star",
+)
+# Written down in the order opposite to its Dockerfile.
+_REVERSED_HISTORY = ("copy-permissions",)
+
+
+def cases() -> list[Any]:
+    place = os.environ.get("MINIDOCK_CONFORMANCE")
+    if not place:
+        return [pytest.param({}, marks=pytest.mark.skip(reason="MINIDOCK_CONFORMANCE is not set"), id="no-cases")]
+    found = [json.loads(path.read_text()) for path in sorted(Path(place).glob("*/case.json"))]
+    return [pytest.param(case, id=case["name"]) for case in found]
+
+
+def base(has_alpine_release: bool) -> bytes:
+    """Return the base image that the expectations were made with; its programs only where this machine has busybox."""
+    described = json.loads((Path(os.environ["MINIDOCK_CONFORMANCE"]) / "base.json").read_text())
+    items: list[Any] = [directory(path, int(mode, 8)) for path, mode in described["directories"].items()]
+    files = dict(described["files"])
+    if has_alpine_release:
+        files["etc/alpine-release"] = {"mode": "0644", "content": "3.0\n"}
+    items += [(member(path, mode=int(file["mode"], 8)), file["content"].encode()) for path, file in files.items()]
+    busybox = shutil.which("busybox")
+    if busybox:
+        items.append((member("bin/busybox", mode=0o755), Path(busybox).read_bytes()))
+        items += [link(f"bin/{name}", "busybox") for name in described["commands_used"].split()]
+    for item in items:
+        (item[0] if isinstance(item, tuple) else item).mtime = described["mtime"]
+    return root_tar(items)
+
+
+def content(item: dict[str, Any]) -> bytes:
+    if "content_b64" in item:
+        return base64.b64decode(item["content_b64"])
+    return str(item.get("content", "")).encode()
+
+
+def packed(item: dict[str, Any]) -> bytes:
+    archive = []
+    for entry in item["entries"]:
+        kind = entry.get("type", "file")
+        mode = int(entry.get("mode", "0755" if kind == "dir" else "0644"), 8)
+        info = member(entry["path"], _TAR_TYPES[kind], mode, linkname=entry.get("target", ""))
+        info.uid, info.gid, info.mtime = entry.get("uid", 0), entry.get("gid", 0), entry.get("mtime", MTIME)
+        info.pax_headers = {f"SCHILY.xattr.{name}": value for name, value in entry.get("xattrs", {}).items()}
+        archive.append((info, content(entry)))
+    data = root_tar(archive)
+    for packer in filter(None, item.get("compress", "").split("+")):
+        data = _PACKERS[packer](data)
+    return data
+
+
+def make_context(place: Path, items: Iterable[dict[str, Any]]) -> None:
+    place.mkdir()
+    items = list(items)
+    for item in items:
+        path, kind = place / item["path"], item.get("type", "file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        match kind:
+            case "file":
+                path.write_bytes(content(item))
+            case "tar":
+                path.write_bytes(packed(item))
+            case "dir":
+                path.mkdir(exist_ok=True)
+            case "symlink":
+                path.symlink_to(item["target"])
+            case "hardlink":
+                path.hardlink_to(place / item["target"])
+            case "fifo":
+                os.mkfifo(path)
+            case _:
+                pytest.skip(f"a context with a {kind}")
+    for item in items:
+        path, kind = place / item["path"], item.get("type", "file")
+        if "uid" in item or "gid" in item:
+            if os.geteuid() != 0:
+                pytest.skip("only root can give files away")
+            os.chown(path, item.get("uid", 0), item.get("gid", 0), follow_symlinks=False)
+        if kind not in ("symlink", "hardlink"):
+            path.chmod(int(item.get("mode", "0755" if kind == "dir" else "0644"), 8))
+    given = {item["path"]: item.get("mtime", MTIME) for item in items}
+    for path in sorted(place.rglob("*"), reverse=True):
+        seconds = given.get(str(path.relative_to(place)), MTIME)
+        os.utime(path, (seconds, seconds), follow_symlinks=False)
+
+
+def needs_unsupported(error: MinidockError) -> bool:
+    return "not supported yet" in str(error)
+
+
+@pytest.mark.parametrize("case", cases())
+def test_an_image_is_what_docker_makes_of_it(case: dict[str, Any], tmp_path: Path) -> None:
+    if case["needs_run"] and not shutil.which("busybox"):
+        pytest.skip("this machine has no static busybox")
+    if case["name"] in _OLDER_WALK:
+        pytest.skip("an exception with a wildcard reaches below ignored directories by now")
+    if case["expected"].get("basis") == "none":
+        pytest.skip("nobody knows what to expect")
+    ws = workspace(tmp_path / "store")
+    if case["needs_run"]:
+        ws = Workspace(open_store(tmp_path / "store"), SystemClock(), native_runtime)
+    for name in case["base_images"]:
+        import_base(ws, base("etc/alpine-release" in json.dumps(case)), name)
+    make_context(tmp_path / "context", case["context"])
+    try:
+        built = run_build(
+            ws,
+            tmp_path / "context",
+            dockerfile=str(tmp_path / "context" / case["dockerfile"]),
+            build_args=case["build_args"],
+            target=case["target"],
+        )
+    except MinidockError as error:
+        if needs_unsupported(error):
+            pytest.skip(str(error))
+        assert not case["expected"]["ok"], error
+        assert case["expected"]["error_contains"].rpartition(": ")[2] in str(error)
+        return
+    assert case["expected"]["ok"], case["expected"]
+    check(ws, images.load(ws, built.image_id), case)
+
+
+def check(ws: Workspace, image: images.Image, case: dict[str, Any]) -> None:
+    """Compare the whole image with what is expected above the base."""
+    expected = case["expected"]
+    count = expected["layers"]
+    split = len(image.config.diff_ids) - count
+    below = ws.store.layers.tree(image.config.diff_ids[:split])
+    tree = ws.store.layers.tree(image.config.diff_ids)
+    found = {entry.path: entry for entry in tree.entries() if entry != below.get(entry.path) and entry.path}
+    wanted = {item["path"]: item for item in expected["tree"]}
+    missing = {path for path in wanted if path not in tree}
+    extra = {path for path, entry in found.items() if path not in wanted and differs(entry, below.get(path))}
+    assert (missing, extra) == (set(), set())
+    assert {path: described(tree, path, item) for path, item in wanted.items()} == {
+        path: asked(item) for path, item in wanted.items()
+    }
+    assert sorted(path for path in expected["removed_from_base"] if path in tree) == []
+    history = image.config.history[len(image.config.history) - len(expected["history"]) :]
+    texts = [(entry["created_by"], entry["empty_layer"]) for entry in expected["history"]]
+    if case["name"] in _REVERSED_HISTORY:
+        texts.reverse()
+    assert [(entry.created_by, entry.is_empty_layer) for entry in history] == texts
+    config = image.config.config.to_json()
+    base_config = json.loads((Path(os.environ["MINIDOCK_CONFORMANCE"]) / "base.json").read_text())["config"]
+    if split and "Cmd" not in config:  # our base images have none
+        config["Cmd"] = base_config["Cmd"]
+    assert dict(sorted(config.items())) == dict(sorted(expected["config"].items()))
+
+
+def differs(entry: Entry, below: Entry | None) -> bool:
+    """Whether an entry says anything new; the times of directories are not compared."""
+    if below is None:
+        return True
+    ignored = {"offset": 0, "mtime": 0} if entry.kind == DIRECTORY else {"offset": 0}
+    return entry._replace(**ignored) != below._replace(**ignored)
+
+
+def asked(item: dict[str, Any]) -> dict[str, Any]:
+    wanted = {"type": item["type"], "mode": int(item.get("mode", "0777"), 8), "owner": (item["uid"], item["gid"])}
+    if item["type"] == "symlink":
+        return {**wanted, "target": item["target"]}
+    if item["type"] == "file":
+        wanted["sha256"] = item.get("sha256") or hashlib.sha256(content(item)).hexdigest()
+        if "mtime" in item:
+            wanted["mtime"] = item["mtime"]
+        if "same_inode_as" in item:
+            wanted["link"] = item["same_inode_as"]
+    return wanted
+
+
+def described(tree: Tree, path: str, item: dict[str, Any]) -> dict[str, Any]:
+    entry = tree.get(path)
+    assert entry is not None
+    kinds = {kind: name for name, kind in _KINDS.items()}
+    found: dict[str, Any] = {"type": kinds[entry.kind], "mode": entry.mode, "owner": (entry.uid, entry.gid)}
+    if entry.kind == SYMLINK:
+        return {**found, "target": entry.linkname}
+    if entry.kind in (FILE, HARDLINK):
+        found["sha256"] = entry.sha256
+        if "mtime" in item:
+            found["mtime"] = entry.mtime
+        if "same_inode_as" in item:
+            other = tree.get(item["same_inode_as"])
+            assert other is not None
+            same = {entry.path, entry.linkname} & {other.path, other.linkname} - {""}
+            found["link"] = item["same_inode_as"] if same else None
+    return found
