@@ -6,7 +6,7 @@ import gzip
 import io
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
@@ -42,17 +42,21 @@ def import_tar(
 
 def from_host_image(
     ws: Workspace,
-    name: str,
+    name: str | None,
     programs: Sequence[str],
     adds: Sequence[str],
     search_path: str,
     source_date_epoch: int | None = None,
+    warn: Callable[[str], None] = lambda message: None,
 ) -> Digest:
-    """Pack programs of this machine with what they load into an image of one layer; return its ID."""
-    names = [images.familiar(name)]
+    """Pack programs of this machine with what they load into an image of one layer; return its ID.
+
+    Raises: HostFileError, ProgramNotFound, LibraryNotFound. What is doubtful goes to ``warn``.
+    """
+    names = [images.familiar(name)] if name else []
     created = creation_time(ws, source_date_epoch)
     mtime = source_date_epoch if source_date_epoch is not None else int(ws.clock.now().timestamp())
-    entries = from_host.collect(programs, adds, search_path)
+    entries = from_host.collect(programs, adds, search_path, warn=warn)
     with ws.store.session() as session:
         writer = ws.store.layers.writer(session)
         for item in entries:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from minidock.engine.workspace import Workspace
 from minidock.errors import NoRuntime
 from minidock.runtime.base import Isolation, RuntimeReport
@@ -11,7 +9,8 @@ from minidock.runtime.base import Isolation, RuntimeReport
 
 def probe(ws: Workspace) -> RuntimeReport:
     """Return what the runtime can do for this store. Raises: NoRuntime if it can start no process at all."""
-    report = ws.runtime.probe(ws.store.layout.path("tmp"))
+    with ws.store.session() as session:  # in tmp itself another process would take the place of the trial for rubbish
+        report = ws.runtime.probe(session.temporary())
     if report.isolation is Isolation.UNAVAILABLE:
         raise NoRuntime(
             "no process can be run here: " + "; ".join(report.reasons), hint="see `minidock info` for what would help"
@@ -33,16 +32,3 @@ def shortcomings(report: RuntimeReport) -> str | None:
     else:
         return None
     return "; ".join(report.reasons) or text
-
-
-def directory_size(path: str) -> int:
-    """Return the allocated bytes of everything below ``path``, each inode once."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    for directory, _, names in os.walk(path):
-        for name in [".", *names]:
-            status = os.lstat(f"{directory}/{name}")
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                total += status.st_blocks * 512
-    return total

@@ -43,6 +43,12 @@ def json_text(value: Any) -> str:
     return text.encode(errors="surrogateescape").decode(errors="replace").translate(_ESCAPES)
 
 
+def json_document(value: Any) -> str:
+    """Return ``value`` as `inspect` prints it: four blanks for each level, nothing escaped that need not be."""
+    text = json.dumps(value, ensure_ascii=False, indent=4)
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def json_object(fields: Mapping[str, Any]) -> str:
     """Return one row as a JSON object with its keys sorted, as docker's lists print it."""
     return json_text(dict(sorted(fields.items())))

@@ -147,7 +147,10 @@ def sweep(layout: Layout, disk: Disk, locks: Locks) -> tuple[list[str], int]:
         for path in abandoned(layout):
             if path.startswith(layout.path("tmp", "")):
                 grave = layout.path("trash", f"sweep-{secrets.token_hex(6)}")
-                disk.rename(path, grave)
+                try:
+                    disk.rename(path, grave)
+                except FileNotFoundError:
+                    continue  # whoever is making the store was done with it
                 graves.append(grave)
             elif path.startswith(layout.path("trash", "")):
                 graves.append(path)
@@ -159,14 +162,20 @@ def sweep(layout: Layout, disk: Disk, locks: Locks) -> tuple[list[str], int]:
     return leases, size
 
 
+def living(layout: Layout) -> list[str]:
+    """Return the names of the sessions whose processes live."""
+    return [name for name in _names(layout.path("locks", "lease")) if is_locked(layout.path("locks", "lease", name))]
+
+
 def pinned(layout: Layout) -> set[str]:
     """Return the hex digests that living sessions hold. Call it while holding the collector's lock."""
     held: set[str] = set()
-    for name in _names(layout.path("locks", "lease")):
-        path = layout.path("locks", "lease", name)
-        if is_locked(path):
-            with open(path, encoding="ascii") as lease:
+    for name in living(layout):
+        try:
+            with open(layout.path("locks", "lease", name), encoding="ascii") as lease:
                 held.update(lease.read().split())
+        except FileNotFoundError:
+            continue  # it has just ended, and what it made has names
     return held
 
 

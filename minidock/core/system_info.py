@@ -1,0 +1,37 @@
+"""What `minidock info` tells about a store and about what can be done on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SystemInfo:
+    """The store, its counts, and the runtime; ``reasons`` say what is missing on this machine and what would help.
+
+    ``isolation`` and ``id_mode`` are the words of the runtime; ``architecture`` is Go's name for the machine.
+    """
+
+    root: str
+    is_store: bool
+    id_mode: str
+    containers: int
+    running: int
+    paused: int
+    images: int
+    volumes: int
+    cache_records: int
+    isolation: str
+    has_overlay: bool
+    reasons: tuple[str, ...]
+    version: str
+    kernel: str
+    architecture: str
+    processors: int
+    memory: int
+    name: str
+
+    @property
+    def stopped(self) -> int:
+        """The containers that do not run."""
+        return self.containers - self.running - self.paused

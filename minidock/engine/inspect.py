@@ -1,0 +1,60 @@
+"""What `inspect` shows of images, containers and volumes: JSON objects in docker's layout."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from minidock.core.inspection import image_members
+from minidock.engine import images, volumes
+from minidock.engine.container_inspect import inspect_container
+from minidock.engine.image_list import config_digest
+from minidock.engine.workspace import Workspace
+from minidock.errors import InvalidReference, NoSuchContainer, NoSuchImage, NoSuchObject, NoSuchVolume
+
+
+class ObjectType(StrEnum):
+    """What `inspect --type` can ask for."""
+
+    IMAGE = "image"
+    CONTAINER = "container"
+    VOLUME = "volume"
+
+
+def inspect_image(ws: Workspace, text: str) -> dict[str, Any]:
+    """Return the members of the image that a name or ID gives. Raises: NoSuchImage, InvalidReference."""
+    try:
+        image = images.find(ws, text)
+    except NoSuchImage as error:
+        try:
+            raise NoSuchImage(images.familiar(text)) from error
+        except InvalidReference:
+            raise error from None
+    size = sum(images.layer_sizes(ws, image.config))
+    manifest = next((item for item in ws.store.images.list() if config_digest(item) == image.image_id), None)
+    return image_members(image.image_id, image.config, image.names, size, manifest)
+
+
+def inspect_any(ws: Workspace, text: str, kind: ObjectType | None, *, has_sizes: bool = False) -> dict[str, Any]:
+    """Return the members of what is called ``text``: a container, else an image, else a volume; or of one ``kind``.
+
+    Raises: NoSuchObject, or with a kind NoSuchContainer, NoSuchImage, NoSuchVolume.
+    """
+
+    def look(kind: ObjectType) -> dict[str, Any]:
+        match kind:
+            case ObjectType.IMAGE:
+                return inspect_image(ws, text)
+            case ObjectType.CONTAINER:
+                return inspect_container(ws, text, has_sizes=has_sizes)
+            case ObjectType.VOLUME:
+                return volumes.inspect(ws, text)
+
+    if kind is not None:
+        return look(kind)
+    for candidate in (ObjectType.CONTAINER, ObjectType.IMAGE, ObjectType.VOLUME):
+        try:
+            return look(candidate)
+        except (NoSuchContainer, NoSuchImage, NoSuchVolume, InvalidReference):
+            continue
+    raise NoSuchObject(text)
