@@ -1,0 +1,295 @@
+"""Measures minidock beside docker and podman, where those are installed, and beside what the machine allows.
+
+Every task is done by each program in turn, several times over, so that a busy hour hits all of them alike: read the
+ratios. Whole commands are timed by wall clock. Everything happens in a directory of its own, which is removed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+DOCKERFILE = """\
+FROM {base}
+RUN echo one > /one
+RUN echo two > /two
+RUN mkdir /made && i=0; while [ $i -lt 2000 ]; do echo $i > /made/f$i; i=$((i+1)); done
+COPY . /src/
+ENTRYPOINT ["/bin/true"]
+"""
+BASE, IMAGE = "localhost/bench-base", "localhost/bench-image"
+FLOOR = "floor"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A builder: its command with the options that keep its files in ``place``, and which of its words differ."""
+
+    name: str
+    command: tuple[str, ...]
+    place: Path
+    build: tuple[str, ...] = ("build",)
+    cold: tuple[str, ...] = ()
+    run: tuple[str, ...] = ("run",)
+    environment: tuple[tuple[str, str], ...] = ()
+
+    def words(self, *words: str) -> tuple[str, ...]:
+        """Return a whole command line."""
+        return (*self.command, *words)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What all programs work on."""
+
+    place: Path
+    context: Path
+    dockerfile: Path
+    base: Path  # the tar of a root file system
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to do a task: what is timed, and what has to be done before each time."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    before: Callable[[], object] = lambda: None
+
+
+def main() -> int:
+    """Measure and print; return an exit code."""
+    options = _options()
+    runs = options.runs or (3 if options.quick else 5)
+    with tempfile.TemporaryDirectory(prefix="minidock-bench.", dir=options.directory) as name:
+        place = Path(name)
+        try:
+            _measure(place, runs, is_quick=options.quick, base=options.base)
+        finally:
+            _clean_up(_programs(place))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small context and 3 runs: a minute in all")
+    parser.add_argument("--runs", type=int, default=0, help="how often each command is run (default: 5)")
+    parser.add_argument("--base", type=Path, help="tar of a root file system (default: made with mmdebstrap)")
+    parser.add_argument("--directory", help="where to work (default: the place for temporary files)")
+    return parser.parse_args()
+
+
+def _measure(place: Path, runs: int, *, is_quick: bool, base: Path | None) -> None:
+    start_up(place, runs)
+    work = Work(place, place / "context", place / "Dockerfile", base or place / "base.tar")
+    _make_context(work.context, files=500 if is_quick else 10_000, large_size=(10 if is_quick else 200) << 20)
+    work.dockerfile.write_text(DOCKERFILE.format(base=BASE))
+    if base is None and not _make_base(work.base):
+        print("\nThe rest needs the tar of a root file system: name one with --base, or install mmdebstrap.")
+        return
+    programs = _programs(place)
+    others = ", ".join(program.name for program in programs[1:]) or "no other program is installed"
+    print(f"\nContext: {sum(len(names) for _, _, names in os.walk(work.context))} files. Beside: {others}.")
+    images(work, programs, runs)
+
+
+# --- tasks
+
+
+def start_up(place: Path, runs: int) -> None:
+    """Time what every command costs."""
+    minidock = _minidock(place / "empty")
+    ways = [
+        Way("python -c pass", (sys.executable, "-c", "pass")),
+        Way("import typer", (sys.executable, "-c", "import typer")),
+        Way("minidock --version", minidock.words("--version")),
+        Way("image ls (empty)", minidock.words("image", "ls"), minidock.environment),
+    ]
+    medians = _alternate("start-up", ways, 4 * runs, compared_with="import typer")
+    ratio = medians["image ls (empty)"] / medians["import typer"]
+    print(f"  image ls takes {ratio:.2f} x `import typer` (limit 1.5): {'ok' if ratio < 1.5 else 'TOO SLOW'}")
+
+
+def images(work: Work, programs: Sequence[Program], runs: int) -> None:
+    """Time imports, builds, a run and the lists."""
+
+    def ways(before: Callable[[Program], object], words: Callable[[Program], Sequence[str]]) -> list[Way]:
+        return [
+            Way(program.name, program.words(*words(program)), program.environment, partial(before, program))
+            for program in programs
+        ]
+
+    def build(program: Program, *options: str) -> tuple[str, ...]:
+        return (*program.build, *options, "-t", IMAGE, "-f", str(work.dockerfile), str(work.context))
+
+    def with_base(program: Program) -> None:
+        _reset(program)
+        _run(program.words("import", str(work.base), BASE), program.environment)
+        _settle()
+
+    def edit(_: Program) -> None:
+        path = work.context / "d50" / "f0"
+        path.write_bytes(random.randbytes(2048))
+        _settle()
+
+    def nothing(_: Program) -> None:
+        pass
+
+    copy = f"cp {work.base} {work.place}/copy && sha256sum {work.place}/copy"
+    tar = f"tar cf - -C {work.context} . | tee {work.place}/copy | sha256sum"
+    floor = Way(FLOOR, ("sh", "-c", copy), before=_settle)
+    _alternate("import", [floor, *ways(_reset, lambda _: ("import", str(work.base), BASE))], runs, compared_with=FLOOR)
+    floor = Way(FLOOR, ("sh", "-c", tar), before=_settle)
+    cold = ways(with_base, lambda program: build(program, *program.cold))
+    _alternate("cold build", [floor, *cold], runs, compared_with=FLOOR)
+    _print_disk(work, programs)
+    _alternate("warm build, nothing changed", ways(nothing, build), runs)
+    _alternate("one file edited", [floor, *ways(edit, build)], runs, compared_with=FLOOR)
+    _alternate("run --rm IMAGE true", ways(nothing, lambda program: (*program.run, "--rm", IMAGE, "true")), 2 * runs)
+    _alternate("images", ways(nothing, lambda _: ("images",)), 2 * runs)
+    _alternate("system df -v", ways(nothing, lambda _: ("system", "df", "-v")), 2 * runs)
+    _alternate("history", ways(nothing, lambda _: ("history", IMAGE)), 2 * runs)
+
+
+def _print_disk(work: Work, programs: Sequence[Program]) -> None:
+    """Print how many bytes on the disk a store takes for each byte of the base's and the context's files."""
+    apparent = work.base.stat().st_size + sum(path.lstat().st_size for path in work.context.rglob("*"))
+    print("\ndisk per apparent byte, after the build")
+    for program in programs:
+        if program.name != "docker":  # others may use its store
+            listing = subprocess.run(["du", "-s", "-B1", program.place], check=False, capture_output=True, text=True)
+            print(f"  {program.name:20} {int(listing.stdout.split()[0]) / apparent:8.2f}")
+
+
+def _alternate(title: str, ways: Sequence[Way], runs: int, *, compared_with: str = "minidock") -> dict[str, float]:
+    """Time every way in turn, ``runs`` times; print and return the medians in seconds."""
+    times: dict[str, list[float]] = {way.name: [] for way in ways}
+    failed: dict[str, str] = {}
+    for _ in range(runs):
+        for way in ways:
+            if way.name in failed:
+                continue
+            way.before()
+            started = time.perf_counter()
+            problem = _run(way.command, way.environment)
+            times[way.name].append(time.perf_counter() - started)
+            if problem:
+                failed[way.name] = problem
+    medians = {name: statistics.median(found) for name, found in times.items() if name not in failed}
+    print(f"\n{title} (median of {runs})")
+    for way in ways:
+        if way.name in failed:
+            print(f"  {way.name:20} failed: {failed[way.name]}")
+            continue
+        line = f"  {way.name:20} {medians[way.name]:8.3f} s   {min(times[way.name]):.3f} … {max(times[way.name]):.3f}"
+        if compared_with in medians and way.name != compared_with:
+            line += f"   {medians[way.name] / medians[compared_with]:6.2f} x {compared_with}"
+        print(line)
+    sys.stdout.flush()
+    return medians
+
+
+def _run(command: Sequence[str], environment: Sequence[tuple[str, str]] = ()) -> str:
+    """Run to the end, silently; return the last line that it printed if it failed, else nothing."""
+    # A byte code cache that may not be written would make Python programs look slow.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        command,
+        env=inherited | dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,
+    )
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
+# --- programs
+
+
+def _minidock(store: Path) -> Program:
+    return Program("minidock", (sys.executable, "-m", "minidock"), store, environment=(("MINIDOCK_ROOT", str(store)),))
+
+
+def _programs(place: Path) -> list[Program]:
+    """Return the programs that are installed, this one first. (Builds of buildah are those of podman.)"""
+    found = [_minidock(place / "minidock")]
+    if shutil.which("podman"):
+        store = place / "podman"
+        # Its own limits, which it raises, are refused where a job has no CAP_SYS_RESOURCE: ask for what there is.
+        limits = tuple(
+            f"--ulimit={name}={resource.getrlimit(number)[1]}:{resource.getrlimit(number)[1]}"
+            for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
+        )
+        build = ("build", "--layers", "--isolation", "chroot", *limits)
+        command = ("podman", "--root", f"{store}/root", "--runroot", f"{store}/run")
+        found.append(Program("podman", command, store, build, run=("run", "--cgroups=disabled", *limits)))
+    if shutil.which("docker") and not _run(("docker", "info")):
+        # Its cache is left alone: others may use it. A cold build is one that does not look at it.
+        found.append(Program("docker", ("docker",), Path("/var/lib/docker"), cold=("--no-cache",)))
+    return found
+
+
+def _reset(program: Program) -> None:
+    """Remove everything that ``program`` keeps for this measurement."""
+    if program.name == "minidock":
+        _run(program.words("system", "reset", "-f"), program.environment)
+        shutil.rmtree(program.place, ignore_errors=True)
+    elif program.name == "docker":
+        _run(program.words("image", "rm", "-f", IMAGE, BASE))
+    else:
+        _run(program.words("rmi", "-af"))
+    _settle()
+
+
+def _clean_up(programs: Sequence[Program]) -> None:
+    for program in programs:
+        _reset(program)
+        if program.name == "podman":
+            _run(program.words("system", "reset", "-f"))
+
+
+def _settle() -> None:
+    """Let the disk finish what was written before."""
+    os.sync()
+
+
+# --- work
+
+
+def _make_context(place: Path, *, files: int, large_size: int) -> None:
+    """Make files of 2 KB in directories of a hundred, and one large one; every time the same bytes."""
+    random.seed(1)
+    per_directory = max(files // 100, 1)
+    for directory in range(100):
+        (place / f"d{directory}").mkdir(parents=True)
+        for number in range(per_directory):
+            (place / f"d{directory}" / f"f{number}").write_bytes(random.randbytes(2048))
+    with (place / "large").open("wb") as file:
+        for _ in range(large_size >> 20):
+            file.write(random.randbytes(1 << 20))
+
+
+def _make_base(target: Path) -> bool:
+    """Make a Debian root file system's tar; return whether that was possible."""
+    if shutil.which("mmdebstrap") is None:
+        return False
+    return not _run(("mmdebstrap", "--variant=minbase", "stable", str(target)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
