@@ -44,11 +44,12 @@ def find(ws: Workspace, text: str) -> Image:
     image_id = _by_name(descriptors, text) or _by_id(ws, descriptors, text)
     if image_id is None:
         try:
-            Reference.parse(text)
+            name = familiar(text)
         except InvalidReference:
             if not _ID.fullmatch(text):
                 raise
-        raise NoSuchImage(text)
+            name = text
+        raise NoSuchImage(name)
     return load(ws, image_id)
 
 
@@ -124,6 +125,7 @@ def tag(ws: Workspace, source: str, target: str) -> None:
     image = find(ws, source)
     with ws.store.session() as session:
         session.pin([image.image_id, *image.config.diff_ids])
+        load(ws, image.image_id)  # somebody may have removed it before it was pinned
         publish(ws, session, image.config, [name])
 
 

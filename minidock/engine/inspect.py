@@ -23,13 +23,7 @@ class ObjectType(StrEnum):
 
 def inspect_image(ws: Workspace, text: str) -> dict[str, Any]:
     """Return the members of the image that a name or ID gives. Raises: NoSuchImage, InvalidReference."""
-    try:
-        image = images.find(ws, text)
-    except NoSuchImage as error:
-        try:
-            raise NoSuchImage(images.familiar(text)) from error
-        except InvalidReference:
-            raise error from None
+    image = images.find(ws, text)
     size = sum(images.layer_sizes(ws, image.config))
     manifest = next((item for item in ws.store.images.list() if config_digest(item) == image.image_id), None)
     return image_members(image.image_id, image.config, image.names, size, manifest)
