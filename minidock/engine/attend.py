@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from minidock.engine.relay import Sink
 
 _FORWARDED = (signals.SIGHUP, signals.SIGINT, signals.SIGQUIT, signals.SIGTERM, signals.SIGUSR1, signals.SIGUSR2)
-_ENDING = (signals.SIGHUP, signals.SIGINT, signals.SIGQUIT, signals.SIGTERM)
+_REQUESTS = (signals.SIGHUP, signals.SIGINT, signals.SIGQUIT, signals.SIGTERM)
+_ENDING = (*_REQUESTS, signals.SIGPIPE)
 _PATIENCE = 3  # so many requests to end are enough
 
 
@@ -83,15 +84,17 @@ def attend(
             raise
         wiring.close_theirs()
         forwarding.to(handle)
-        _relay(wiring, streams, handle, log)
+        _relay(wiring, streams, handle, log, lambda: forwarding.pass_on(signals.SIGPIPE))
         return forwarding.code(handle.wait())
 
 
-def _relay(wiring: Wiring, streams: Streams, handle: Handle, log: LogWriter | None) -> None:
+def _relay(
+    wiring: Wiring, streams: Streams, handle: Handle, log: LogWriter | None, when_broken: Callable[[], None]
+) -> None:
     with ExitStack() as stack:
         target = wiring.stdin
         if wiring.master >= 0:
-            outputs = {wiring.master: _sink(streams.stdout, STDOUT, log)}
+            outputs = {wiring.master: _sink(streams.stdout, STDOUT, log, when_broken)}
             if streams.stdin is not None:
                 stack.enter_context(terminal.raw_mode(streams.stdin))
                 if threading.current_thread() is threading.main_thread():
@@ -99,8 +102,8 @@ def _relay(wiring: Wiring, streams: Streams, handle: Handle, log: LogWriter | No
                 target = os.dup(wiring.master)
         else:
             outputs = {
-                wiring.stdout: _sink(streams.stdout, STDOUT, log),
-                wiring.stderr: _sink(streams.stderr, STDERR, log),
+                wiring.stdout: _sink(streams.stdout, STDOUT, log, when_broken),
+                wiring.stderr: _sink(streams.stderr, STDERR, log, when_broken),
             }
         stdin = None if streams.stdin is None else Input(streams.stdin, target)
         ended = stack.enter_context(_end_of(handle))
@@ -109,15 +112,19 @@ def _relay(wiring: Wiring, streams: Streams, handle: Handle, log: LogWriter | No
             stdin.close()
 
 
-def _sink(target: int, stream: str, log: LogWriter | None) -> Sink:
-    def pass_on(data: bytes) -> None:
+def _sink(target: int, stream: str, log: LogWriter | None, when_broken: Callable[[], None]) -> Sink:
+    def write(data: bytes) -> None:
         if log is not None:
             log.write(stream, data)
         view = memoryview(data)
-        while view:
-            view = view[os.write(target, view) :]
+        try:
+            while view:
+                view = view[os.write(target, view) :]
+        except BrokenPipeError:
+            when_broken()
+            raise
 
-    return pass_on
+    return write
 
 
 @contextmanager
@@ -170,26 +177,26 @@ class Forwarding:
         """Name the process, and pass on what came before it was there."""
         self._handle = handle
         for number in self._early:
-            self._pass_on(handle, number)
+            self.pass_on(number)
 
     def code(self, code: int) -> int:
         """Return the exit code: that of the signal if it was one that ended the process in the end."""
         return 128 + self._ended_by if self._ended_by and code == 128 + signals.SIGKILL else code
 
-    def _received(self, number: int, _frame: FrameType | None) -> None:
+    def pass_on(self, number: int) -> None:
+        """Do to the process what the signal would do to one that is not the first of its namespace."""
         if self._handle is None:
             self._early.append(number)
+            return
+        self._requests += number in _REQUESTS
+        if self._requests >= _PATIENCE or (number in _ENDING and _is_default(self._handle.started.pid, number)):
+            self._ended_by = number
+            self._handle.kill(signals.SIGKILL)
         else:
-            self._pass_on(self._handle, number)
+            self._handle.kill(number)
 
-    def _pass_on(self, handle: Handle, number: int) -> None:
-        if number in _ENDING:
-            self._requests += 1
-            if self._requests >= _PATIENCE or _is_default(handle.started.pid, number):
-                self._ended_by = number
-                handle.kill(signals.SIGKILL)
-                return
-        handle.kill(number)
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        self.pass_on(number)
 
 
 def _is_default(pid: int, number: int) -> bool:

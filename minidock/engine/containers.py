@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 
 from minidock.core.container import command_text
@@ -142,24 +143,38 @@ def _end(ws: Workspace, container: Container) -> None:
 
 def remove_container(ws: Workspace, container_id: str, *, removes_volumes: bool) -> None:
     """Remove a container that does not run, whatever was begun before; nothing happens if it is gone."""
-    store = ws.store
-    with store.session() as session:
+    containers = ws.store.containers
+    with ws.store.session() as session:
         try:
-            store.containers.mark_removing(container_id, removes_volumes=removes_volumes)
+            containers.mark_removing(container_id, removes_volumes=removes_volumes)
         except NoSuchContainer:
             return
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # On a full disk it goes without the mark: to rename and to unlink needs no space.
+            _discard(ws, session, containers.get(container_id), removes_volumes=removes_volumes)
         finish_removals(ws, session)
 
 
 def finish_removals(ws: Workspace, session: Session) -> None:
-    """Go on with every removal that has begun: this process's, and those of processes that died."""
-    for container in ws.store.containers.list():
-        if container.state.status is ContainerState.REMOVING:
-            if container.state.removes_volumes:
-                volumes.discard_anonymous(ws, session, container.record)
-            ws.store.containers.discard(session, container.id)
-    for name in ws.store.containers.half_made():
-        ws.store.containers.discard(session, name)
+    """Go on with every removal that has begun or is due (--rm): this process's, and those of processes that died."""
+    containers = ws.store.containers
+    for container in containers.list():
+        is_begun = container.state.status is ContainerState.REMOVING
+        if not is_begun:
+            if container.is_watched or not container.record.auto_remove:
+                continue
+            _end(ws, container)
+        _discard(ws, session, container, removes_volumes=not is_begun or container.state.removes_volumes)
+    for name in containers.half_made():
+        containers.discard(session, name)
+
+
+def _discard(ws: Workspace, session: Session, container: Container, *, removes_volumes: bool) -> None:
+    if removes_volumes:
+        volumes.discard_anonymous(ws, session, container.record)
+    ws.store.containers.discard(session, container.id)
 
 
 def prune(ws: Workspace) -> tuple[tuple[str, ...], int]:

@@ -74,24 +74,21 @@ class Input:
         self._target = target
         self._pending = b""
         self._is_open = True
+        self._asked: int | None = None
         os.set_blocking(target, False)
 
     def register(self, poll: select.poll) -> None:
         """Ask for what can be done next."""
         self.unregister(poll)
         if self._is_open:
-            if self._pending:
-                poll.register(self._target, select.POLLOUT)
-            else:
-                poll.register(self._source, select.POLLIN)
+            self._asked = self._target if self._pending else self._source
+            poll.register(self._asked, select.POLLOUT if self._pending else select.POLLIN)
 
     def unregister(self, poll: select.poll) -> None:
         """Ask for nothing any more."""
-        for fd in (self._source, self._target):
-            try:
-                poll.unregister(fd)
-            except KeyError:
-                continue
+        if self._asked is not None:
+            poll.unregister(self._asked)
+            self._asked = None
 
     def turn(self, ready: Mapping[int, int]) -> None:
         """Do what can be done now."""

@@ -16,7 +16,7 @@ from minidock.core.entries import DIRECTORY, Entry, Tree
 from minidock.core.process import Network, ProcessSpec, RootFs, User
 from minidock.core.signals import parse_signal
 from minidock.engine import images, volumes
-from minidock.engine.containers import remove_container
+from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.images import Image
 from minidock.engine.rootfs import can_overlay
 from minidock.engine.run_step import image_user
@@ -79,6 +79,7 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
     if is_copied:
         warn("overlayfs cannot be used for this store: the container gets a whole copy of its root file system")
     with ws.store.session() as session:
+        finish_removals(ws, session)
         session.pin([image.image_id, *image.config.diff_ids])
         tree = ws.store.layers.tree(image.config.diff_ids)
         user = image_user(ws, image.config.diff_ids, tree, request.user or image.config.config.user)
