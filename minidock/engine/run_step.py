@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from minidock.engine.rootfs import probe, shortcomings
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import ProcessIO
 from minidock.store.layers import Contents, Layer
-from minidock.store.scan import Found, Owners, compare_copy, open_unreadable, scan_upper
+from minidock.store.scan import Found, Owners, compare_copy, opened, scan_upper
 from minidock.store.session import Session
 
 _TAIL = 20
@@ -125,25 +124,31 @@ class _Area:
     def commit(self, owners: Owners, latest: int | None) -> Layer:
         """Write what changed as a layer; the upper directory becomes its snapshot."""
         store, session = self._store, self._session
-        if self._baseline is not None:
-            found = compare_copy(store.disk, self._upper, owners, self._baseline)
-        else:
-            found = scan_upper(store.disk, self._upper, owners)
-        found = [_not_later(item, latest) for item in found]
-        writer = store.layers.writer(session)
+        with opened(store.disk, self._upper) as modes:
+            if self._baseline is not None:
+                found = compare_copy(store.disk, self._upper, owners, self._baseline, modes)
+            else:
+                found = scan_upper(store.disk, self._upper, owners, modes)
+            found = [_not_later(item, latest) for item in found]
+            layer = self._write(found)
+            if self._baseline is None:
+                store.snapshots.make_adoptable(self._upper, found)
+        if self._baseline is None:
+            store.snapshots.adopt(session, layer, self._upper)
+        return layer
+
+    def _write(self, found: Sequence[Found]) -> Layer:
+        writer = self._store.layers.writer(self._session)
         for item in found:
             if item.entry.kind != FILE:
                 writer.add(item.entry)
                 continue
-            fd = open_unreadable(store.disk, item.source, stat.S_IMODE(os.lstat(item.source).st_mode))
+            fd = os.open(item.source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 writer.add_file(item.entry, fd)
             finally:
                 os.close(fd)
-        layer = writer.finish(store.layers, session)
-        if self._baseline is None:
-            store.snapshots.adopt(session, layer, self._upper, found)
-        return layer
+        return writer.finish(self._store.layers, self._session)
 
 
 def _not_later(item: Found, latest: int | None) -> Found:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from xxhash import xxh3_128
 
@@ -20,20 +22,21 @@ from minidock.core.entries import (
     FIFO,
     FILE,
     HARDLINK,
-    OPAQUE,
     SYMLINK,
     WHITEOUT,
     Entry,
     Tree,
     ancestors,
     join,
+    parent_of,
 )
 from minidock.core.process import IdMode
 from minidock.store.unpack import DEVICE_XATTR, OWNER_XATTR
 from minidock.store.writer import Disk
 
-_PRIVATE = ("trusted.overlay.", "user.overlay.", "user.minidock.")
-_OPAQUE_NAMES = ("trusted.overlay.opaque", "user.overlay.opaque")
+# Of overlayfs and of this program; also a container's own attributes of such names never become a part of a layer.
+PRIVATE_XATTRS = ("trusted.overlay.", "user.overlay.", "user.minidock.")
+_OPAQUE_NAMES = {IdMode.ROOT: "trusted.overlay.opaque", IdMode.SINGLE: "user.overlay.opaque"}
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISREG, FILE),
     (stat.S_ISDIR, DIRECTORY),
@@ -44,6 +47,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 )
 # ino, size, mode, mtime_ns, ctime_ns of every file when a copy was made.
 Baseline = Mapping[str, tuple[int, int, int, int, int]]
+EMPTY: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,70 +85,128 @@ class Found:
     xattrs: Mapping[str, bytes]
 
 
-def scan_upper(disk: Disk, upper: str, owners: Owners) -> list[Found]:
+@contextmanager
+def opened(disk: Disk, root: str) -> Iterator[Mapping[str, int]]:
+    """Let a plain user read everything of his own below ``root``; yield the true modes of what that changed, by path.
+
+    The modes are put back afterwards. Root may read anything.
+    """
+    modes: dict[str, int] = {}
+    try:
+        if os.geteuid():
+            _open_below(disk, root, modes)
+        yield modes
+    finally:
+        for path in reversed(modes):
+            try:
+                disk.chmod(_host_path(root, path), modes[path])
+            except FileNotFoundError:
+                continue  # removed meanwhile
+
+
+def _open_below(disk: Disk, root: str, modes: dict[str, int]) -> None:
+    def open_one(path: str, status: os.stat_result, needed: int) -> None:
+        mode = stat.S_IMODE(status.st_mode)
+        if mode & needed != needed:
+            modes[path] = mode
+            disk.chmod(_host_path(root, path), mode | needed)
+
+    pending = [""]
+    open_one("", os.lstat(root), 0o700)
+    while pending:
+        directory = pending.pop()
+        with os.scandir(_host_path(root, directory)) as listing:
+            for item in listing:
+                path, status = join(directory, item.name), item.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    open_one(path, status, 0o700)
+                    pending.append(path)
+                elif stat.S_ISREG(status.st_mode):
+                    open_one(path, status, 0o400)
+
+
+def _host_path(root: str, path: str) -> str:
+    return f"{root}/{path}" if path else root
+
+
+def scan_upper(disk: Disk, upper: str, owners: Owners, modes: Mapping[str, int] = EMPTY) -> list[Found]:
     """Return what the upper directory of an overlay says, sorted by path, every parent directory included.
 
-    Opaque marks count only where they hide a directory below: overlayfs sets them on new directories too.
+    The same changes give the same entries as `compare_copy` finds: what was copied up and left as it was is none, and
+    a directory that hides the one below is told by whiteouts of what is missing. ``modes`` are those of `opened`.
     """
-    found: list[Found] = []
+    present: dict[str, Found] = {}
+    opaque: list[str] = []
     inodes: dict[tuple[int, int], str] = {}
     for path, source, status in _walk(disk, upper):
         xattrs = read_xattrs(source)
         if _is_whiteout(status, xattrs):
             if path in owners.lower:
-                found.append(Found(Entry(path, WHITEOUT), source, xattrs))
+                present[path] = Found(Entry(path, WHITEOUT), source, xattrs)
             continue
-        entry = _entry(path, source, status, xattrs, owners)
-        if entry is None:
-            continue
-        found.append(Found(_as_link(entry, status, inodes), source, xattrs))
-        if entry.kind == DIRECTORY and any(xattrs.get(name) == b"y" for name in _OPAQUE_NAMES):
-            below = owners.lower.get(path)
-            if below is not None and below.kind == DIRECTORY:
-                found.append(Found(Entry(path, OPAQUE), source, xattrs))
-    return found
+        entry = _entry(path, source, status, xattrs, owners, modes.get(path))
+        if entry is not None:
+            present[path] = Found(_as_link(entry, status, inodes), source, xattrs)
+            if entry.kind == DIRECTORY and xattrs.get(_OPAQUE_NAMES[owners.id_mode]) == b"y":
+                opaque.append(path)
+    directories = {path: found for path, found in present.items() if found.entry.kind == DIRECTORY}
+    for hidden in (entry.path for directory in opaque for entry in owners.lower.below(directory)):
+        if hidden not in present and parent_of(hidden) in directories:
+            present[hidden] = Found(Entry(hidden, WHITEOUT), f"{upper}/{hidden}", {})
+    return _changes(disk, present, directories, owners.lower)
 
 
-def compare_copy(disk: Disk, root: str, owners: Owners, baseline: Baseline) -> list[Found]:
+def compare_copy(
+    disk: Disk, root: str, owners: Owners, baseline: Baseline, modes: Mapping[str, int] = EMPTY
+) -> list[Found]:
     """Return how the private copy at ``root`` differs from the tree it was made from, as a layer's entries.
 
     A file whose inode, size, mode and both times are as in ``baseline`` is unchanged; any other is read and compared.
+    ``modes`` are those of `opened`.
     """
-    changed: dict[str, Found] = {}
+    touched: dict[str, Found] = {}
     directories: dict[str, Found] = {}
     seen: set[str] = set()
     inodes: dict[tuple[int, int], str] = {}
     for path, source, status in _walk(disk, root):
         seen.add(path)
-        is_same = baseline.get(path) == fingerprint(status)
-        if is_same and not stat.S_ISDIR(status.st_mode):
+        is_touched = baseline.get(path) != fingerprint(status)
+        if not is_touched and not stat.S_ISDIR(status.st_mode):
             continue
         xattrs = read_xattrs(source)
-        entry = _entry(path, source, status, xattrs, owners)
+        entry = _entry(path, source, status, xattrs, owners, modes.get(path))
         if entry is None:
+            seen.discard(path)
             continue
         found = Found(_as_link(entry, status, inodes), source, xattrs)
         if entry.kind == DIRECTORY:
             directories[path] = found
-        if not is_same and not _is_equal(disk, found.entry, owners.lower.get(path), source):
-            changed[path] = found
+        if is_touched:
+            touched[path] = found
     for entry in owners.lower.entries():
-        if entry.path not in seen and not any(above not in seen for above in ancestors(entry.path)):
-            changed[entry.path] = Found(Entry(entry.path, WHITEOUT), "", {})
+        if entry.path not in seen and parent_of(entry.path) in directories:
+            touched[entry.path] = Found(Entry(entry.path, WHITEOUT), "", {})
+    return _changes(disk, touched, directories, owners.lower)
+
+
+def _changes(disk: Disk, touched: Mapping[str, Found], directories: Mapping[str, Found], lower: Tree) -> list[Found]:
+    """Return those that differ from what lies below, with their parents and the files that hard links name."""
+    same = {path for path, found in touched.items() if found.entry.kind != HARDLINK and _is_equal(disk, found, lower)}
+    same |= {path for path, found in touched.items() if _is_same_link(found.entry, lower, same)}
+    changed = {path: found for path, found in touched.items() if path not in same}
+    for found in list(changed.values()):
+        if found.entry.kind == HARDLINK:
+            changed.setdefault(found.entry.linkname, touched[found.entry.linkname])
     for path in list(changed):
         for directory in ancestors(path):
             changed.setdefault(directory, directories[directory])
+    changed.setdefault("", directories[""])
     return [changed[path] for path in sorted(changed)]
 
 
 def fingerprint(status: os.stat_result) -> tuple[int, int, int, int, int]:
     """Return what tells that a file of a copy has not been touched."""
     return (status.st_ino, status.st_size, status.st_mode, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def take_baseline(disk: Disk, root: str) -> dict[str, tuple[int, int, int, int, int]]:
-    """Return the fingerprints of everything below ``root``."""
-    return {path: fingerprint(status) for path, _, status in _walk(disk, root)}
 
 
 def read_xattrs(path: str) -> dict[str, bytes]:
@@ -174,7 +236,7 @@ def _walk(disk: Disk, root: str) -> list[tuple[str, str, os.stat_result]]:
     pending = [("", root)]
     while pending:
         directory, source = pending.pop()
-        for item in _listing(disk, source):
+        for item in list_directory(disk, source):
             path = join(directory, item.name)
             status = item.stat(follow_symlinks=False)
             found.append((path, item.path, status))
@@ -191,7 +253,8 @@ def _as_link(entry: Entry, status: os.stat_result, inodes: dict[tuple[int, int],
     return entry if first == entry.path else entry._replace(kind=HARDLINK, size=0, linkname=first)
 
 
-def _listing(disk: Disk, path: str) -> list[os.DirEntry[str]]:
+def list_directory(disk: Disk, path: str) -> list[os.DirEntry[str]]:
+    """Return what a directory of our own holds, even one that its owner may not read; its mode is put back."""
     try:
         with os.scandir(path) as listing:
             return list(listing)
@@ -219,7 +282,14 @@ def _is_whiteout(status: os.stat_result, xattrs: Mapping[str, bytes]) -> bool:
     return is_empty_file and any(name.endswith(".overlay.whiteout") for name in xattrs)
 
 
-def _entry(path: str, source: str, status: os.stat_result, xattrs: Mapping[str, bytes], owners: Owners) -> Entry | None:
+def _entry(
+    path: str,
+    source: str,
+    status: os.stat_result,
+    xattrs: Mapping[str, bytes],
+    owners: Owners,
+    mode: int | None,
+) -> Entry | None:
     kind = _kind_of(status)
     if kind is None:
         return None  # a socket is of its process, not of the image
@@ -232,7 +302,7 @@ def _entry(path: str, source: str, status: os.stat_result, xattrs: Mapping[str, 
     return Entry(
         path=path,
         kind=kind,
-        mode=0o777 if kind == SYMLINK else stat.S_IMODE(status.st_mode),
+        mode=0o777 if kind == SYMLINK else stat.S_IMODE(status.st_mode) if mode is None else mode,
         uid=uid,
         gid=gid,
         size=size,
@@ -241,32 +311,33 @@ def _entry(path: str, source: str, status: os.stat_result, xattrs: Mapping[str, 
         major=device[0],
         minor=device[1],
         xattrs=tuple(
-            (_unescaped(name), value.decode("latin-1"))
+            (name, value.decode("latin-1"))
             for name, value in sorted(xattrs.items())
-            if not name.startswith(_PRIVATE) or _is_escaped(name)
+            if not name.startswith(PRIVATE_XATTRS)
         ),
     )
 
 
-def _is_escaped(name: str) -> bool:
-    return ".overlay.overlay." in name
-
-
-def _unescaped(name: str) -> str:
-    # A container's own `user.overlay.x` is stored with the middle doubled; given back as it was it would be private
-    # again in the next store, so layers do not carry it either (the reader of layers drops it).
-    return name.replace(".overlay.overlay.", ".overlay.", 1)
-
-
-def _is_equal(disk: Disk, entry: Entry, below: Entry | None, source: str) -> bool:
-    if below is None or entry.kind == HARDLINK:
+def _is_equal(disk: Disk, found: Found, lower: Tree) -> bool:
+    entry, below = found.entry, lower.get(found.entry.path)
+    if below is None or entry.kind != below.kind:
         return False
-    attributes = ("kind", "mode", "uid", "gid", "size", "mtime", "major", "minor", "xattrs")
+    if entry.kind == SYMLINK:
+        below = below._replace(mode=entry.mode)  # a link has none, whatever a tar says
+    attributes = ("mode", "uid", "gid", "size", "mtime", "major", "minor", "xattrs")
     if any(getattr(entry, name) != getattr(below, name) for name in attributes):
         return False
     if entry.kind == SYMLINK:
         return entry.linkname == below.linkname
-    return entry.kind != FILE or _xxh3(disk, source, entry.mode) == below.xxh3
+    return entry.kind != FILE or _xxh3(disk, found.source, entry.mode) == below.xxh3
+
+
+def _is_same_link(entry: Entry, lower: Tree, same: Container[str]) -> bool:
+    """Whether a hard link, and the file it is one more name of, are as they were."""
+    if entry.kind != HARDLINK or entry.linkname not in same:
+        return False
+    name, target = lower.get(entry.path), lower.get(entry.linkname)
+    return name is not None and target is not None and (name.linkname or name.path) == (target.linkname or target.path)
 
 
 def _xxh3(disk: Disk, path: str, mode: int) -> str:

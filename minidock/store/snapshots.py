@@ -9,25 +9,24 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
 
 from xxhash import xxh3_128
 
 from minidock.core.canonical import dumps
 from minidock.core.config import chain_ids
 from minidock.core.digest import Digest
-from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, SYMLINK, Entry, ancestors
+from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, SYMLINK, WHITEOUT, Entry, ancestors
 from minidock.core.process import IdMode
 from minidock.store.blobs import Blobs
 from minidock.store.layers import Contents, Layer, Layers
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks
-from minidock.store.scan import Found, fingerprint, open_unreadable
+from minidock.store.scan import PRIVATE_XATTRS, Found, fingerprint, list_directory, open_unreadable
 from minidock.store.session import Session
-from minidock.store.unpack import Unpacker
-from minidock.store.writer import Disk, write_new
-
-_PRIVATE_OVERLAY = ("overlay.origin", "overlay.impure", "overlay.uuid", "overlay.redirect", "overlay.opaque")
+from minidock.store.unpack import DEVICE_XATTR, Unpacker, private_attributes
+from minidock.store.writer import Disk, remove_tree, write_new
 
 
 class Snapshots:
@@ -136,25 +135,27 @@ class Snapshots:
         with self._locks.shared_gc():
             self._disk.rename(temporary, self._layout.snapshot(key))
 
-    def adopt(self, session: Session, layer: Layer, upper: str, found: Sequence[Found]) -> None:
-        """Make the upper directory of a finished step the snapshot of its layer, without copying anything.
+    def make_adoptable(self, upper: str, found: Sequence[Found]) -> None:
+        """Make the upper directory of a finished step equal to what unpacking its layer gives.
 
-        It is first made equal to what unpacking the layer gives: whole seconds, and none of overlayfs's own marks
-        but the ones that the layer has.
+        That is: nothing which is not in the layer, whole seconds, and none of overlayfs's own attributes.
         """
+        self._remove_strays(upper, {item.source for item in found})
+        for item in found:
+            if item.entry.kind == WHITEOUT:
+                if not os.path.lexists(item.source):
+                    self._disk.mknod(item.source, stat.S_IFCHR, 0)
+            elif item.entry.kind != HARDLINK:
+                self._make_private_attributes(item)
+        for item in reversed(found):
+            if item.entry.kind not in (WHITEOUT, HARDLINK):
+                self._disk.utime(item.source, item.entry.mtime)
+
+    def adopt(self, session: Session, layer: Layer, upper: str) -> None:
+        """Make a directory the snapshot of ``layer``, of which it holds exactly the content, without copying it."""
         target = self._layout.snapshot(layer.diff_id)
         if os.path.exists(target):
             return
-        hidden = {item.entry.path for item in found if item.entry.kind == OPAQUE}
-        for item in found:
-            for name in item.xattrs:
-                if name.endswith(_PRIVATE_OVERLAY) and not (
-                    name.endswith("overlay.opaque") and item.entry.path in hidden
-                ):
-                    self._remove_xattr(item.source, name)
-        for item in reversed(found):
-            if not item.entry.is_deletion and item.entry.kind != HARDLINK:
-                self._disk.utime(item.source, item.entry.mtime)
         temporary = session.temporary()
         self._disk.mkdir(temporary)
         self._disk.rename(upper, f"{temporary}/fs")
@@ -162,13 +163,40 @@ class Snapshots:
             if not os.path.exists(target):
                 self._publish(session, temporary, layer.diff_id, layer)
 
-    def _remove_xattr(self, path: str, name: str) -> None:
+    def _remove_strays(self, upper: str, known: Container[str]) -> None:
+        """Remove what the layer does not have: sockets, and what was copied up and left as it was."""
+        pending = [upper]
+        while pending:
+            directory = pending.pop()
+            for item in list_directory(self._disk, directory):
+                if item.path not in known:
+                    self._with_access(directory, partial(remove_tree, self._disk, item.path))
+                elif item.is_dir(follow_symlinks=False):
+                    pending.append(item.path)
+
+    def _make_private_attributes(self, item: Found) -> None:
+        """Give a file those private attributes that unpacking gives it."""
+        wanted = private_attributes(item.entry, self._id_mode)
+        for name in item.xattrs:
+            if name.startswith(PRIVATE_XATTRS) and name not in wanted and name != DEVICE_XATTR:
+                self._with_access(item.source, partial(self._disk.removexattr, item.source, name))
+        for name, value in wanted.items():
+            if item.xattrs.get(name) != value:
+                self._with_access(item.source, partial(self._disk.setxattr, item.source, name, value))
+
+    def _with_access(self, path: str, change: Callable[[], object]) -> None:
+        """Make a change that a plain user may be refused because of the file's own mode, which is put back."""
         try:
-            self._disk.removexattr(path, name)
-        except OSError:
-            # A directory has its own entry and, when opaque, one more: gone already; or the caller may not (EPERM),
-            # and then overlayfs does not look at it either.
-            return
+            change()
+        except PermissionError:
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                return  # attributes of a link: overlayfs sets none that matter
+            self._disk.chmod(path, stat.S_IMODE(status.st_mode) | 0o700)
+            try:
+                change()
+            finally:
+                self._disk.chmod(path, stat.S_IMODE(status.st_mode))
 
     def copy_of(self, diff_ids: Sequence[Digest], target: str) -> dict[str, tuple[int, int, int, int, int]]:
         """Write the merged tree into the new directory ``target``, where overlayfs cannot be used.
@@ -191,5 +219,13 @@ class Snapshots:
                 else:
                     first[name] = entry.path
                     unpacker.make(entry, contents.descriptor(entry))
-            unpacker.finish([entry for entry in entries if entry.kind == DIRECTORY])
-        return {entry.path: fingerprint(os.lstat(f"{target}/{entry.path}")) for entry in entries}
+
+        def marked(entry: Entry) -> tuple[int, int, int, int, int]:
+            return fingerprint(os.lstat(f"{target}/{entry.path}"))
+
+        baseline = {entry.path: marked(entry) for entry in entries if entry.kind != DIRECTORY}
+        for entry in reversed(entries):  # a directory may be closed even to its owner, once it has its mode
+            if entry.kind == DIRECTORY:
+                unpacker.finish([entry])
+                baseline[entry.path] = marked(entry)
+        return baseline

@@ -37,12 +37,20 @@ _CHUNK = 1 << 20
 _S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
 
 
+def private_attributes(entry: Entry, id_mode: IdMode) -> dict[str, bytes]:
+    """Return the attributes that tell the owner of an unpacked file where the disk does not."""
+    if id_mode is IdMode.ROOT or not (entry.uid or entry.gid) or entry.kind not in (FILE, DIRECTORY, CHAR, BLOCK):
+        return {}
+    return {OWNER_XATTR: f"{entry.uid}:{entry.gid}".encode()}
+
+
 class Unpacker:
     """Writes entries below ``target``, which exists; contents come from ``blob``, an open uncompressed tar."""
 
     def __init__(self, disk: Disk, target: str, id_mode: IdMode) -> None:
         self._disk = disk
         self._target = target
+        self._id_mode = id_mode
         self._is_single = id_mode is IdMode.SINGLE
         self._opaque = "user.overlay.opaque" if self._is_single else "trusted.overlay.opaque"
 
@@ -134,12 +142,10 @@ class Unpacker:
             os.close(fd)
 
     def _attributes(self, entry: Entry, path: str | int) -> None:
-        if entry.uid or entry.gid:
-            if self._is_single:
-                if entry.kind in (FILE, DIRECTORY):
-                    self._disk.setxattr(path, OWNER_XATTR, f"{entry.uid}:{entry.gid}".encode())
-            else:
-                self._disk.chown(path, entry.uid, entry.gid)
+        for name, private in private_attributes(entry, self._id_mode).items():
+            self._disk.setxattr(path, name, private)
+        if not self._is_single and (entry.uid or entry.gid):
+            self._disk.chown(path, entry.uid, entry.gid)
         for name, value in entry.xattrs:
             self._xattr(path, name, value.encode("latin-1"))
         self._disk.chmod(path, entry.mode)

@@ -1,0 +1,461 @@
+"""Containers with programs that are Python functions: everything but the process itself."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minidock.core.container import VolumeOption
+from minidock.core.process import DEFAULT_PATH, IdMode, Mount, Network
+from minidock.core.summary import ContainerState
+from minidock.engine import changes, containers, logs, volumes
+from minidock.engine.attend import Streams
+from minidock.engine.container_inspect import inspect_container
+from minidock.engine.exec import ExecRequest, execute
+from minidock.engine.run import Created, RunRequest, create, process_spec
+from minidock.engine.supervise import run_attached
+from minidock.engine.workspace import Workspace
+from minidock.errors import (
+    CommandNotFound,
+    ContainerNotRunning,
+    ContainerRunning,
+    InvalidRequest,
+    MinidockError,
+    NameConflict,
+    NoSuchContainer,
+    NoSuchImage,
+    NoSuchVolume,
+    RuntimeProblem,
+    VolumeInUse,
+)
+from minidock.runtime.base import Isolation, RuntimeReport
+from minidock.runtime.fake import UNTIL_SIGNALLED, FakeRuntime
+from minidock.store.faults import Crash, Fault, FaultyDisk
+from tests.engine.building import directory, import_base, link, member, root_tar, workspace
+
+PASSWD = b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"
+BASE = root_tar(
+    [
+        directory("."),
+        directory("etc"),
+        (member("etc/passwd"), PASSWD),
+        directory("srv"),
+        directory("srv/data", 0o700),
+        (member("srv/data/one"), b"one"),
+        member("srv/data/same", tarfile.LNKTYPE, linkname="srv/data/one"),
+        link("data", "srv/data"),
+    ]
+)
+
+
+def change(root: Path) -> str:
+    """Add, change and delete something, as the files that overlayfs would show."""
+    (root / "new").write_bytes(b"12345")
+    (root / "etc").mkdir(exist_ok=True)
+    (root / "etc/passwd").write_bytes(b"123")
+    return "changed\n"
+
+
+def fail(root: Path) -> int:
+    return 3
+
+
+PROGRAMS: dict[str, Any] = {"change": change, "fail": fail, "true": lambda root: None, "wait": UNTIL_SIGNALLED}
+
+
+@pytest.fixture
+def runtime() -> FakeRuntime:
+    return FakeRuntime(PROGRAMS)
+
+
+@pytest.fixture
+def ws(tmp_path: Path, runtime: FakeRuntime) -> Workspace:
+    ws = workspace(tmp_path / "store", runtime)
+    import_base(ws, BASE)
+    return ws
+
+
+@pytest.fixture
+def streams(tmp_path: Path) -> Streams:
+    out = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
+    return Streams(None, out, out)
+
+
+def no_warning(text: str) -> None:
+    raise AssertionError(text)
+
+
+def make(ws: Workspace, *args: str, warn: Callable[[str], None] = no_warning, **fields: Any) -> Created:
+    return create(ws, RunRequest("base:1", args, **fields), warn)
+
+
+def run(ws: Workspace, streams: Streams, *args: str, **fields: Any) -> int:
+    return run_attached(ws, make(ws, *args, **fields), streams)
+
+
+def leftovers(ws: Workspace) -> list[str]:
+    return [
+        f"{name}/{item}"
+        for name in ("containers", "volumes", "tmp", "trash")
+        for item in os.listdir(f"{ws.store.layout.root}/{name}")
+    ]
+
+
+def test_exit_code_output_and_state_are_kept(ws: Workspace, streams: Streams, tmp_path: Path) -> None:
+    assert run(ws, streams, "change", name="box") == 0
+    assert (tmp_path / "out").read_text() == "changed\n"
+    assert list(logs.logs(ws, "box")) == [("stdout", b"changed\n")]
+    assert run(ws, streams, "fail", name="other") == 3
+    rows = containers.list_containers(ws, includes_all=True)
+    assert [(row.names, row.state, row.exit_code) for row in rows] == [
+        (("other",), ContainerState.EXITED, 3),
+        (("box",), ContainerState.EXITED, 0),
+    ]
+    assert containers.list_containers(ws) == ()
+    assert len(containers.list_containers(ws, includes_all=True, count=1)) == 1
+
+
+def test_process_gets_what_the_user_and_the_image_say(ws: Workspace, tmp_path: Path) -> None:
+    created = make(
+        ws,
+        "true",
+        name="box",
+        env=("A=1", "B", "C"),
+        environment={"B": "2", "D": "4"},
+        cwd="/srv",
+        user="app",
+        hostname="host",
+        network="none",
+        has_terminal=True,
+        volumes=(VolumeOption(str(tmp_path / "made/here"), "/mnt", is_read_only=True),),
+    )
+    os.close(created.lock)
+    spec = process_spec(ws, created)
+    assert spec.args == ("true",)
+    assert spec.env == (f"PATH={DEFAULT_PATH}", "HOSTNAME=host", "TERM=xterm", "A=1", "B=2", "HOME=/home/app")
+    assert (spec.cwd, spec.hostname, spec.network, spec.has_terminal) == ("/srv", "host", Network.NONE, True)
+    assert (spec.user.uid, spec.user.gid) == (1000, 1001)
+    assert spec.mounts == (Mount(str(tmp_path / "made/here"), "/mnt", is_read_only=True),)
+    assert (tmp_path / "made/here").is_dir()
+
+
+def test_host_name_is_the_short_id_unless_given(ws: Workspace) -> None:
+    created = make(ws, "true")
+    os.close(created.lock)
+    assert process_spec(ws, created).hostname == created.record.id[:12]
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"image": "nosuch:1"}, NoSuchImage, "No such image: nosuch:1"),
+        ({"args": ()}, InvalidRequest, "No command specified"),
+        ({"name": "x"}, InvalidRequest, "Invalid container name (x), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"),
+        ({"network": "nonet"}, InvalidRequest, "network nonet not found"),
+        ({"user": "nobody"}, RuntimeProblem, "unable to find user nobody: no matching entries in passwd file"),
+        ({"stop_signal": "NOSUCH"}, MinidockError, "invalid signal: NOSUCH"),
+        (
+            {"volumes": (VolumeOption("", "/x"), VolumeOption("data", "/x"))},
+            InvalidRequest,
+            "Duplicate mount point: /x",
+        ),
+    ],
+)
+def test_what_cannot_be_made_leaves_nothing(
+    ws: Workspace, fields: dict[str, Any], error: type[MinidockError], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        create(ws, RunRequest(**{"image": "base:1", "args": ("true",), **fields}), no_warning)
+    assert str(caught.value) == message
+    assert leftovers(ws) == []
+
+
+def test_taken_name_is_refused_before_any_volume_is_made(ws: Workspace, streams: Streams) -> None:
+    run(ws, streams, "true", name="box")
+    with pytest.raises(NameConflict):
+        make(ws, "true", name="box", volumes=(VolumeOption("data", "/x"), VolumeOption("", "/y")))
+    assert volumes.list_volumes(ws) == ()
+
+
+def test_of_two_that_want_one_name_at_once_one_gets_it(ws: Workspace) -> None:
+    outcomes: list[str] = []
+    barrier = threading.Barrier(4)
+
+    def contend() -> None:
+        other = workspace(ws.store.layout.root, FakeRuntime(PROGRAMS))
+        barrier.wait()
+        try:
+            os.close(make(other, "true", name="box").lock)
+            outcomes.append("made")
+        except NameConflict:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=contend) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["made", "refused", "refused", "refused"]
+    assert len(ws.store.containers.list()) == 1
+
+
+def test_command_that_is_not_there_leaves_a_created_container_that_says_why(ws: Workspace, streams: Streams) -> None:
+    with pytest.raises(CommandNotFound):
+        run(ws, streams, "nosuch", name="box")
+    state = ws.store.containers.find("box").state
+    assert (state.status, state.exit_code) == (ContainerState.CREATED, 127)
+    assert state.error == 'exec: "nosuch": executable file not found in $PATH'
+    containers.remove(ws, "box")
+    assert leftovers(ws) == []
+
+
+@pytest.mark.parametrize("command", ["change", "nosuch"])
+def test_rm_leaves_nothing_but_named_volumes(ws: Workspace, streams: Streams, command: str) -> None:
+    options = (VolumeOption("data", "/x"), VolumeOption("", "/y"))
+    try:
+        assert run(ws, streams, command, auto_remove=True, volumes=options) == 0
+    except CommandNotFound:
+        assert command == "nosuch"
+    assert leftovers(ws) == ["volumes/data"]
+
+
+def test_changes_are_listed_by_path_and_counted(ws: Workspace, streams: Streams) -> None:
+    run(ws, streams, "change", name="box")
+    assert [(item.kind, item.path) for item in changes.changes(ws, "box")] == [
+        ("C", "/etc"),
+        ("C", "/etc/passwd"),
+        ("A", "/new"),
+    ]
+    row = containers.list_containers(ws, includes_all=True, has_sizes=True)[0]
+    assert (row.size_rw, row.size_root) == (8, 8 + len(PASSWD) + len(b"one"))
+
+
+def test_without_overlay_a_copy_is_made_with_one_warning(ws: Workspace, streams: Streams, tmp_path: Path) -> None:
+    def program(root: Path) -> None:
+        (root / "new").write_bytes(b"12345")
+        (root / "etc/passwd").unlink()
+
+    report = RuntimeReport(Isolation.NAMESPACES, IdMode.ROOT, has_overlay=False)
+    copying = ws.with_runtime(FakeRuntime({"program": program}, report=report))
+    warnings: list[str] = []
+    run(copying, streams, "program", name="box", warn=warnings.append)
+    assert warnings == [
+        "overlayfs cannot be used for this store: the container gets a whole copy of its root file system"
+    ]
+    assert [(item.kind, item.path) for item in changes.changes(copying, "box")] == [
+        ("C", "/etc"),
+        ("D", "/etc/passwd"),
+        ("A", "/new"),
+    ]
+    assert containers.list_containers(copying, includes_all=True, has_sizes=True)[0].size_rw == 5
+
+
+def test_new_volume_gets_what_the_image_has_in_its_place(ws: Workspace, streams: Streams) -> None:
+    run(ws, streams, "true", volumes=(VolumeOption("vol", "/data"),))
+    data = Path(ws.store.volumes.data("vol"))
+    assert sorted(os.listdir(data)) == ["one", "same"]
+    assert (data / "one").read_bytes() == b"one"
+    assert (data / "one").stat().st_ino == (data / "same").stat().st_ino
+    assert data.stat().st_mode & 0o7777 == 0o700
+    (data / "one").write_bytes(b"mine")
+    run(ws, streams, "true", volumes=(VolumeOption("vol", "/data"),))
+    assert (data / "one").read_bytes() == b"mine"
+
+
+def test_volume_is_kept_while_a_container_uses_it(ws: Workspace, streams: Streams) -> None:
+    run(ws, streams, "true", name="box", volumes=(VolumeOption("vol", "/x"), VolumeOption("", "/y")))
+    box = ws.store.containers.find("box")
+    assert len(volumes.list_volumes(ws)) == 2
+    assert volumes.prune(ws, includes_named=True) == ()
+    with pytest.raises(VolumeInUse) as caught:
+        volumes.remove(ws, "vol")
+    assert caught.value.containers == [box.id]
+    containers.remove(ws, "box")
+    assert len(volumes.list_volumes(ws)) == 2
+    anonymous = next(name for name in box.record.volumes if name != "vol")
+    assert volumes.prune(ws) == (anonymous,)
+    volumes.remove(ws, "vol")
+    with pytest.raises(NoSuchVolume):
+        volumes.remove(ws, "vol")
+    volumes.remove(ws, "vol", is_forced=True)
+
+
+def test_removal_takes_anonymous_volumes_along_if_asked(ws: Workspace, streams: Streams) -> None:
+    run(ws, streams, "true", name="box", volumes=(VolumeOption("vol", "/x"), VolumeOption("", "/y")))
+    containers.remove(ws, "box", removes_volumes=True)
+    assert [row.name for row in volumes.list_volumes(ws)] == ["vol"]
+
+
+def test_container_whose_monitor_died_is_removed_by_the_next_if_it_was_to_go(ws: Workspace, streams: Streams) -> None:
+    os.close(make(ws, "true", auto_remove=True, volumes=(VolumeOption("", "/y"),)).lock)
+    assert len(leftovers(ws)) == 2
+    run(ws, streams, "true", auto_remove=True)
+    assert leftovers(ws) == []
+
+
+class Running:
+    """A container in the background: its monitor is a thread of this process."""
+
+    def __init__(self, ws: Workspace, runtime: FakeRuntime, streams: Streams, **fields: Any) -> None:
+        self.created = make(ws, "wait", name="box", **fields)
+        self._thread = threading.Thread(target=lambda: run_attached(ws, self.created, streams))
+        self._thread.start()
+        while not ws.store.containers.find("box").is_running:
+            self._thread.join(0.01)
+
+    def wait(self) -> None:
+        self._thread.join()
+
+
+def test_running_container_is_not_removed_unless_forced(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
+    box = Running(ws, runtime, streams)
+    with pytest.raises(ContainerRunning, match=f"^You cannot remove a running container {box.created.record.id}. Stop"):
+        containers.remove(ws, "box")
+    assert containers.prune(ws) == ((), 0)
+    containers.remove(ws, "box", is_forced=True)
+    box.wait()
+    assert leftovers(ws) == []
+
+
+def test_stop_sends_the_stop_signal(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
+    box = Running(ws, runtime, streams, stop_signal="INT")
+    containers.stop(ws, "box")
+    box.wait()
+    assert ws.store.containers.find("box").state.exit_code == 130
+    containers.stop(ws, "box")
+
+
+def test_kill_needs_a_container_that_runs(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
+    box = Running(ws, runtime, streams)
+    containers.kill(ws, "box")
+    box.wait()
+    assert ws.store.containers.find("box").state.exit_code == 137
+    with pytest.raises(ContainerNotRunning) as caught:
+        containers.kill(ws, "box")
+    assert str(caught.value) == f"Cannot kill container: box: Container {box.created.record.id} is not running"
+
+
+def test_exec_inherits_from_the_container(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
+    box = Running(ws, runtime, streams, env=("A=1",), cwd="/srv", user="app")
+    assert execute(ws, "box", ExecRequest(("fail",), env=("B=2",)), streams) == 3
+    spec = runtime.ran[-1]
+    assert (spec.cwd, spec.user.uid) == ("/srv", 1000)
+    assert spec.env[2:] == ("B=2", "A=1", "HOME=/home/app")
+    assert execute(ws, "box", ExecRequest(("true",), cwd="/etc", user="0"), streams) == 0
+    assert (runtime.ran[-1].cwd, runtime.ran[-1].user.uid) == ("/etc", 0)
+    containers.kill(ws, "box")
+    box.wait()
+    with pytest.raises(ContainerNotRunning):
+        execute(ws, "box", ExecRequest(("true",)), streams)
+
+
+def test_exec_knows_users_that_the_container_has_added(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
+    box = Running(ws, runtime, streams)
+    upper = Path(ws.store.containers.path(box.created.record.id, "upper"))
+    (upper / "etc").mkdir()
+    (upper / "etc/passwd").write_text("late:x:77:78::/late:\n")
+    execute(ws, "box", ExecRequest(("true",), user="late"), streams)
+    assert (runtime.ran[-1].user.uid, runtime.ran[-1].user.home) == (77, "/late")
+    (upper / "etc/passwd").unlink()
+    (upper / "etc/passwd").symlink_to("/etc/shadow")  # a link is not followed out of the container
+    execute(ws, "box", ExecRequest(("true",), user="app"), streams)
+    assert runtime.ran[-1].user.uid == 1000
+    containers.kill(ws, "box")
+    box.wait()
+
+
+def test_logs_show_the_last_lines_and_their_times(ws: Workspace, streams: Streams) -> None:
+    lines = ws.with_runtime(FakeRuntime({"lines": lambda root: "one\ntwo\nthree"}))
+    run(lines, streams, "lines", name="box")
+    assert b"".join(data for _, data in logs.logs(ws, "box")) == b"one\ntwo\nthree"
+    assert b"".join(data for _, data in logs.logs(ws, "box", last=2)) == b"two\nthree"
+    assert list(logs.logs(ws, "box", last=0)) == []
+    stamped = b"".join(data for _, data in logs.logs(ws, "box", last=1, has_times=True))
+    assert stamped.endswith(b"Z three")
+    with pytest.raises(NoSuchContainer):
+        list(logs.logs(ws, "nosuch"))
+
+
+def test_row_shows_the_id_once_the_name_belongs_to_another_image(ws: Workspace, streams: Streams) -> None:
+    run(ws, streams, "true")
+    assert containers.list_containers(ws, includes_all=True)[0].image == "base:1"
+    import_base(ws, root_tar([directory("other")]))
+    image_id = ws.store.containers.list()[0].record.image_id
+    assert containers.list_containers(ws, includes_all=True)[0].image == str(image_id)
+
+
+def test_inspect_tells_what_was_asked_for_and_what_became_of_it(ws: Workspace, streams: Streams) -> None:
+    run(
+        ws, streams, "fail", "x", name="box", volumes=(VolumeOption("vol", "/x", is_read_only=True),), labels={"k": "v"}
+    )
+    found = inspect_container(ws, "box", has_sizes=True)
+    assert (found["Name"], found["Path"], found["Args"]) == ("/box", "fail", ["x"])
+    assert found["State"]["Status"] == "exited"
+    assert found["State"]["ExitCode"] == 3
+    assert found["HostConfig"]["Binds"] == ["vol:/x:ro"]
+    assert found["Mounts"] == [
+        {
+            "Type": "volume",
+            "Name": "vol",
+            "Source": ws.store.volumes.data("vol"),
+            "Destination": "/x",
+            "Driver": "local",
+            "Mode": "ro",
+            "RW": False,
+            "Propagation": "",
+        }
+    ]
+    assert found["Config"]["Labels"] == {"k": "v"}
+    assert (found["SizeRw"], found["SizeRootFs"]) == (0, len(PASSWD) + len(b"one"))
+
+
+def test_prune_removes_what_does_not_run_and_says_how_much_it_was(ws: Workspace, streams: Streams) -> None:
+    run(ws, streams, "change", name="box")
+    box = ws.store.containers.find("box")
+    assert containers.prune(ws) == ((box.id,), 8)
+    assert leftovers(ws) == []
+
+
+@pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.CRASH_INSIDE])
+def test_removal_that_dies_anywhere_is_finished_by_the_next(tmp_path: Path, fault: Fault, streams: Streams) -> None:
+    number = 0
+    while True:
+        number += 1
+        ws = workspace(tmp_path / str(number), FakeRuntime(PROGRAMS))
+        import_base(ws, BASE)
+        run(ws, streams, "change", name="box", volumes=(VolumeOption("", "/y"), VolumeOption("vol", "/x")))
+        dying = workspace(tmp_path / str(number), FakeRuntime(PROGRAMS), FaultyDisk(number, fault))
+        try:
+            containers.remove(dying, "box", removes_volumes=True)
+        except Crash:
+            if any(item.record.name == "box" for item in ws.store.containers.list()):
+                if ws.store.containers.list()[0].state.status is not ContainerState.REMOVING:
+                    containers.remove(ws, "box", removes_volumes=True)
+            run(ws, streams, "true", name="box", auto_remove=True)
+            assert leftovers(ws) == ["volumes/vol"], number
+            continue
+        assert number > 10
+        return
+
+
+def test_full_disk_does_not_keep_a_container_from_being_removed(
+    ws: Workspace, streams: Streams, tmp_path: Path
+) -> None:
+    run(ws, streams, "change", name="box", volumes=(VolumeOption("", "/y"),))
+
+    class FullDisk(FaultyDisk):
+        """Refuses to write anything into the container's directory."""
+
+        def open_new(self, path: str, mode: int = 0o600) -> int:
+            if "/containers/" in path:
+                raise OSError(28, os.strerror(28))
+            return super().open_new(path, mode)
+
+    containers.remove(workspace(tmp_path / "store", disk=FullDisk()), "box", removes_volumes=True)
+    assert leftovers(ws) == []

@@ -1,0 +1,44 @@
+"""Runs the builds with real processes again: as a plain user, and as a root that may not mount."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from minidock.runtime import syscalls
+from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody, run_tests
+
+CAP_SYS_ADMIN = 21
+TESTS = "tests/engine/test_build_run.py"
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that other users can reach."""
+    with public_place() as path:
+        yield path
+
+
+def give_up_mounting() -> None:
+    syscalls.prctl(syscalls.PR_CAPBSET_DROP, CAP_SYS_ADMIN)
+
+
+def test_a_plain_user_builds_the_same(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    summary = run_tests(python, place, become_plain, TESTS)
+    if "no process can be started here" in summary:
+        pytest.skip("plain users cannot make user namespaces here")
+    assert "an overlay" not in summary
+
+
+def test_a_root_that_may_not_mount_builds_the_same(place: Path) -> None:
+    summary = run_tests(sys.executable, place, give_up_mounting, TESTS)
+    assert "without an overlay nothing is adopted" in summary
+    assert "no process can be started here" not in summary

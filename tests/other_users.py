@@ -1,0 +1,70 @@
+"""Runs tests again as somebody else: a plain user, or a root without some of its powers. Only root can do that."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+PLAIN_ID = 54321
+
+
+@contextmanager
+def public_place() -> Iterator[Path]:
+    """Make a directory that other users can reach, unlike those of pytest."""
+    path = Path(tempfile.mkdtemp(prefix="minidock-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+def become_plain() -> None:
+    """Become a user without a home, an account or any privilege."""
+    os.setgroups([])
+    os.setresgid(PLAIN_ID, PLAIN_ID, PLAIN_ID)
+    os.setresuid(PLAIN_ID, PLAIN_ID, PLAIN_ID)
+
+
+def environment() -> dict[str, str]:
+    """Return what a Python of another user needs to run this project's code."""
+    libraries = Path(pytest.__file__).parents[1]
+    return {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{PROJECT}:{libraries}", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run_tests(python: str, place: Path, become: Callable[[], None], tests: str) -> str:
+    """Run the file ``tests`` (relative to the project) after ``become`` and return the summary."""
+    command = [python, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={place}/tests", "-rs", "-m", ""]
+    ran = subprocess.run(
+        [*command, str(PROJECT / tests)],
+        cwd=PROJECT,
+        env=environment(),
+        preexec_fn=become,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def python_for_everybody() -> str:
+    """Return a Python of this version that a plain user can execute and load."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    check = f"import sys; assert sys.version.startswith('{version}.')"
+    for python in (sys.executable, f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"):
+        try:
+            ran = subprocess.run([python, "-c", check], preexec_fn=become_plain, capture_output=True, check=False)
+        except OSError:
+            continue
+        if ran.returncode == 0:
+            return python
+    pytest.skip(f"no Python {version} that a plain user may execute")
