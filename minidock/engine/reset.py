@@ -33,23 +33,21 @@ def reset(root: str, *, is_forced: bool, waiting: Waiting | None = None, disk: D
         raise MinidockError(
             "another minidock is writing to the store", hint="wait until it has finished, or use --force"
         )
-    size = allocated([layout.root])
     ordered = [name for name in _FIRST if name in names]
     ordered += sorted(names - {*_FIRST, *_LAST})
     with explained(layout.root):
         if "locks" in names:
             with Locks(layout, disk, waiting).exclusive_gc():
-                _remove(disk, layout, ordered)
+                size = _remove(disk, layout, ordered)
         else:
-            _remove(disk, layout, ordered)
-        _remove(disk, layout, [name for name in _LAST if name in names])
+            size = _remove(disk, layout, ordered)
+        size += _remove(disk, layout, [name for name in _LAST if name in names])
+        own = allocated([layout.root])
         try:
             disk.rmdir(layout.root)
         except OSError:
-            return size - allocated(
-                [layout.root]
-            )  # a mount point, or a directory whose parent is not ours: stays empty
-    return size
+            return size  # a mount point, or a directory whose parent is not ours: it stays, empty
+    return size + own
 
 
 def _content(layout: Layout) -> set[str]:
@@ -63,7 +61,7 @@ def _content(layout: Layout) -> set[str]:
     except PermissionError as error:
         raise StoreUnwritable(f"{layout.root} belongs to another user") from error
     known = {name.partition("/")[0] for name in DIRECTORIES} | {"index.json", "reserve", *_LAST}
-    strangers = {name for name in names - known if not name.startswith(".probe-")}
+    strangers = {name for name in names - known if name.rpartition(".")[0] not in known and name[:7] != ".probe-"}
     if strangers:
         raise StoreUnwritable(
             f"{layout.root} is not a minidock store (it holds {min(strangers)}): nothing was removed",
@@ -88,6 +86,5 @@ def _end_containers(root: str, *, is_forced: bool) -> None:
         containers.remove(ws, container.id, is_forced=True)
 
 
-def _remove(disk: Disk, layout: Layout, names: list[str]) -> None:
-    for name in names:
-        remove_tree(disk, layout.path(name))
+def _remove(disk: Disk, layout: Layout, names: list[str]) -> int:
+    return sum(remove_tree(disk, layout.path(name)) for name in names)

@@ -19,7 +19,6 @@ from minidock.core.digest import Digest
 from minidock.errors import InvalidDigest, MinidockError
 from minidock.store import session as sessions
 from minidock.store.cache import Record
-from minidock.store.measure import allocated
 from minidock.store.session import Session
 from minidock.store.writer import remove_tree
 
@@ -162,9 +161,7 @@ def collect(store: Store, session: Session, choose: Choose = lambda pinned: (), 
         ):
             gone[directory] = [name for name in _names(store, directory) if name not in needed]
             graves += [session.bury(store.layout.path(directory, name)) for name in gone[directory]]
-    size = allocated(graves)
-    for grave in graves:
-        remove_tree(store.disk, grave)
+    size = sum(remove_tree(store.disk, grave) for grave in graves)
     return Freed(size, _digests(gone["blobs/sha256"]), _digests(gone["layers"]))
 
 

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 
 _UNIT = 512  # of st_blocks, whatever the file system's blocks are
 
 
 def files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield ``path`` and everything below it, links not followed; what vanishes meanwhile or is closed is left out."""
+    """Yield ``path`` and everything below it, links not followed.
+
+    What vanishes meanwhile, is closed or is nested deeper than a path can say is left out.
+    """
     try:
         status = os.lstat(path)
     except FileNotFoundError:
         return
     yield path, status
-    pending = [path] if os.path.isdir(path) and not os.path.islink(path) else []
+    pending = [path] if stat.S_ISDIR(status.st_mode) else []
     while pending:
         directory = pending.pop()
         try:
             with os.scandir(directory) as listing:
                 items = list(listing)
-        except (FileNotFoundError, PermissionError):
+        except OSError:
             continue
         for item in items:
             try:
-                yield item.path, item.stat(follow_symlinks=False)
-                if item.is_dir(follow_symlinks=False):
-                    pending.append(item.path)
-            except FileNotFoundError:
+                status = item.stat(follow_symlinks=False)
+            except OSError:
                 continue
+            yield item.path, status
+            if stat.S_ISDIR(status.st_mode):
+                pending.append(item.path)
 
 
 def allocated(paths: Iterable[str]) -> int:

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from minidock.core.digest import Digest
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks, is_locked, open_lock
-from minidock.store.measure import allocated
 from minidock.store.writer import Disk, remove_tree
 
 
@@ -156,10 +155,7 @@ def sweep(layout: Layout, disk: Disk, locks: Locks) -> tuple[list[str], int]:
                 graves.append(path)
             else:
                 leases.append(path)
-    size = allocated(graves)
-    for path in graves:
-        remove_tree(disk, path)
-    return leases, size
+    return leases, sum(remove_tree(disk, path) for path in graves)
 
 
 def living(layout: Layout) -> list[str]:

@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import secrets
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from minidock.errors import StorageFull, StoreUnwritable
+
+_UNIT = 512  # of st_blocks
+_DEEP = 400  # characters below the top
 
 
 @contextmanager
@@ -171,42 +176,38 @@ def write_new(disk: Disk, path: str, data: bytes, mode: int = 0o600) -> None:
         os.close(fd)
 
 
-def remove_tree(disk: Disk, path: str) -> None:
-    """Remove a file or a whole directory, whatever modes its folders have. Missing is fine: somebody else was first."""
+def remove_tree(disk: Disk, path: str) -> int:
+    """Remove a file or a whole directory, whatever modes its folders have; return the bytes that came back.
+
+    A file that has other names elsewhere gives none back. Missing is fine: somebody else was first.
+    """
+    pending = [path]
+    freed = 0
+
+    def bring_up(deep: str) -> None:
+        # Processes can nest folders deeper than any path can say: go on with this one beside the top.
+        pending.append(f"{path}.{secrets.token_hex(4)}")
+        disk.rename(deep, pending[-1])
+
+    while pending:
+        top = pending.pop()
+        freed += _remove(disk, top, len(top) + _DEEP, bring_up)
+    return freed
+
+
+def _remove(disk: Disk, path: str, longest: int, bring_up: Callable[[str], None]) -> int:
     try:
-        disk.unlink(path)
-        return
-    except FileNotFoundError:
-        return
-    except (IsADirectoryError, PermissionError):
-        pass  # Linux says EISDIR for a directory, POSIX EPERM
-    try:
-        _empty_directory(disk, path)
+        status = os.lstat(path)
+        if not stat.S_ISDIR(status.st_mode):
+            disk.unlink(path)
+            return status.st_blocks * _UNIT if status.st_nlink == 1 else 0
+        if status.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            disk.chmod(path, stat.S_IRWXU)
+        if len(path) > longest:
+            bring_up(path)
+            return 0
+        freed = sum(_remove(disk, f"{path}/{name}", longest, bring_up) for name in os.listdir(path))
         disk.rmdir(path)
     except FileNotFoundError:
-        return
-
-
-def _empty_directory(disk: Disk, path: str) -> None:
-    try:
-        names = _names(path)
-    except PermissionError:
-        disk.chmod(path, 0o700)
-        names = _names(path)
-    for name, is_directory in names:
-        child = f"{path}/{name}"
-        if is_directory:
-            remove_tree(disk, child)
-            continue
-        try:
-            disk.unlink(child)
-        except FileNotFoundError:
-            continue
-        except PermissionError:
-            disk.chmod(path, 0o700)
-            disk.unlink(child)
-
-
-def _names(path: str) -> list[tuple[str, bool]]:
-    with os.scandir(path) as listing:
-        return [(item.name, item.is_dir(follow_symlinks=False)) for item in listing]
+        return 0
+    return freed + status.st_blocks * _UNIT
