@@ -57,14 +57,15 @@ def run_tests(python: str, place: Path, become: Callable[[], None], tests: str) 
 
 
 def python_for_everybody() -> str:
-    """Return a Python of this version that a plain user can execute and load."""
+    """Return a Python of this version that a plain user can execute, and that finds this project then."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    check = f"import sys; assert sys.version.startswith('{version}.')"
+    check = f"import sys; assert sys.version.startswith('{version}.'); import pytest, xxhash, minidock"
     for python in (sys.executable, f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"):
         try:
-            ran = subprocess.run([python, "-c", check], preexec_fn=become_plain, capture_output=True, check=False)
+            command = [python, "-c", check]
+            ran = subprocess.run(command, env=environment(), preexec_fn=become_plain, capture_output=True, check=False)
         except OSError:
             continue
         if ran.returncode == 0:
             return python
-    pytest.skip(f"no Python {version} that a plain user may execute")
+    pytest.skip(f"no Python {version} that a plain user may execute, with this project and its libraries in reach")

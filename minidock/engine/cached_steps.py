@@ -91,14 +91,23 @@ class CachedSteps:
         if record is None or record.image_id != image_id:
             assert image.created is not None
             fresh = Record(
-                inputs.key(), f"{self._step_id()} image", image.created, image_id=image_id, description=description
+                inputs.key(),
+                f"{self._step_id(self._ordinal)} image",
+                image.created,
+                image_id=image_id,
+                description=description,
             )
             self._store.cache.put(self._build.session, fresh, inputs)
         self.state = replace(self.state, image=image, image_id=image_id)
         return image_id
 
-    def _step_id(self) -> str:
-        return f"{self._build.step_scope} {self._name} {self._ordinal}"
+    def _step_id(self, number: int) -> str:
+        return f"{self._build.step_scope} {self._name} {number}"
+
+    @property
+    def _layer_id(self) -> str:
+        # By the number that is shown: an ENV or LABEL put in between does not make another step of those behind it.
+        return f"{self._step_id(self._shown)} layer"
 
     # --- steps that make a layer
 
@@ -154,7 +163,7 @@ class CachedSteps:
             return "--no-cache"
         if self.state.was_rebuilt:
             return "parent rebuilt"
-        before = self._store.cache.last_inputs(f"{self._step_id()} layer")
+        before = self._store.cache.last_inputs(self._layer_id)
         if before is None:
             return "never built here before"
         return "; ".join(explain(before, inputs))
@@ -163,7 +172,7 @@ class CachedSteps:
         layer = make(step)
         record = Record(
             inputs.key(),
-            f"{self._step_id()} layer",
+            self._layer_id,
             self._build.now,
             diff_id=layer.diff_id,
             size=layer.size,
