@@ -95,7 +95,7 @@ def build(
 
 
 def pairs(items: list[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return ``NAME=value`` items as a map; a bare NAME takes the caller's value, and is left out where that is unset."""
+    """Return ``NAME=value`` items as a map; a bare NAME takes the caller's value, if there is one."""
     found = {}
     for item in items:
         name, equals, value = item.partition("=")

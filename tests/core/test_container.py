@@ -77,7 +77,7 @@ def test_entrypoint_and_command_make_the_arguments(
     ("config", "option"), [(ContainerConfig(), None), (ContainerConfig(entrypoint=("app",), cmd=("run",)), "")]
 )
 def test_nothing_to_run_is_an_error(config: ContainerConfig, option: str | None) -> None:
-    with pytest.raises(InvalidRequest, match="^No command specified$"):
+    with pytest.raises(InvalidRequest, match=r"^No command specified$"):
         container.command_line(config, option, ())
 
 
@@ -87,7 +87,7 @@ def test_options_come_before_the_images_variables_and_take_their_place() -> None
 
 
 def test_variable_without_a_name_is_refused() -> None:
-    with pytest.raises(InvalidRequest, match="^invalid environment variable: =x$"):
+    with pytest.raises(InvalidRequest, match=r"^invalid environment variable: =x$"):
         container.chosen_env((), ("=x",), {})
 
 

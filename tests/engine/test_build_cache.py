@@ -15,7 +15,6 @@ from minidock.engine.workspace import Workspace
 from minidock.runtime.fake import FakeRuntime
 from tests.engine.building import (
     Built,
-    base_tar,
     content_of,
     directory,
     import_base,

@@ -84,7 +84,7 @@ def test_name_wins_over_the_beginning_of_an_id_and_an_ambiguous_one_is_refused(s
     made = [create(store, record("bb", "a")), create(store, record("two", "b"))]
     made.append(create(store, replace(record("three"), id="b" * 63 + "c")))
     assert store.containers.find("bb").id == "a" * 64
-    with pytest.raises(MinidockError, match="^Multiple IDs found with provided prefix: bbb$"):
+    with pytest.raises(MinidockError, match=r"^Multiple IDs found with provided prefix: bbb$"):
         store.containers.find("bbb")
     for lock in made:
         os.close(lock)
