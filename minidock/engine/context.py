@@ -20,7 +20,7 @@ from minidock.store.layers import ContentChanged
 from minidock.store.statcache import Fingerprint, StatCache
 
 _CHUNK = 1 << 20
-_MANY = 64  # files to read from which on a second thread helps
+_LARGE = 1 << 20  # bytes of a file that is read in a thread of its own
 
 
 class Context:
@@ -174,11 +174,15 @@ class Context:
         return known
 
     def _read_all(self, paths: list[str]) -> Iterator[tuple[str, Fingerprint]]:
-        if len(paths) < _MANY and sum(self._statuses[path].st_size for path in paths) < 8 * _CHUNK:
-            yield from ((path, self._read(path)) for path in paths)
-            return
-        with ThreadPoolExecutor(2) as pool:  # hashing lets go of the interpreter's lock
-            yield from zip(paths, pool.map(self._read, paths, chunksize=1), strict=True)
+        # Hashing a large file lets go of the interpreter's lock; for a small one a thread costs more than it gives.
+        large = [path for path in paths if self._statuses[path].st_size >= _LARGE]
+        with ThreadPoolExecutor(2) as pool:
+            pending = pool.map(self._read, large)
+            for path in paths:
+                self.read_size += self._statuses[path].st_size
+                if self._statuses[path].st_size < _LARGE:
+                    yield path, self._read(path)
+            yield from zip(large, pending, strict=True)
 
     def _read(self, path: str) -> Fingerprint:
         status = self._statuses[path]
@@ -193,7 +197,6 @@ class Context:
                 fast.update(chunk)
                 if slow is not None:
                     slow.update(chunk)
-                self.read_size += len(chunk)
             if earlier is not None and earlier.xxh3 == fast.hexdigest():
                 found = earlier
             else:

@@ -41,6 +41,7 @@ from minidock.store.writer import Disk
 
 _INDEX_VERSION = 1
 _MAX_ENTRIES = 5_000_000
+_MAX_KNOWN = 200_000  # entries kept in memory, of some 500 bytes each
 _MAX_HEAD = 64 << 10
 _CHUNK = 1 << 20
 _XATTRS = Entry._fields.index("xattrs")
@@ -152,6 +153,7 @@ class Layers:
         self.layout = layout
         self._disk = disk
         self._blobs = blobs
+        self._known: dict[Digest, list[Entry]] = {}  # they never change, and a build asks for them at every step
 
     def writer(self, session: Session) -> LayerWriter:
         """Return a writer of a new layer."""

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from minidock.core.config import ImageConfig
+from minidock.core.descriptor import CONFIG_DIGEST, Manifest
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, Entry, Tree
 from minidock.core.events import Event, StepCached, StepDone, StepReason, StepStarted
@@ -186,3 +188,19 @@ def content_of(ws: Workspace, image_id: Digest, path: str) -> bytes:
     assert entry is not None, f"{path} is not in the image"
     with Contents(ws.store.blobs, ws.store.layers, diff_ids) as contents:
         return contents.read(entry)
+
+
+def check_consistent(store: Store) -> None:
+    """Everything that a name or a record promises is there and unharmed."""
+    for item in store.images.list():
+        manifest = Manifest.from_bytes(store.blobs.read(item.digest))
+        assert str(manifest.config.digest) == item.annotations[CONFIG_DIGEST]
+        config = ImageConfig.from_bytes(store.blobs.read(manifest.config.digest))
+        assert len(config.diff_ids) == len(manifest.layers)
+        for diff_id, layer in zip(config.diff_ids, manifest.layers, strict=True):
+            assert Path(store.layout.blob(layer.digest)).stat().st_size == layer.size
+            assert store.layers.get(diff_id).blob.digest == layer.digest
+    for record in store.cache.records():
+        if record.image_id is not None:
+            config = ImageConfig.from_bytes(store.blobs.read(record.image_id))
+            assert all(store.blobs.has(diff_id) for diff_id in config.diff_ids)

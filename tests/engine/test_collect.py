@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from minidock.core.config import ImageConfig, chain_ids
-from minidock.core.descriptor import CONFIG_DIGEST, REF_NAME, Manifest
+from minidock.core.config import chain_ids
+from minidock.core.descriptor import REF_NAME
 from minidock.core.digest import Digest
 from minidock.engine import collect, images, prune
 from minidock.engine.collect import Removed
@@ -21,7 +21,16 @@ from minidock.engine.workspace import Workspace
 from minidock.errors import ImageConflict, NoSuchImage
 from minidock.store.faults import Crash, Fault, FaultyDisk
 from minidock.store.store import Store
-from tests.engine.building import import_base, member, open_store, root_tar, run_build, workspace, write_context
+from tests.engine.building import (
+    check_consistent,
+    import_base,
+    member,
+    open_store,
+    root_tar,
+    run_build,
+    workspace,
+    write_context,
+)
 
 DOCKERFILE = "FROM base:1\nCOPY a /a\nENV X=1\nCOPY b /b\n"
 Action = Callable[[Workspace], object]
@@ -53,22 +62,6 @@ def build_two(ws: Workspace, tmp_path: Path) -> None:
 def names(ws: Workspace) -> list[str]:
     """Return the names in the list, ``<none>`` for nameless images."""
     return sorted(f"{row.repository}:{row.tag}" if row.repository else "<none>" for row in list_images(ws))
-
-
-def check_consistent(store: Store) -> None:
-    """Everything that a name or a record promises is there and unharmed."""
-    for item in store.images.list():
-        manifest = Manifest.from_bytes(store.blobs.read(item.digest))
-        assert str(manifest.config.digest) == item.annotations[CONFIG_DIGEST]
-        config = ImageConfig.from_bytes(store.blobs.read(manifest.config.digest))
-        assert len(config.diff_ids) == len(manifest.layers)
-        for diff_id, layer in zip(config.diff_ids, manifest.layers, strict=True):
-            assert Path(store.layout.blob(layer.digest)).stat().st_size == layer.size
-            assert store.layers.get(diff_id).blob.digest == layer.digest
-    for record in store.cache.records():
-        if record.image_id is not None:
-            config = ImageConfig.from_bytes(store.blobs.read(record.image_id))
-            assert all(store.blobs.has(diff_id) for diff_id in config.diff_ids)
 
 
 # --- rmi
