@@ -12,13 +12,6 @@ from enum import StrEnum
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class IdMode(StrEnum):
-    """Who the owners of files in a container are on the host; a store belongs to one mode."""
-
-    ROOT = "root"  # owners are what they seem
-    SINGLE = "single"  # one user namespace id: every file belongs to the user who runs minidock
-
-
 class Network(StrEnum):
     """How a container sees the network."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from minidock.core.digest import Digest
@@ -76,7 +76,7 @@ class Facts:
 
 def account(facts: Facts) -> DiskUsage:
     """Return everything that `system df` shows."""
-    volumes = tuple(replace(volume, links=_links(volume.name, facts)) for volume in facts.volumes)
+    volumes = tuple(volume._replace(links=_links(volume.name, facts)) for volume in facts.volumes)
     in_images = {diff_id for image in facts.images for diff_id in image.diff_ids}
     cache = _cache_rows(facts, in_images)
     summary = (

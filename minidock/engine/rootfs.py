@@ -9,8 +9,10 @@ from minidock.runtime.base import Isolation, RuntimeReport
 
 def probe(ws: Workspace) -> RuntimeReport:
     """Return what the runtime can do for this store. Raises: NoRuntime if it can start no process at all."""
-    with ws.store.session() as session:  # in tmp itself another process would take the place of the trial for rubbish
-        report = ws.runtime.probe(session.temporary())
+    report = ws.report
+    if report is None:
+        with ws.store.session() as session:  # in tmp itself another process would take the trial's place for rubbish
+            report = ws.report = ws.runtime.probe(session.temporary())
     if report.isolation is Isolation.UNAVAILABLE:
         raise NoRuntime(
             "no process can be run here: " + "; ".join(report.reasons), hint="see `minidock info` for what would help"

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from minidock.core.process import IdMode
+from minidock.core.id_mode import IdMode
 from minidock.store.locks import Waiting
 from minidock.store.store import Store
 
 if TYPE_CHECKING:
-    from minidock.runtime.base import Runtime
+    from minidock.runtime.base import Runtime, RuntimeReport
 
 
 class Clock(Protocol):
@@ -46,6 +46,7 @@ class Workspace:
         self.store = store
         self.clock = clock
         self._make_runtime = make_runtime
+        self.report: RuntimeReport | None = None  # what probing the runtime has found: every RUN asks for it
 
     @cached_property
     def runtime(self) -> Runtime:

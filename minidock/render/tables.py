@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from minidock.core import units
 from minidock.core.summary import ContainerRow, DiskUsage, HistoryRow, ImageRow, UsageKind, VolumeRow
@@ -183,7 +182,7 @@ def _usage_details(console: Console, usage: DiskUsage, *, is_cut: bool) -> dict[
         "Images": [fields.image_usage_fields(image, console, is_cut=is_cut) for image in usage.images],
         # Here docker shows what a container wrote, without the size of its image.
         "Containers": [
-            fields.container_fields(replace(row, size_root=0), console, is_cut=is_cut) for row in usage.containers
+            fields.container_fields(row._replace(size_root=0), console, is_cut=is_cut) for row in usage.containers
         ],
         "Volumes": [fields.volume_fields(row) for row in usage.volumes],
         "BuildCache": [fields.cache_fields(row, console, is_cut=is_cut) for row in usage.cache],

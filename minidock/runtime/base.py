@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from minidock.core.process import IdMode, ProcessSpec
+from minidock.core.id_mode import IdMode
+from minidock.core.process import ProcessSpec
 
 
 class Isolation(StrEnum):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from minidock.core.process import IdMode, ProcessSpec
+from minidock.core.id_mode import IdMode
+from minidock.core.process import ProcessSpec
 from minidock.errors import CommandNotFound, RuntimeProblem
 from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started
 

@@ -11,7 +11,8 @@ import sys
 import threading
 from typing import Any
 
-from minidock.core.process import IdMode, Network, ProcessSpec
+from minidock.core.id_mode import IdMode
+from minidock.core.process import Network, ProcessSpec
 from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, RuntimeProblem
 from minidock.runtime import interpreter, monitor, probe, spawn
 from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started

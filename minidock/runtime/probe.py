@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from minidock.core.process import IdMode
+from minidock.core.id_mode import IdMode
 from minidock.errors import StoreUnwritable
 from minidock.runtime import spawn, syscalls
 from minidock.runtime.base import Isolation, RuntimeReport

@@ -30,7 +30,7 @@ from minidock.core.entries import (
     join,
     parent_of,
 )
-from minidock.core.process import IdMode
+from minidock.core.id_mode import IdMode
 from minidock.store.unpack import DEVICE_XATTR, OWNER_XATTR
 from minidock.store.writer import Disk
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 from collections.abc import Iterable
 
 from minidock.core.digest import Digest
@@ -25,7 +24,7 @@ class Session:
         self._layout = layout
         self._disk = disk
         self._locks = locks
-        self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self.name = f"{os.getpid()}-{os.urandom(6).hex()}"
         self.tidied_size = 0  # bytes that came back when it began, from what dead sessions had left
         self._lease_path = layout.path("locks", "lease", self.name)
         self._pinned: set[str] = set()
@@ -92,7 +91,7 @@ class Session:
 
         Missing is fine: somebody else was first. On a disk too full for the new name the path stays what it is.
         """
-        grave = self._layout.path("trash", f"{self.name}-{secrets.token_hex(4)}")
+        grave = self._layout.path("trash", f"{self.name}-{os.urandom(4).hex()}")
         try:
             self._disk.rename(path, grave)
         except FileNotFoundError:
@@ -145,7 +144,7 @@ def sweep(layout: Layout, disk: Disk, locks: Locks) -> tuple[list[str], int]:
     with locks.exclusive_gc():
         for path in abandoned(layout):
             if path.startswith(layout.path("tmp", "")):
-                grave = layout.path("trash", f"sweep-{secrets.token_hex(6)}")
+                grave = layout.path("trash", f"sweep-{os.urandom(6).hex()}")
                 try:
                     disk.rename(path, grave)
                 except FileNotFoundError:

@@ -18,7 +18,7 @@ from minidock.core.canonical import dumps
 from minidock.core.config import chain_ids
 from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, SYMLINK, WHITEOUT, Entry, ancestors
-from minidock.core.process import IdMode
+from minidock.core.id_mode import IdMode
 from minidock.store.blobs import Blobs
 from minidock.store.layers import Contents, Layer, Layers
 from minidock.store.layout import Layout

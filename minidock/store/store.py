@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from minidock.core.canonical import dumps
-from minidock.core.process import IdMode
+from minidock.core.id_mode import IdMode
 from minidock.errors import StoreError, StoreForeign, StoreUnwritable
 from minidock.store.layout import DIRECTORIES, VERSION, Layout
 from minidock.store.locks import Locks, Waiting
@@ -216,7 +215,7 @@ class Store:
         # Two processes may make the store at once: each writes its own file, one of the equal ones gets the name.
         # A third that is further may take the temporary file for rubbish: then the next attempt makes it.
         while not os.path.exists(path):
-            temporary = self.layout.path("tmp", f"new-{secrets.token_hex(6)}")
+            temporary = self.layout.path("tmp", f"new-{os.urandom(6).hex()}")
             try:
                 write_new(self.disk, temporary, data)
                 self.disk.link(temporary, path)

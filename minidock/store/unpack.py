@@ -27,7 +27,7 @@ from minidock.core.entries import (
     WHITEOUT,
     Entry,
 )
-from minidock.core.process import IdMode
+from minidock.core.id_mode import IdMode
 from minidock.errors import BlobCorrupt
 from minidock.store.writer import Disk
 

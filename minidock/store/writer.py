@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -186,7 +185,7 @@ def remove_tree(disk: Disk, path: str) -> int:
 
     def bring_up(deep: str) -> None:
         # Processes can nest folders deeper than any path can say: go on with this one beside the top.
-        pending.append(f"{path}.{secrets.token_hex(4)}")
+        pending.append(f"{path}.{os.urandom(4).hex()}")
         disk.rename(deep, pending[-1])
 
     while pending:

@@ -17,7 +17,7 @@ from minidock.core.descriptor import CONFIG_DIGEST, Manifest
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, Entry, Tree
 from minidock.core.events import Event, StepCached, StepDone, StepReason, StepStarted
-from minidock.core.process import IdMode
+from minidock.core.id_mode import IdMode
 from minidock.engine import images, importer
 from minidock.engine.build import BuildRequest, build
 from minidock.engine.workspace import Workspace

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from minidock.core.container import VolumeOption
-from minidock.core.process import DEFAULT_PATH, IdMode, Mount, Network
+from minidock.core.id_mode import IdMode
+from minidock.core.process import DEFAULT_PATH, Mount, Network
 from minidock.core.summary import ContainerState
 from minidock.engine import changes, containers, logs, volumes
 from minidock.engine.attend import Streams

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from minidock.core.digest import Digest
-from minidock.core.process import IdMode, Network, User
+from minidock.core.id_mode import IdMode
+from minidock.core.process import Network, User
 from minidock.core.summary import ContainerState
 from minidock.errors import MinidockError, NameConflict, NoSuchContainer
 from minidock.store.container_record import ContainerMount, ContainerRecord, RunState

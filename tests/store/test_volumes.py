@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minidock.core.process import IdMode
+from minidock.core.id_mode import IdMode
 from minidock.errors import NoSuchVolume
 from minidock.store.store import Store
 from minidock.store.volumes import Volume
