@@ -129,6 +129,8 @@ def explain(before: RecordedInputs, now: StepInputs) -> tuple[str, ...]:
     reasons: list[str] = []
     if before.instruction != current.instruction:
         reasons.append(f"instruction changed: {_clip(before.instruction)} -> {_clip(current.instruction)}")
+        if before.instruction.split(" ", 1)[0] != current.instruction.split(" ", 1)[0]:
+            return tuple(reasons)  # another step stood here: nothing else is worth comparing
     reasons.extend(_explain_names("build argument", before.build_args, current.build_args))
     reasons.extend(_explain_names("environment variable", before.env, current.env))
     reasons.extend(_explain_names("setting", before.settings, current.settings))

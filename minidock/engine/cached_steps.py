@@ -31,13 +31,9 @@ class CachedSteps:
         self._label = label
         self._total = total
         self._shown = 0
-        self._ordinal = 0
+        self._ordinal = 0  # of steps that make a layer: an ENV more does not make later steps strangers
         self._tree: tuple[tuple[Digest, ...], Tree] | None = None
         self.state = state
-
-    def next_instruction(self) -> None:
-        """Count one more instruction: the place of a step in its stage names it in later builds."""
-        self._ordinal += 1
 
     def start(self, name: str) -> Step:
         """Report the beginning of a step that counts."""
@@ -124,6 +120,7 @@ class CachedSteps:
         ``entry`` is its history entry without the time. Of several processes one makes it, the others wait for that.
         """
         key = inputs.key()
+        self._ordinal += 1
         with step.failing():
             record, is_new = self._look_up(key), False
             if record is None:

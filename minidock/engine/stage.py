@@ -55,7 +55,6 @@ class StageBuilder:
 
     def apply(self, instruction: Instruction) -> None:
         """Carry out one instruction. Errors carry its lines."""
-        self._steps.next_instruction()
         try:
             expanded = expand(instruction, dict(self.state.variables), self._build.escape)
             missing = unsupported(expanded)
@@ -126,7 +125,6 @@ class StageBuilder:
 
     def labels(self, labels: Mapping[str, str]) -> None:
         """Add the labels of the command line."""
-        self._steps.next_instruction()
         config = replace(self.state.image.config, labels={**self.state.image.config.labels, **labels})
         texts = " ".join(f"{name}={value}" for name, value in labels.items())
         self._steps.metadata(config, f"LABEL {texts}", labels.items())

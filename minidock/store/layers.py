@@ -192,8 +192,13 @@ class Layers:
 
     def entries(self, diff_id: Digest, session: Session | None = None) -> list[Entry]:
         """Return the entries of a layer in the order of its tar. Raises: BlobNotFound."""
-        _, body = self._load(diff_id, session)
-        return [_entry(row) for row in json.loads(zlib.decompress(body))] if body else self._derive(diff_id)
+        if diff_id not in self._known:
+            _, body = self._load(diff_id, session)
+            found = [_entry(row) for row in json.loads(zlib.decompress(body))] if body else self._derive(diff_id)
+            if sum(map(len, self._known.values())) > _MAX_KNOWN:
+                self._known.clear()
+            self._known[diff_id] = found
+        return list(self._known[diff_id])
 
     def blob_of(self, diff_id: Digest) -> Digest:
         """Return the digest of the blob that holds a layer's tar, without reading that; it need not be there."""

@@ -315,7 +315,7 @@ def test_a_lost_index_of_a_layer_is_made_again_from_its_tar(lab: Lab) -> None:
 WATCHED = """
 import sys
 place, root = sys.argv[1:]
-from minidock.core.process import IdMode
+from minidock.core.id_mode import IdMode
 from minidock.engine.build import BuildRequest, build
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.store.store import Store
