@@ -38,7 +38,7 @@ class StatCache:
     def __init__(self, layout: Layout, root: str, *, is_enabled: bool = True) -> None:
         device = os.stat(root).st_dev
         self._device = device
-        self._is_enabled = is_enabled and _file_system(device) in _TRUSTED
+        self._is_enabled = is_enabled and keeps_ctime(device)
         name = Digest.sha256(os.path.realpath(root).encode("utf-8", "surrogateescape")).hex
         self._path = layout.path("cache", "stat", name)
         self._rows: dict[str, Row] = self._load() if self._is_enabled else {}
@@ -108,6 +108,11 @@ class StatCache:
             body = dumps({"version": 1, "device": self._device, "files": self._rows})
             session.replace(self._path, body, is_durable=False)
             self._is_changed = False
+
+
+def keeps_ctime(device: int) -> bool:
+    """Whether the file system of ``device`` is known to note every change of a file in its ctime."""
+    return _file_system(device) in _TRUSTED
 
 
 def _file_system(device: int) -> str:
