@@ -4,6 +4,7 @@ A command is a plain function whose parameters are declared with ``Annotated[...
 are the names of an option, ``help``, ``metavar``, ``hidden``, ``show_default`` and ``parser``, and these types: bool
 (a switch), str, int, float, Path, an Enum of strings, ``| None`` of them, ``list[...]`` and ``tuple[..., ...]`` (an
 option that may be repeated; the rest of the arguments). A parameter that the line does not mention keeps its default.
+A parameter whose type is a dataclass is a group: its fields are options, and the function is given it filled.
 
 This is the only module that reads what Typer keeps of a declaration.
 """
@@ -13,8 +14,8 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Union
@@ -37,9 +38,10 @@ _TYPE_NAMES: dict[Any, str] = {bool: "", int: "int", float: "float"}
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One declared option; ``type_name`` and ``default_text`` are what `--help` says about its value.
+    """One declared option; of a group, if ``parameter`` reads ``GROUP.FIELD``.
 
-    ``collect`` makes a list or a tuple of the values of an option that may be repeated, and is None for others.
+    ``type_name`` and ``default_text`` are what `--help` says about its value. ``collect`` makes a list or a tuple
+    of the values of an option that may be repeated, and is None for others.
     """
 
     parameter: str
@@ -70,6 +72,7 @@ class Signature:
     options: tuple[Option, ...]
     arguments: tuple[Argument, ...]
     summary: str
+    groups: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
     def usage(self) -> str:
@@ -88,19 +91,39 @@ class HelpWanted(Exception):
 
 def signature_of(function: Callable[..., Any]) -> Signature:
     """Return what ``function`` declares, options sorted by name, arguments in order."""
-    hints = typing.get_type_hints(function, include_extras=True)
     options, arguments = [], []
-    for name, parameter in inspect.signature(function).parameters.items():
-        base, info = _declaration(name, hints[name])
+    groups = {}
+    for name, hint, default in _parameters(function):
+        if is_dataclass(hint) and isinstance(hint, type):
+            groups[name] = hint
+            options += [_member(name, *parameter) for parameter in _parameters(hint)]
+            continue
+        base, info = _declaration(name, hint)
         base, collect = _element(base)
         if isinstance(info, OptionInfo):
-            options.append(_option(name, base, info, parameter.default, collect))
+            options.append(_option(name, base, info, default, collect))
         else:
-            is_required = parameter.default is inspect.Parameter.empty
+            is_required = default is inspect.Parameter.empty
             usage = _argument_usage(info.metavar or name.upper(), may_repeat=bool(collect), is_required=is_required)
             arguments.append(Argument(name, info.parser or _converter(base), collect, is_required, usage))
     summary = (inspect.getdoc(function) or "").partition("\n")[0].removesuffix(".")
-    return Signature(tuple(sorted(options, key=lambda option: option.flag.name)), tuple(arguments), summary)
+    return Signature(tuple(sorted(options, key=lambda option: option.flag.name)), tuple(arguments), summary, groups)
+
+
+def _parameters(declared: Callable[..., Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (name, type, default) for every parameter of a function, or every field of a dataclass."""
+    hints = typing.get_type_hints(declared, include_extras=True)
+    for name, parameter in inspect.signature(declared).parameters.items():
+        yield name, hints[name], parameter.default
+
+
+def _member(group: str, name: str, hint: Any, default: Any) -> Option:
+    base, info = _declaration(name, hint)
+    base, collect = _element(base)
+    if not isinstance(info, OptionInfo):
+        raise TypeError(f"field {name!r} of an option group is not declared as an option")
+    option = _option(name, base, info, default, collect)
+    return replace(option, parameter=f"{group}.{name}")
 
 
 def parse(
@@ -131,7 +154,14 @@ def parse(
     for option in signature.options:
         if option.collect and option.parameter in values:
             values[option.parameter] = option.collect(values[option.parameter])
-    return values | _convert_arguments(given, signature.arguments, command)
+    grouped = {name: _fill(name, make, values) for name, make in signature.groups.items()}
+    alone = {name: value for name, value in values.items() if "." not in name}
+    return alone | grouped | _convert_arguments(given, signature.arguments, command)
+
+
+def _fill(group: str, make: Callable[..., Any], values: Mapping[str, Any]) -> Any:
+    members = [(name.partition(".")[2], value) for name, value in values.items() if name.startswith(f"{group}.")]
+    return make(**dict(members))
 
 
 def _declaration(name: str, hint: Any) -> tuple[Any, OptionInfo | ArgumentInfo]:

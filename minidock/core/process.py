@@ -7,16 +7,12 @@ decides nothing. Shaped like the OCI runtime config, so that an adapter to crun 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+
+from minidock.core.networking import Networking
+from minidock.core.resources import Resources
+from minidock.core.security import Security
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class Network(StrEnum):
-    """How a container sees the network."""
-
-    HOST = "host"
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class ProcessSpec:
 
     ``args`` is not empty; ``args[0]`` is looked up in the PATH of ``env`` inside the container. ``env`` holds
     ``NAME=value`` strings in order; nothing is added but, for root with a single id, APT_CONFIG. ``cwd`` is absolute
-    and created if ``make_cwd``.
+    and created if ``make_cwd``. With ``has_init`` a small first process reaps orphans and passes signals on.
     """
 
     id: str
@@ -71,7 +67,10 @@ class ProcessSpec:
     user: User = field(default_factory=User)
     mounts: tuple[Mount, ...] = ()
     hostname: str = ""
-    network: Network = Network.HOST
+    networking: Networking = field(default_factory=Networking)
+    security: Security = field(default_factory=Security)
+    resources: Resources = field(default_factory=Resources)
     has_terminal: bool = False
+    has_init: bool = False
     make_cwd: bool = True
     is_build_step: bool = False

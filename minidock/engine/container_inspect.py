@@ -43,7 +43,7 @@ def inspect_container(ws: Workspace, name: str, *, has_sizes: bool = False) -> d
         },
         "Mounts": [_mount(ws, mount) for mount in record.mounts],
         "Config": _config(record),
-        "NetworkSettings": {"Ports": {}, "Networks": {record.network.value: {}}},
+        "NetworkSettings": {"Ports": {}, "Networks": {record.networking.name: {}}},
     }
     if has_sizes:
         size = written_size(ws, container)
@@ -78,12 +78,12 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
     return {
         "Binds": binds or None,
         "LogConfig": {"Type": "local" if record.has_log else "none", "Config": {}},
-        "NetworkMode": record.network.value,
+        "NetworkMode": record.networking.name,
         "PortBindings": {},
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {"Name": record.lifecycle.restart.value, "MaximumRetryCount": record.lifecycle.most_restarts},
         "AutoRemove": record.auto_remove,
-        "Privileged": False,
-        "ReadonlyRootfs": False,
+        "Privileged": record.security.is_privileged,
+        "ReadonlyRootfs": record.is_read_only,
         "Runtime": "minidock",
     }
 

@@ -6,6 +6,7 @@ import errno
 import time
 
 from minidock.core.container import command_text
+from minidock.core.lifecycle import STOP_SECONDS
 from minidock.core.signals import parse_signal
 from minidock.core.summary import ContainerRow, ContainerState
 from minidock.engine import images, volumes
@@ -16,7 +17,6 @@ from minidock.runtime.base import Started
 from minidock.store.containers import Container
 from minidock.store.session import Session
 
-STOP_SECONDS = 10
 _SIGKILL = 9
 _PAUSE = 0.01
 
@@ -89,7 +89,7 @@ def stop(ws: Workspace, name: str, *, seconds: int | None = None, signal: str = 
     if not container.is_running:
         return
     ws.runtime.signal(started_of(container), number)
-    patience = STOP_SECONDS if seconds is None else seconds
+    patience = container.record.lifecycle.stop_seconds if seconds is None else seconds
     if not _wait_for_end(ws, container.id, patience if patience >= 0 else None):
         ws.runtime.signal(started_of(container), _SIGKILL)
         _wait_for_end(ws, container.id, None)

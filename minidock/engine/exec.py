@@ -49,7 +49,9 @@ def execute(ws: Workspace, name: str, request: ExecRequest, streams: Streams) ->
         cwd=rules.working_directory(request.cwd, record.cwd),
         user=user,
         hostname=record.hostname,
-        network=record.network,
+        networking=record.networking,
+        security=record.security,
+        resources=record.resources,
         has_terminal=request.has_terminal,
         make_cwd=False,
     )

@@ -13,7 +13,11 @@ from minidock.core import container as rules
 from minidock.core.canonical import dumps
 from minidock.core.container import VolumeOption
 from minidock.core.entries import DIRECTORY, Entry, Tree
-from minidock.core.process import Network, ProcessSpec, RootFs, User
+from minidock.core.lifecycle import LifeCycle
+from minidock.core.networking import Networking, NetworkKind
+from minidock.core.process import ProcessSpec, RootFs, User
+from minidock.core.resources import Resources
+from minidock.core.security import Security
 from minidock.core.signals import parse_signal
 from minidock.engine import images, volumes
 from minidock.engine.containers import finish_removals, remove_container
@@ -52,6 +56,10 @@ class RunRequest:
     hostname: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
+    security: Security = field(default_factory=Security)
+    resources: Resources = field(default_factory=Resources)
+    lifecycle: LifeCycle = field(default_factory=LifeCycle)
+    is_read_only: bool = False
     auto_remove: bool = False
     is_detached: bool = False
     has_terminal: bool = False
@@ -99,8 +107,6 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
 def _check(request: RunRequest) -> None:
     if request.name:
         rules.check_name(request.name)
-    if request.network not in ("", *Network):
-        raise InvalidRequest(f"network {request.network} not found")
     if request.stop_signal:
         parse_signal(request.stop_signal)
     rules.working_directory(request.cwd, "")
@@ -129,7 +135,11 @@ def _record(
         user=user,
         mounts=_mounts(request.volumes, config.volumes),
         hostname=request.hostname or container_id[:12],
-        network=Network(request.network or Network.HOST),
+        networking=_networking(request),
+        security=request.security,
+        resources=request.resources,
+        lifecycle=request.lifecycle,
+        is_read_only=request.is_read_only,
         has_terminal=request.has_terminal,
         has_stdin=request.has_stdin,
         stop_signal=request.stop_signal or config.stop_signal or DEFAULT_STOP_SIGNAL,
@@ -140,6 +150,13 @@ def _record(
         is_copied=is_copied,
         entrypoint=config.entrypoint if request.entrypoint is None else tuple(filter(None, [request.entrypoint])),
     )
+
+
+def _networking(request: RunRequest) -> Networking:
+    name = request.network or NetworkKind.HOST
+    if name not in (NetworkKind.HOST, NetworkKind.NONE):
+        raise InvalidRequest(f"network {name} not found")
+    return Networking(NetworkKind(name), name)
 
 
 def _mounts(options: Sequence[VolumeOption], image_volumes: Sequence[str]) -> tuple[ContainerMount, ...]:
@@ -197,9 +214,10 @@ def process_spec(ws: Workspace, created: Created) -> ProcessSpec:
     record, containers = created.record, ws.store.containers
     upper = containers.path(record.id, "upper")
     if record.is_copied:
-        rootfs = RootFs(copied=upper)
+        rootfs = RootFs(copied=upper, is_read_only=record.is_read_only)
     else:
-        rootfs = RootFs(created.lowers, upper, containers.path(record.id, "work"))
+        work = containers.path(record.id, "work")
+        rootfs = RootFs(created.lowers, upper, work, is_read_only=record.is_read_only)
     return ProcessSpec(
         id=record.id,
         args=record.args,
@@ -211,6 +229,9 @@ def process_spec(ws: Workspace, created: Created) -> ProcessSpec:
         user=record.user,
         mounts=tuple(volumes.bind_mount(ws, mount) for mount in record.mounts),
         hostname=record.hostname,
-        network=record.network,
+        networking=record.networking,
+        security=record.security,
+        resources=record.resources,
+        has_init=record.lifecycle.has_init,
         has_terminal=record.has_terminal,
     )

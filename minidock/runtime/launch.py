@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import TypedDict
 
-from minidock.core.process import Network, ProcessSpec
+from minidock.core.networking import NetworkKind
+from minidock.core.process import ProcessSpec
 from minidock.runtime.rootfs import APT_CONFIG
 
 
@@ -80,7 +81,7 @@ def launch_of(spec: ProcessSpec, *, is_chroot: bool, user_namespace: tuple[int, 
         process=process_of(spec, is_single_id=user_namespace is not None),
         is_chroot=is_chroot,
         user_namespace=user_namespace,
-        own_network=spec.network is Network.NONE,
+        own_network=spec.networking.has_own_namespace,
         is_volatile=spec.is_build_step,
         hostname=spec.hostname,
         lowers=[os.path.abspath(lower) for lower in rootfs.lowers],
@@ -106,7 +107,7 @@ def network_files(spec: ProcessSpec) -> list[tuple[str, bytes]]:
 
 
 def _hosts(spec: ProcessSpec) -> bytes:
-    names = _read("/etc/hosts") if spec.network is Network.HOST else None
+    names = _read("/etc/hosts") if spec.networking.kind is NetworkKind.HOST else None
     if names is None:
         names = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
     if spec.hostname:

@@ -12,7 +12,8 @@ import threading
 from typing import Any
 
 from minidock.core.id_mode import IdMode
-from minidock.core.process import Network, ProcessSpec
+from minidock.core.networking import NetworkKind
+from minidock.core.process import ProcessSpec
 from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, RuntimeProblem
 from minidock.runtime import interpreter, monitor, probe, spawn
 from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started
@@ -143,7 +144,7 @@ def _check_chroot(spec: ProcessSpec) -> None:
     missing = "without namespaces (root without CAP_SYS_ADMIN)"
     if spec.mounts:
         raise RuntimeProblem(f"cannot mount {spec.mounts[0].target}: volumes do not work {missing}")
-    if spec.network is Network.NONE:
+    if spec.networking.kind is NetworkKind.NONE:
         raise RuntimeProblem(f"a process cannot be kept off the network {missing}", hint="use --network host")
     if not spec.rootfs.copied:
         raise RuntimeProblem(f"a copied root file system is needed {missing}")

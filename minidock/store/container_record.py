@@ -8,7 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from minidock.core.digest import Digest
-from minidock.core.process import Network, User
+from minidock.core.lifecycle import LifeCycle
+from minidock.core.networking import Networking
+from minidock.core.process import User
+from minidock.core.resources import Resources
+from minidock.core.security import Security
 from minidock.core.summary import ContainerState
 from minidock.core.times import format_time, parse_time
 
@@ -44,7 +48,11 @@ class ContainerRecord:
     user: User = field(default_factory=User)
     mounts: tuple[ContainerMount, ...] = ()
     hostname: str = ""
-    network: Network = Network.HOST
+    networking: Networking = field(default_factory=Networking)
+    security: Security = field(default_factory=Security)
+    resources: Resources = field(default_factory=Resources)
+    lifecycle: LifeCycle = field(default_factory=LifeCycle)
+    is_read_only: bool = False
     has_terminal: bool = False
     has_stdin: bool = False
     stop_signal: str = ""
@@ -62,7 +70,7 @@ class ContainerRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the members of config.json."""
         return {
-            "version": 1,
+            "version": 2,
             "id": self.id,
             "name": self.name,
             "created": format_time(self.created),
@@ -77,7 +85,11 @@ class ContainerRecord:
             "identity": [self.user.uid, self.user.gid, list(self.user.groups), self.user.home],
             "mounts": [[mount.target, mount.source, mount.volume, mount.is_read_only] for mount in self.mounts],
             "hostname": self.hostname,
-            "network": self.network.value,
+            "networking": self.networking.to_json(),
+            "security": self.security.to_json(),
+            "resources": self.resources.to_json(),
+            "lifecycle": self.lifecycle.to_json(),
+            "read_only": self.is_read_only,
             "terminal": self.has_terminal,
             "stdin": self.has_stdin,
             "stop_signal": self.stop_signal,
@@ -106,7 +118,11 @@ class ContainerRecord:
             user=User(uid, gid, tuple(groups), home),
             mounts=tuple(ContainerMount(*values) for values in members["mounts"]),
             hostname=members["hostname"],
-            network=Network(members["network"]),
+            networking=Networking.from_json(members["networking"]),
+            security=Security.from_json(members["security"]),
+            resources=Resources.from_json(members["resources"]),
+            lifecycle=LifeCycle.from_json(members["lifecycle"]),
+            is_read_only=members["read_only"],
             has_terminal=members["terminal"],
             has_stdin=members["stdin"],
             stop_signal=members["stop_signal"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -170,3 +171,24 @@ def test_a_parameter_that_is_neither_option_nor_argument_is_a_mistake_of_ours() 
         signature_of(wrong)
     with pytest.raises(TypeError, match="need a parser"):
         signature_of(strange)
+
+
+@dataclass(frozen=True)
+class Limits:
+    memory: Annotated[int, typer.Option("--memory", "-m", parser=parse_size, metavar="bytes")] = 0
+    ulimit: Annotated[tuple[str, ...], typer.Option("--ulimit", help="Limits")] = ()
+
+
+def grouped(
+    limits: Limits, image: Annotated[str, typer.Argument()], quiet: Annotated[bool, typer.Option()] = False
+) -> None:
+    """Group."""
+
+
+@pytest.mark.parametrize(
+    ("words", "limits"),
+    [((), Limits()), (("-m", "1k", "--ulimit", "a", "--ulimit=b"), Limits(1024, ("a", "b")))],
+)
+def test_options_of_a_group_arrive_as_one_value(words: tuple[str, ...], limits: Limits) -> None:
+    assert parsed(grouped, *words, "--quiet", "img") == {"limits": limits, "image": "img", "quiet": True}
+    assert [option.flag.name for option in signature_of(grouped).options] == ["memory", "quiet", "ulimit"]

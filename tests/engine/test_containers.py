@@ -13,7 +13,8 @@ import pytest
 
 from minidock.core.container import VolumeOption
 from minidock.core.id_mode import IdMode
-from minidock.core.process import DEFAULT_PATH, Mount, Network
+from minidock.core.networking import Networking, NetworkKind
+from minidock.core.process import DEFAULT_PATH, Mount
 from minidock.core.summary import ContainerState
 from minidock.engine import changes, containers, logs, volumes
 from minidock.engine.attend import Streams
@@ -140,7 +141,12 @@ def test_process_gets_what_the_user_and_the_image_say(ws: Workspace, tmp_path: P
     spec = process_spec(ws, created)
     assert spec.args == ("true",)
     assert spec.env == (f"PATH={DEFAULT_PATH}", "HOSTNAME=host", "TERM=xterm", "A=1", "B=2", "HOME=/home/app")
-    assert (spec.cwd, spec.hostname, spec.network, spec.has_terminal) == ("/srv", "host", Network.NONE, True)
+    assert (spec.cwd, spec.hostname, spec.networking, spec.has_terminal) == (
+        "/srv",
+        "host",
+        Networking(NetworkKind.NONE, "none"),
+        True,
+    )
     assert (spec.user.uid, spec.user.gid) == (1000, 1001)
     assert spec.mounts == (Mount(str(tmp_path / "made/here"), "/mnt", is_read_only=True),)
     assert (tmp_path / "made/here").is_dir()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from minidock.core.process import Mount, Network, ProcessSpec, User
+from minidock.core.networking import Networking, NetworkKind
+from minidock.core.process import Mount, ProcessSpec, User
 from minidock.errors import CommandNotExecutable, CommandNotFound, RuntimeProblem
 from minidock.runtime.base import IdMode, Isolation, ProcessIO, RuntimeReport
 from minidock.runtime.monitor import stat_fields
@@ -262,7 +263,9 @@ def test_host_name_and_addresses(isolated: Containers) -> None:
 
 
 def test_without_network_only_the_loopback_is_there(isolated: Containers) -> None:
-    shown = isolated.output("ls /sys/class/net; cat /sys/class/net/lo/flags", network=Network.NONE)
+    shown = isolated.output(
+        "ls /sys/class/net; cat /sys/class/net/lo/flags", networking=Networking(NetworkKind.NONE, "none")
+    )
     assert shown.split()[0] == "lo"
     assert int(shown.split()[-1], 16) & 1  # up
 

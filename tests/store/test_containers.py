@@ -11,7 +11,8 @@ import pytest
 
 from minidock.core.digest import Digest
 from minidock.core.id_mode import IdMode
-from minidock.core.process import Network, User
+from minidock.core.networking import Networking, NetworkKind
+from minidock.core.process import User
 from minidock.core.summary import ContainerState
 from minidock.errors import MinidockError, NameConflict, NoSuchContainer
 from minidock.store.container_record import ContainerMount, ContainerRecord, RunState
@@ -53,7 +54,7 @@ def test_records_read_back_as_they_were_written() -> None:
         user=User(1, 2, (3, 4), "/home/app"),
         mounts=(ContainerMount("/data", volume="data"), ContainerMount("/x", "/host", is_read_only=True)),
         hostname="host",
-        network=Network.NONE,
+        networking=Networking(NetworkKind.NONE, "none"),
         has_terminal=True,
         has_stdin=True,
         stop_signal="SIGINT",
