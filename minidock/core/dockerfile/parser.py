@@ -118,7 +118,8 @@ class _Reader:
         comments: list[str] = []
         while self._has_lines():
             line = self._next_line().rstrip("\r").lstrip()
-            self._take_directive(line)
+            if self._take_directive(line):
+                continue
             if line.startswith("#"):
                 comments.append(line[1:].strip())
                 continue
@@ -137,13 +138,14 @@ class _Reader:
             raise self.error(f"dockerfile line greater than max allowed size of {_LONGEST_LINE}", self._position)
         return line
 
-    def _take_directive(self, line: str) -> None:
+    def _take_directive(self, line: str) -> bool:
+        """Whether the line is a directive, which is no comment on what follows."""
         if not self._allows_directives:
-            return
+            return False
         directive = match_directive(line, self._position)
         if directive is None:
             self._allows_directives = False
-            return
+            return False
         if any(directive.name == other.name for other in self.directives):
             raise self.error(f"only one {directive.name} parser directive can be used", self._position)
         if directive.name == "escape":
@@ -153,6 +155,7 @@ class _Reader:
             self.escape = directive.value
             self._continuation = _continuation(directive.value)
         self.directives.append(directive)
+        return True
 
     def _instruction(self, line: str, comments: tuple[str, ...]) -> Node:
         first = self._position
