@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from minidock.core import units
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
-from minidock.core.dockerfile import instructions, parser, stages
+from minidock.core.dockerfile import stages
+from minidock.core.dockerfile.checks.check import CHECKED
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Add, Copy, Run, Workdir
-from minidock.core.dockerfile.parser import Dockerfile
 from minidock.core.events import BuildWarning, Observer
 from minidock.core.reference import Reference
 from minidock.engine import images
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.context import Context
+from minidock.engine.definition import Definition, read_definition
 from minidock.engine.importer import architecture
 from minidock.engine.progress import Progress
 from minidock.engine.sources import ContextSource, LayerSource, Source, layer_source
 from minidock.engine.stage import StageBuilder
 from minidock.engine.stage_state import BuildContext, StageState, scratch
 from minidock.engine.workspace import Workspace
-from minidock.errors import BuildError, DockerfileError, NoSuchImage
+from minidock.errors import DockerfileError, MinidockError, NoSuchImage
 from minidock.store.session import Session
 from minidock.store.statcache import StatCache
 
@@ -65,66 +65,46 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     """
     names = tuple(dict.fromkeys(images.familiar(tag) for tag in request.tags))
     progress = Progress(observer)
-    dockerfile, path = _read_dockerfile(request, progress)
-    rules = _read_ignore_rules(request, path, progress)
-    plan = stages.split(dockerfile, instructions.read(dockerfile), request.build_args, predefined_args(request.target))
-    for warning in (*dockerfile.warnings, *plan.warnings):
-        observer(BuildWarning(warning.message, warning.first))
+    definition = read_definition(request.context, request.dockerfile, progress)
+    plan = definition.plan(request.build_args, request.target)
     target = stages.resolve_target(plan, request.target)
+    wanted = stages.needed(plan, target)
+    _report(ws, request, definition, plan, wanted, observer)
     with ws.store.session() as session, ExitStack() as stack:
-        builder = _Builder(ws, session, stack, request, progress, dockerfile, path, rules, plan)
-        for index in stages.needed(plan, target):
+        builder = _Builder(ws, session, stack, request, progress, definition, plan)
+        for index in wanted:
             builder.stage(index, is_target=index == target)
         result = builder.publish(target, names)
         builder.save()
     return result
 
 
-def predefined_args(target: str | None) -> dict[str, str]:
-    """Return the platform arguments, which need no declaration in FROM lines."""
-    machine = architecture()
-    found = {}
-    for side in ("TARGET", "BUILD"):
-        found.update(
-            {f"{side}PLATFORM": f"linux/{machine}", f"{side}OS": "linux", f"{side}ARCH": machine, f"{side}VARIANT": ""}
-        )
-    found["TARGETSTAGE"] = target or "default"
-    return found
+def _report(
+    ws: Workspace,
+    request: BuildRequest,
+    definition: Definition,
+    plan: stages.StagePlan,
+    wanted: Sequence[int],
+    observer: Observer,
+) -> None:
+    """Tell what the build checks find. Raises: DockerfileError if the author wants that to be an error."""
+    checked = definition.checked(plan, wanted, request.build_args, request.target, lambda name: base_config(ws, name))
+    for finding in checked.findings:
+        observer(BuildWarning(f"{finding.rule.name}: {finding.detail}", finding.first))
+    for warning in (*definition.dockerfile.warnings, *plan.warnings):
+        if warning.rule not in CHECKED:
+            observer(BuildWarning(warning.message, warning.first))
+    problem = checked.problem(definition.dockerfile)
+    if problem is not None:
+        raise problem
 
 
-def _read_dockerfile(request: BuildRequest, progress: Progress) -> tuple[Dockerfile, str]:
-    if not os.path.isdir(request.context):
-        raise BuildError(f'unable to prepare context: path "{request.context}" not found')
-    path = request.dockerfile or os.path.join(request.context, "Dockerfile")
-    if request.dockerfile is None and not os.path.exists(path):
-        lower = os.path.join(request.context, "dockerfile")
-        path = lower if os.path.exists(lower) else path
-    shown = os.path.basename(path)
-    with progress.internal(f"[internal] load build definition from {shown}") as step:
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-        except FileNotFoundError as error:
-            name = request.dockerfile or shown
-            raise BuildError(f"failed to read dockerfile: open {name}: no such file or directory") from error
-        except IsADirectoryError as error:
-            raise BuildError(f"failed to read dockerfile: {path} is a directory") from error
-        step.status(f"transferring dockerfile: {units.progress_size(len(data))} done")
-    return parser.parse(data, request.dockerfile or shown), path
-
-
-def _read_ignore_rules(request: BuildRequest, dockerfile: str, progress: Progress) -> IgnoreRules:
-    with progress.internal("[internal] load .dockerignore") as step:
-        data = b""
-        for path in (f"{dockerfile}.dockerignore", os.path.join(request.context, ".dockerignore")):
-            try:
-                with open(path, "rb") as file:
-                    data = file.read()
-                break
-            except FileNotFoundError:
-                continue
-        step.status(f"transferring context: {units.progress_size(len(data) or 2)} done")
-        return IgnoreRules.parse(data.decode("utf-8", "surrogateescape"))
+def base_config(ws: Workspace, name: str) -> ImageConfig | None:
+    """Return the config of an image, None if it is not here."""
+    try:
+        return images.find(ws, name).config
+    except MinidockError:
+        return None  # the build says so where it needs the image
 
 
 class _Builder:
@@ -137,9 +117,7 @@ class _Builder:
         stack: ExitStack,
         request: BuildRequest,
         progress: Progress,
-        dockerfile: Dockerfile,
-        path: str,
-        rules: IgnoreRules,
+        definition: Definition,
         plan: stages.StagePlan,
     ) -> None:
         self._ws = ws
@@ -148,11 +126,11 @@ class _Builder:
         self._request = request
         self._progress = progress
         self._plan = plan
-        self._dockerfile = dockerfile
+        self._dockerfile = dockerfile = definition.dockerfile
         self._states: dict[int, StageState] = {}
         self._stats: StatCache | None = None
         self._context: ContextSource | None = None
-        self._rules = rules
+        self._rules = definition.ignore or IgnoreRules()
         epoch = request.source_date_epoch
         started = ws.clock.now() if epoch is None else datetime.fromtimestamp(epoch, UTC)
         self._shared = BuildContext(
@@ -164,7 +142,7 @@ class _Builder:
             escape=dockerfile.escape,
             filename=dockerfile.filename,
             source=dockerfile.source,
-            step_scope=f"{os.path.realpath(path)} {os.path.realpath(request.context)}",
+            step_scope=f"{os.path.realpath(definition.path)} {os.path.realpath(request.context)}",
             started_at=started,
             source_date_epoch=epoch,
             uses_cache=request.uses_cache,

@@ -44,8 +44,9 @@ def checked(
 
 
 def found(text: str, **more: Any) -> list[tuple[str, int, str]]:
-    """Return (rule, line, detail) of all findings."""
-    return [(item.rule.name, item.first, item.detail) for item in checked(text, **more).findings]
+    """Return (rule, line, detail) of all findings, by line and detail."""
+    findings = sorted(checked(text, **more).findings, key=lambda item: (item.first, item.detail))
+    return [(item.rule.name, item.first, item.detail) for item in findings]
 
 
 # The lines that upstream's table gives for these are not looked at by upstream's own test.

@@ -20,6 +20,7 @@ from minidock.core.process import DEFAULT_PATH
 from minidock.core.quoting import quoted
 from minidock.errors import DockerfileError
 
+CHECKED = frozenset({"NoEmptyContinuation"})  # warnings of the parser that a rule repeats
 BaseOf = Callable[[str], ImageConfig | None]
 
 
@@ -69,7 +70,9 @@ def check(
     ignore: IgnoreRules | None,
     base_of: BaseOf,
 ) -> Checked:
-    """Return what is found in the file and in the stages ``wanted`` (in file order, bases included), by line.
+    """Return what is found in the file and in the stages ``wanted`` (in file order, bases included).
+
+    By line, and within one in the order of the rules.
 
     ``ignore`` is None where there is no ignore file. ``base_of`` returns the config of an image that is at hand.
     """
@@ -79,7 +82,7 @@ def check(
     found = [*check_file(view, options)]
     for index in wanted:
         found += walk.stage(plan.stages[index])
-    return Checked(tuple(sorted(found, key=lambda finding: (finding.first, finding.detail))), options.is_error)
+    return Checked(tuple(sorted(found, key=lambda finding: finding.first)), options.is_error)
 
 
 @dataclass(slots=True)
