@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from minidock.cli.build_call import BUILD, Call
 from minidock.cli.values import parse_choice
 from minidock.errors import BuildError, FlagError, InvalidReference
 
@@ -55,7 +56,17 @@ def build(
         bool, typer.Option("--quiet", "-q", help="Suppress the build output and print image ID on success")
     ] = False,
     iidfile: Annotated[str, typer.Option("--iidfile", help="Write the image ID to a file")] = "",
-) -> None:
+    call: Annotated[
+        Call,
+        typer.Option(
+            "--call",
+            parser=Call.parse,
+            metavar="string",
+            help='Set method for evaluating build ("check", "outline", "targets")',
+        ),
+    ] = Call(),  # noqa: B008  # a value
+    check: Annotated[bool, typer.Option("--check", help='Shorthand for "--call=check"')] = False,
+) -> int:
     """Build an image from a Dockerfile."""
     import os
     import sys
@@ -80,6 +91,9 @@ def build(
     )
     if path == "-" or "://" in path:
         raise BuildError(f"a context of the kind {path!r} is not supported yet", hint="name a directory")
+    if check or call.method != BUILD:
+        question = call._replace(method="check") if check else call
+        return question.answer(workspace.open_workspace(options.store_root()), request)
     if os.path.exists(iidfile):
         os.unlink(iidfile)  # a script that looks for it afterwards must not find the last one
     with observer_for(Kind.QUIET if quiet else Kind(progress), sys.stderr) as observer:
@@ -92,6 +106,7 @@ def build(
             out.write(str(result.image_id))
     if quiet:
         print(result.image_id)
+    return 0
 
 
 def pairs(items: list[str], environment: Mapping[str, str]) -> dict[str, str]:

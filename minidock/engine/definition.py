@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from minidock.core import units
 from minidock.core.config import ImageConfig
 from minidock.core.dockerfile import instructions, parser, stages
-from minidock.core.dockerfile.checks.check import Checked, check, options_of
+from minidock.core.dockerfile.checks.check import Checked, check, check_file, options_of
+from minidock.core.dockerfile.checks.file_rules import FileView
+from minidock.core.dockerfile.checks.rule import Finding
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Instruction
 from minidock.core.dockerfile.parser import Dockerfile
@@ -31,6 +33,12 @@ class Definition:
     def plan(self, build_args: Mapping[str, str], target: str | None) -> StagePlan:
         """Return its stages. Raises: DockerfileError."""
         return stages.split(self.dockerfile, self.instructions, build_args, predefined_args(target))
+
+    def findings_of_file(self, build_args: Mapping[str, str], target: str | None) -> tuple[Finding, ...]:
+        """Return what the build checks find in a file whose stages make no sense. Raises: DockerfileError."""
+        predefined = predefined_args(target)
+        view = FileView(self.dockerfile, self.instructions, {**predefined, **build_args}, predefined)
+        return check_file(view, options_of(self.dockerfile, build_args))
 
     def checked(
         self,

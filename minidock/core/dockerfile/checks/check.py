@@ -40,6 +40,15 @@ class Checked:
         return dockerfile.error(f"lint violation found for rules: {', '.join(names)}", first.first, first.last)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What the author of a Dockerfile is told; ``error`` is what stops a build of it, if something does."""
+
+    dockerfile: Dockerfile
+    findings: tuple[Finding, ...]
+    error: DockerfileError | None
+
+
 def options_of(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> CheckOptions:
     """Return the options that a build argument or else the ``check`` directive gives. Raises: DockerfileError."""
     directive = find_check(dockerfile.source)
