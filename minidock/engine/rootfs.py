@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minidock.engine.known_report import recall, remember
 from minidock.engine.workspace import Workspace
 from minidock.errors import NoRuntime
 from minidock.runtime.base import Isolation, RuntimeReport
@@ -11,12 +12,18 @@ def probe(ws: Workspace) -> RuntimeReport:
     """Return what the runtime can do for this store. Raises: NoRuntime if it can start no process at all."""
     report = ws.report
     if report is None:
-        with ws.store.session() as session:  # in tmp itself another process would take the trial's place for rubbish
-            report = ws.report = ws.runtime.probe(session.temporary())
+        report = ws.report = recall(ws) or _try(ws)
     if report.isolation is Isolation.UNAVAILABLE:
         raise NoRuntime(
             "no process can be run here: " + "; ".join(report.reasons), hint="see `minidock info` for what would help"
         )
+    return report
+
+
+def _try(ws: Workspace) -> RuntimeReport:
+    with ws.store.session() as session:  # in tmp itself another process would take the trial's place for rubbish
+        report = ws.runtime.probe(session.temporary())
+        remember(ws, session, report)
     return report
 
 

@@ -12,9 +12,10 @@ from minidock.core.summary import ContainerState
 from minidock.engine import monitor
 from minidock.engine.attend import Streams, Wiring, attend
 from minidock.engine.containers import remove_container
+from minidock.engine.known_report import forget
 from minidock.engine.run import Created, process_spec
 from minidock.engine.workspace import Workspace
-from minidock.errors import MinidockError, NoSuchContainer, StartFailed
+from minidock.errors import MinidockError, NoSuchContainer, RuntimeProblem, StartFailed
 from minidock.runtime.base import Handle, ProcessIO
 from minidock.store.container_log import LogWriter, open_log
 from minidock.store.container_record import RunState
@@ -51,6 +52,8 @@ def _start(ws: Workspace, created: Created, io: ProcessIO) -> Handle:
         handle = ws.runtime.start(process_spec(ws, created), io)
     except MinidockError as error:
         containers.write_state(record.id, RunState(exit_code=error.exit_code, error=str(error)))
+        if type(error) is RuntimeProblem:  # not one of the program's: what was tried once may not hold any more
+            forget(ws)
         raise
     containers.write_state(record.id, _running(ws, handle))
     return handle

@@ -32,6 +32,11 @@ class RuntimeReport:
     has_overlay: bool
     reasons: tuple[str, ...] = ()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.isolation is Isolation.NAMESPACES and self.has_overlay and not self.reasons
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessIO:
@@ -77,8 +82,24 @@ class Handle(Protocol):
 class Runtime(Protocol):
     """Runs processes. Methods raise `RuntimeProblem` (125), `CommandNotExecutable` (126), `CommandNotFound` (127)."""
 
+    @property
+    def name(self) -> str:
+        """What users call it (``native``, ``crun``)."""
+        ...
+
     def probe(self, directory: str) -> RuntimeReport:
         """Return what works for a store in ``directory``. Tries it for real; leaves nothing behind."""
+        ...
+
+    def circumstances(self, directory: str) -> str:
+        """Return all that the answer of `probe` depends on, as a line of text; empty if it has to be tried each time.
+
+        Takes a few system calls, no trial.
+        """
+        ...
+
+    def assume(self, report: RuntimeReport) -> None:
+        """Go by what an earlier `probe` of the same store has found, in the same circumstances."""
         ...
 
     def start(self, spec: ProcessSpec, io: ProcessIO) -> Handle:

@@ -70,8 +70,18 @@ class FakeRuntime:
         self._report = report or RuntimeReport(Isolation.NAMESPACES, IdMode.ROOT, has_overlay=True)
         self._handles: dict[Started, FakeHandle] = {}
 
+    @property
+    def name(self) -> str:
+        return "fake"
+
     def probe(self, directory: str) -> RuntimeReport:
         return self._report
+
+    def circumstances(self, directory: str) -> str:
+        return ""
+
+    def assume(self, report: RuntimeReport) -> None:
+        self._report = report
 
     def start(self, spec: ProcessSpec, io: ProcessIO) -> FakeHandle:
         return self._run(spec, io, Path(spec.rootfs.copied or spec.rootfs.upper))

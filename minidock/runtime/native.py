@@ -15,9 +15,12 @@ from minidock.core.id_mode import IdMode
 from minidock.core.networking import NetworkKind
 from minidock.core.process import ProcessSpec
 from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, RuntimeProblem
-from minidock.runtime import interpreter, monitor, probe, spawn
+from minidock.runtime import interpreter, monitor, spawn
 from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started
+from minidock.runtime.circumstances import circumstances
 from minidock.runtime.launch import Join, launch_of, process_of
+
+NATIVE = "native"
 
 
 class NativeHandle:
@@ -47,14 +50,24 @@ class NativeRuntime:
         self._python: int | None = None
         self._lock = threading.Lock()
 
+    @property
+    def name(self) -> str:
+        return NATIVE
+
     def probe(self, directory: str) -> RuntimeReport:
         if self._forced is None:
-            self._found = probe.probe(directory)
+            self._found = _probe(directory)
             return self._found
         id_mode = IdMode.ROOT if os.geteuid() == 0 else IdMode.SINGLE
-        found = probe.probe(directory) if self._forced is Isolation.NAMESPACES else None
+        found = _probe(directory) if self._forced is Isolation.NAMESPACES else None
         has_overlay = found is not None and found.has_overlay
         return RuntimeReport(self._forced, id_mode, has_overlay, reasons=("this isolation was asked for",))
+
+    def circumstances(self, directory: str) -> str:
+        return "" if self._forced else circumstances(self.name, directory)
+
+    def assume(self, report: RuntimeReport) -> None:
+        self._found = report
 
     def start(self, spec: ProcessSpec, io: ProcessIO) -> NativeHandle:
         isolation = self._isolation(spec)
@@ -105,7 +118,7 @@ class NativeRuntime:
             return self._forced
         with self._lock:
             if self._found is None:
-                self._found = probe.probe(spec.rootfs.copied or spec.rootfs.upper)
+                self._found = _probe(spec.rootfs.copied or spec.rootfs.upper)
         if self._found.isolation is Isolation.UNAVAILABLE:
             raise NoRuntime("nothing on this machine can isolate a process", hint="; ".join(self._found.reasons))
         return self._found.isolation
@@ -117,6 +130,12 @@ class NativeRuntime:
             if self._python is None:
                 self._python = interpreter.protected()
         return f"/proc/self/fd/{self._python}"
+
+
+def _probe(directory: str) -> RuntimeReport:
+    from minidock.runtime.probe import probe  # what it needs is loaded for a trial only: most runs remember one
+
+    return probe(directory)
 
 
 def send_signal(started: Started, signal: int) -> bool:

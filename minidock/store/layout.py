@@ -8,6 +8,7 @@
       blobs/sha256/HEX       layer tars, configs, manifests; mode 0444, never changed
       layers/HEX             entry index of the layer with that diff_id: derived
       snapshots/HEX/         fs/ (an unpacked layer) and record.json: derived, a cache of the blob
+      probe.json             what the runtime could do when it was tried last: derived
       cache/steps/HEX        one record per cache key
       cache/recent/HEX       the last keys of one step of one Dockerfile
       cache/inputs/HEX       lists of inputs, content-addressed, shared by equal lists
