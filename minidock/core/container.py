@@ -8,16 +8,13 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from minidock.core.config import ContainerConfig
 from minidock.core.process import DEFAULT_PATH, User
 from minidock.errors import InvalidRequest
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 _NAME_CHARACTERS = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
-_MODES = {"ro": True, "rw": False, "z": False, "Z": False}
 
 _ADJECTIVES = (
     "amber brave breezy brisk calm candid cheerful clever cosmic crisp curious daring dapper deft eager earnest "
@@ -42,72 +39,9 @@ def check_name(name: str) -> str:
     return name
 
 
-def check_volume_name(name: str) -> str:
-    """Return ``name`` if a volume can have it. Raises: InvalidRequest."""
-    if not _NAME.fullmatch(name):
-        raise InvalidRequest(
-            f'create {name}: "{name}" includes invalid characters for a local volume name, only "{_NAME_CHARACTERS}" '
-            "are allowed. If you intended to pass a host directory, use absolute path"
-        )
-    return name
-
-
-def is_anonymous(volume: str) -> bool:
-    """Whether this is a name such as volumes without a name of their own get."""
-    return _ANONYMOUS.fullmatch(volume) is not None
-
-
 def made_up_name(choose: Callable[[Sequence[str]], str]) -> str:
     """Return a name for a container, such as ``calm_euler``; ``choose`` picks one of several words."""
     return f"{choose(_ADJECTIVES.split())}_{choose(_SURNAMES.split())}"
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeOption:
-    """What ``-v`` asks for: a host directory (``source`` is absolute), a volume by name, or one without (empty)."""
-
-    source: str
-    target: str
-    is_read_only: bool = False
-
-    @property
-    def is_bind(self) -> bool:
-        """Whether ``source`` is a path of the host."""
-        return self.source.startswith("/")
-
-    @classmethod
-    def parse(cls, text: str) -> VolumeOption:
-        """Return the value of ``[SOURCE:]TARGET[:MODE]``. Raises: InvalidRequest in docker's words."""
-        parts = text.split(":")
-        if len(parts) > 3 or not all(parts):
-            raise InvalidRequest(f"invalid volume specification: '{text}'")
-        if len(parts) == 1:
-            return cls("", _target(text, parts[0], "volume"))
-        source, target = parts[0], parts[1]
-        if len(parts) == 2 and target in _MODES and source.startswith("/"):
-            return cls("", _target(text, source, "volume"), _MODES[target])
-        target = _target(text, target, "bind" if source.startswith("/") else "volume")
-        if not source.startswith("/"):
-            check_volume_name(source)
-        return cls(posixpath.normpath(source), target, _is_read_only(parts[2] if len(parts) == 3 else "rw"))
-
-
-def _target(text: str, path: str, kind: str) -> str:
-    prefix = f"invalid volume specification: '{text}'"
-    if not path.startswith("/"):
-        reason = f"invalid mount path: '{path}' mount path must be absolute"
-        raise InvalidRequest(f'{prefix}: invalid mount config for type "{kind}": {reason}')
-    normal = "/" + posixpath.normpath(path).lstrip("/")
-    if normal == "/":
-        raise InvalidRequest(f"{prefix}: invalid specification: destination can't be '/'")
-    return normal
-
-
-def _is_read_only(mode: str) -> bool:
-    words = mode.split(",")
-    if not set(words) <= {*_MODES, "nocopy"} or ("ro" in words and "rw" in words):
-        raise InvalidRequest(f"invalid mode: {mode}")
-    return "ro" in words
 
 
 def command_line(config: ContainerConfig, entrypoint: str | None, args: Sequence[str]) -> tuple[str, ...]:

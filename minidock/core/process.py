@@ -7,6 +7,7 @@ decides nothing. Shaped like the OCI runtime config, so that an adapter to crun 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from minidock.core.networking import Networking
 from minidock.core.resources import Resources
@@ -15,13 +16,39 @@ from minidock.core.security import Security
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+class MountType(StrEnum):
+    """Where the content of a mount comes from; a runtime is given binds and tmpfs only."""
+
+    BIND = "bind"
+    VOLUME = "volume"
+    TMPFS = "tmpfs"
+
+
+class Recursion(StrEnum):
+    """What becomes of the mounts below the source of a bind."""
+
+    ENABLED = "enabled"  # they come along, read-only if the mount is
+    DISABLED = "disabled"
+    WRITABLE = "writable"  # they come along, and stay writable below a read-only mount
+    READONLY = "readonly"  # as ENABLED; an error where that cannot be had
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One bind mount: ``source`` on the host (absolute) at ``target`` in the container (absolute)."""
+    """One mount: ``source`` on the host (absolute; empty for a tmpfs) at ``target`` in the container (absolute).
+
+    ``subpath`` is a part of ``source``, out of which no link leads. ``propagation`` is a word of mount(8), empty for
+    rprivate. ``options`` are those of a tmpfs, as mount(8) takes them.
+    """
 
     source: str
     target: str
     is_read_only: bool = False
+    type: MountType = MountType.BIND
+    subpath: str = ""
+    propagation: str = ""
+    recursion: Recursion = Recursion.ENABLED
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

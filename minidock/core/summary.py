@@ -84,6 +84,7 @@ class VolumeRow(NamedTuple):
     mountpoint: str
     links: int | None = None
     size: int | None = None
+    labels: Mapping[str, str] = {}  # never changed
 
 
 class CacheRow(NamedTuple):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from minidock.core.mounts import MountOption
+from minidock.core.process import MountType, Recursion
 from minidock.core.times import ZERO_TIME, format_time
+from minidock.core.volume import DRIVER
 from minidock.engine.changes import written_size
-from minidock.engine.volumes import DRIVER
 from minidock.engine.workspace import Workspace
-from minidock.store.container_record import ContainerMount, ContainerRecord
+from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
 
 
@@ -74,7 +76,10 @@ def _time(moment: datetime | None) -> str:
 
 
 def _host_config(record: ContainerRecord) -> dict[str, Any]:
-    binds = [_bind(mount) for mount in record.mounts]
+    short = [mount for mount in record.mounts if mount.is_short]
+    binds = [_bind(mount) for mount in short if mount.type is not MountType.TMPFS]
+    tmpfs = {mount.target: mount.mode for mount in short if mount.type is MountType.TMPFS}
+    mounts = [_mount_option(mount) for mount in record.mounts if not mount.is_short]
     return {
         "Binds": binds or None,
         "LogConfig": {"Type": "local" if record.has_log else "none", "Config": {}},
@@ -82,26 +87,57 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         "PortBindings": {},
         "RestartPolicy": {"Name": record.lifecycle.restart.value, "MaximumRetryCount": record.lifecycle.most_restarts},
         "AutoRemove": record.auto_remove,
+        **({"Mounts": mounts} if mounts else {}),
+        **({"Tmpfs": tmpfs} if tmpfs else {}),
         "Privileged": record.security.is_privileged,
         "ReadonlyRootfs": record.is_read_only,
         "Runtime": "minidock",
     }
 
 
-def _bind(mount: ContainerMount) -> str:
-    return f"{mount.volume or mount.source}:{mount.target}" + (":ro" if mount.is_read_only else "")
+def _bind(mount: MountOption) -> str:
+    mode = mount.mode or ("ro" if mount.is_read_only else "")
+    return f"{mount.source}:{mount.target}" + (f":{mode}" if mode else "")
 
 
-def _mount(ws: Workspace, mount: ContainerMount) -> dict[str, Any]:
-    members: dict[str, Any] = {"Type": "volume" if mount.volume else "bind"}
+def _mount_option(mount: MountOption) -> dict[str, Any]:
+    """Return a ``--mount`` as `HostConfig.Mounts` has it."""
+    members: dict[str, Any] = {"Type": mount.type.value}
+    if mount.source:
+        members["Source"] = mount.source
+    members["Target"] = mount.target
+    if mount.is_read_only:
+        members["ReadOnly"] = True
+    bind = {"Propagation": mount.propagation} if mount.propagation else {}
+    if mount.recursion is not Recursion.ENABLED:
+        bind["Recursion"] = mount.recursion.value
+    if bind:
+        members["BindOptions"] = bind
+    if mount.tmpfs:
+        members["TmpfsOptions"] = dict(option.partition("=")[::2] for option in mount.tmpfs)
+    volume: dict[str, Any] = {} if mount.has_copy else {"NoCopy": True}
+    if mount.labels:
+        volume["Labels"] = dict(mount.labels)
+    if mount.subpath:
+        volume["Subpath"] = mount.subpath
+    if mount.driver_options:
+        volume["DriverConfig"] = {"Options": dict(mount.driver_options)}
+    if volume:
+        members["VolumeOptions"] = volume
+    return members
+
+
+def _mount(ws: Workspace, mount: MountOption) -> dict[str, Any]:
+    members: dict[str, Any] = {"Type": mount.type.value}
     if mount.volume:
         members["Name"] = mount.volume
     members["Source"] = ws.store.volumes.data(mount.volume) if mount.volume else mount.source
     members["Destination"] = mount.target
     if mount.volume:
         members["Driver"] = DRIVER
-    mode = "ro" if mount.is_read_only else ""
-    return members | {"Mode": mode, "RW": not mount.is_read_only, "Propagation": "" if mount.volume else "rprivate"}
+    mode = mount.mode if mount.is_short and mount.type is not MountType.TMPFS else ""
+    propagation = mount.propagation or ("rprivate" if mount.is_bind else "")
+    return members | {"Mode": mode, "RW": not mount.is_read_only, "Propagation": propagation}
 
 
 def _config(record: ContainerRecord) -> dict[str, Any]:

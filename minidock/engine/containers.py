@@ -46,7 +46,7 @@ def row_of(ws: Workspace, container: Container, *, has_sizes: bool = False) -> C
         names=(record.name,),
         size_rw=size_rw,
         size_root=size_root,
-        mounts=tuple(mount.volume or mount.source for mount in record.mounts),
+        mounts=tuple(mount.source for mount in record.mounts if mount.source),
         local_volumes=len(record.volumes),
         labels=record.labels,
     )

@@ -11,22 +11,23 @@ from functools import partial
 
 from minidock.core import container as rules
 from minidock.core.canonical import dumps
-from minidock.core.container import VolumeOption
 from minidock.core.entries import DIRECTORY, Entry, Tree
 from minidock.core.lifecycle import LifeCycle
+from minidock.core.mounts import MountOption
 from minidock.core.networking import Networking, NetworkKind
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
 from minidock.core.signals import parse_signal
 from minidock.engine import images, volumes
+from minidock.engine.container_mounts import mounts_of
 from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.images import Image
 from minidock.engine.rootfs import can_overlay
 from minidock.engine.run_step import image_user
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NameConflict
-from minidock.store.container_record import ContainerMount, ContainerRecord
+from minidock.store.container_record import ContainerRecord
 from minidock.store.session import Session
 
 DEFAULT_STOP_SIGNAL = "SIGTERM"
@@ -51,7 +52,8 @@ class RunRequest:
     environment: Mapping[str, str] = field(default_factory=dict)
     cwd: str = ""
     user: str = ""
-    volumes: tuple[VolumeOption, ...] = ()
+    mounts: tuple[MountOption, ...] = ()
+    volumes_from: tuple[str, ...] = ()
     network: str = ""
     hostname: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -110,10 +112,6 @@ def _check(request: RunRequest) -> None:
     if request.stop_signal:
         parse_signal(request.stop_signal)
     rules.working_directory(request.cwd, "")
-    targets = [volume.target for volume in request.volumes]
-    for target in targets:
-        if targets.count(target) > 1:
-            raise InvalidRequest(f"Duplicate mount point: {target}")
 
 
 def _record(
@@ -133,7 +131,7 @@ def _record(
         cwd=rules.working_directory(request.cwd, config.working_dir),
         user_text=request.user or config.user,
         user=user,
-        mounts=_mounts(request.volumes, config.volumes),
+        mounts=mounts_of(ws, request.mounts, request.volumes_from, config.volumes),
         hostname=request.hostname or container_id[:12],
         networking=_networking(request),
         security=request.security,
@@ -157,20 +155,6 @@ def _networking(request: RunRequest) -> Networking:
     if name not in (NetworkKind.HOST, NetworkKind.NONE):
         raise InvalidRequest(f"network {name} not found")
     return Networking(NetworkKind(name), name)
-
-
-def _mounts(options: Sequence[VolumeOption], image_volumes: Sequence[str]) -> tuple[ContainerMount, ...]:
-    """Return the mounts in the order in which they must be made: a directory before what lies in it."""
-    mounts = []
-    for option in options:
-        name = "" if option.is_bind else option.source or secrets.token_hex(32)
-        mounts.append(ContainerMount(option.target, option.source if option.is_bind else "", name, option.is_read_only))
-    taken = {mount.target for mount in mounts}
-    for path in image_volumes:
-        target = VolumeOption.parse(path).target
-        if target not in taken:
-            mounts.append(ContainerMount(target, volume=secrets.token_hex(32)))
-    return tuple(sorted(mounts, key=lambda mount: mount.target))
 
 
 def _publish(
@@ -227,7 +211,7 @@ def process_spec(ws: Workspace, created: Created) -> ProcessSpec:
         rootfs=rootfs,
         cwd=record.cwd,
         user=record.user,
-        mounts=tuple(volumes.bind_mount(ws, mount) for mount in record.mounts),
+        mounts=tuple(volumes.mount_of(ws, mount) for mount in record.mounts),
         hostname=record.hostname,
         networking=record.networking,
         security=record.security,

@@ -6,37 +6,50 @@ import os
 import secrets
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
-from minidock.core.container import check_volume_name, is_anonymous
 from minidock.core.entries import DIRECTORY, FILE, Tree
-from minidock.core.process import Mount
+from minidock.core.mounts import MountOption
+from minidock.core.process import Mount, MountType
 from minidock.core.summary import VolumeRow
 from minidock.core.times import format_time
+from minidock.core.volume import DRIVER, Backing, VolumeFilter, check_driver_options, check_volume_name, is_anonymous
 from minidock.engine.workspace import Workspace
-from minidock.errors import NoSuchVolume, VolumeInUse
-from minidock.store.container_record import ContainerMount, ContainerRecord
+from minidock.errors import NoSuchVolume, RuntimeProblem, VolumeInUse
+from minidock.store.container_record import ContainerRecord
 from minidock.store.layers import Contents
 from minidock.store.session import Session
 from minidock.store.unpack import Unpacker
 from minidock.store.volumes import Volume
 
-DRIVER = "local"
+_EVERY = VolumeFilter()
+_NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
-def create(ws: Workspace, name: str, labels: Mapping[str, str]) -> str:
-    """Make a volume, if it is not there, and return its name; an empty one is made up. Raises: InvalidRequest."""
+def create(ws: Workspace, name: str, labels: Mapping[str, str], options: Mapping[str, str] = _NO_OPTIONS) -> str:
+    """Make a volume, if it is not there, and return its name; an empty one is made up.
+
+    ``options`` are those of the local driver. Raises: InvalidRequest.
+    """
     if name:
         check_volume_name(name)
-    volume = Volume(name or secrets.token_hex(32), ws.clock.now(), dict(labels), is_anonymous=not name)
+    made_up = name or secrets.token_hex(32)
+    check_driver_options(made_up, options)
+    volume = Volume(made_up, ws.clock.now(), dict(labels), is_anonymous=not name, options=dict(options))
     with ws.store.session() as session:
         return ws.store.volumes.create(session, volume).name
 
 
-def list_volumes(ws: Workspace) -> tuple[VolumeRow, ...]:
-    """Return one row per volume, by name."""
+def list_volumes(ws: Workspace, wanted: VolumeFilter = _EVERY) -> tuple[VolumeRow, ...]:
+    """Return one row per volume that the filter wants, by name."""
     volumes = ws.store.volumes
-    return tuple(VolumeRow(volume.name, DRIVER, volumes.data(volume.name)) for volume in volumes.list())
+    used = users_of(ws) if wanted.is_dangling is not None else {}
+    return tuple(
+        VolumeRow(volume.name, DRIVER, volumes.data(volume.name), labels=volume.labels)
+        for volume in volumes.list()
+        if wanted.fits(volume.name, volume.labels, is_used=volume.name in used)
+    )
 
 
 def inspect(ws: Workspace, name: str) -> dict[str, Any]:
@@ -48,7 +61,7 @@ def inspect(ws: Workspace, name: str) -> dict[str, Any]:
         "Labels": dict(volume.labels) or None,
         "Mountpoint": ws.store.volumes.data(volume.name),
         "Name": volume.name,
-        "Options": None,
+        "Options": dict(sorted(volume.options.items())) or None,
         "Scope": "local",
     }
 
@@ -76,13 +89,14 @@ def remove(ws: Workspace, name: str, *, is_forced: bool = False) -> None:
         ws.store.volumes.discard(session, name)
 
 
-def prune(ws: Workspace, *, includes_named: bool = False) -> tuple[str, ...]:
+def prune(ws: Workspace, *, includes_named: bool = False, wanted: VolumeFilter = _EVERY) -> tuple[str, ...]:
     """Remove the volumes that no container uses, without ``includes_named`` the anonymous ones only; return them."""
     removed = []
     with ws.store.session() as session, ws.store.locks.names():
         used = users_of(ws)
         for volume in ws.store.volumes.list():
-            if volume.name not in used and (includes_named or volume.is_anonymous):
+            is_wanted = wanted.fits(volume.name, volume.labels, is_used=False)
+            if is_wanted and volume.name not in used and (includes_named or volume.is_anonymous):
                 ws.store.volumes.discard(session, volume.name)
                 removed.append(volume.name)
     return tuple(removed)
@@ -103,18 +117,45 @@ def prepare(ws: Workspace, session: Session, record: ContainerRecord, tree: Tree
     A new volume, or an empty one that was never used, gets what the image has in its place.
     """
     for mount in record.mounts:
+        if mount.is_bind and not os.path.lexists(mount.source):  # it may be a file
+            os.makedirs(mount.source, exist_ok=True)
         if not mount.volume:
-            if not os.path.exists(mount.source):  # it may be a file
-                os.makedirs(mount.source, exist_ok=True)
             continue
-        volume = Volume(mount.volume, record.created, is_anonymous=is_anonymous(mount.volume), is_used=True)
+        check_driver_options(mount.volume, mount.driver_options)
+        volume = Volume(
+            mount.volume,
+            record.created,
+            dict(mount.labels),
+            is_anonymous=is_anonymous(mount.volume),
+            is_used=mount.has_copy and not mount.subpath,
+            options=dict(mount.driver_options),
+        )
         ws.store.volumes.create(session, volume, partial(_copy_up, ws, record, tree, mount.target))
 
 
-def bind_mount(ws: Workspace, mount: ContainerMount) -> Mount:
-    """Return where on the host the content of a mount is."""
-    source = ws.store.volumes.data(mount.volume) if mount.volume else mount.source
-    return Mount(source, mount.target, mount.is_read_only)
+def mount_of(ws: Workspace, mount: MountOption) -> Mount:
+    """Return what the runtime is to mount, and where on the host its content is."""
+    if mount.type is MountType.TMPFS:
+        return Mount("", mount.target, mount.is_read_only, MountType.TMPFS, options=mount.tmpfs)
+    if mount.is_bind:
+        return Mount(
+            mount.source,
+            mount.target,
+            mount.is_read_only,
+            propagation=mount.propagation,
+            recursion=mount.recursion,
+        )
+    volume = ws.store.volumes.find(mount.volume)
+    backing = Backing.of(volume.options)
+    if backing is None:
+        return Mount(ws.store.volumes.data(mount.volume), mount.target, mount.is_read_only, subpath=mount.subpath)
+    is_read_only = mount.is_read_only or backing.is_read_only
+    if not backing.source:
+        if mount.subpath:
+            raise RuntimeProblem(f"volume {mount.volume} is a tmpfs: it has no {mount.subpath} when it is mounted")
+        options = ("exec", "suid", *backing.tmpfs)
+        return Mount("", mount.target, is_read_only, MountType.TMPFS, options=options)
+    return Mount(backing.source, mount.target, is_read_only, subpath=mount.subpath)
 
 
 def _copy_up(ws: Workspace, record: ContainerRecord, tree: Tree, target: str, data: str) -> None:

@@ -6,7 +6,8 @@ import os
 from typing import TypedDict
 
 from minidock.core.networking import NetworkKind
-from minidock.core.process import ProcessSpec
+from minidock.core.process import Mount, MountType, ProcessSpec, Recursion
+from minidock.runtime import syscalls
 from minidock.runtime.rootfs import APT_CONFIG
 
 
@@ -23,6 +24,22 @@ class Process(TypedDict):
     has_terminal: bool
 
 
+class MountOrders(TypedDict):
+    """One mount, in terms of the system calls; ``data`` and ``flags`` are those of a tmpfs."""
+
+    source: str
+    subpath: str
+    target: str
+    is_tmpfs: bool
+    is_read_only: bool
+    is_recursive: bool
+    is_read_only_below: bool
+    propagation: int
+    is_propagation_recursive: bool
+    flags: int
+    data: str
+
+
 class Launch(TypedDict):
     """A container to start, in namespaces or (``is_chroot``) in a changed root directory."""
 
@@ -37,7 +54,7 @@ class Launch(TypedDict):
     work: str
     copied: str
     is_read_only: bool
-    mounts: list[tuple[str, str, bool]]
+    mounts: list[MountOrders]
     files: list[tuple[str, bytes]]  # path inside, content
 
 
@@ -89,8 +106,57 @@ def launch_of(spec: ProcessSpec, *, is_chroot: bool, user_namespace: tuple[int, 
         work=os.path.abspath(rootfs.work) if rootfs.work else "",
         copied=os.path.abspath(rootfs.copied) if rootfs.copied else "",
         is_read_only=rootfs.is_read_only,
-        mounts=[(mount.source, mount.target, mount.is_read_only) for mount in spec.mounts],
+        mounts=[_mount_orders(mount) for mount in spec.mounts],
         files=network_files(spec),
+    )
+
+
+_FLAGS = {
+    "ro": (syscalls.MS_RDONLY, True),
+    "rw": (syscalls.MS_RDONLY, False),
+    "noexec": (syscalls.MS_NOEXEC, True),
+    "exec": (syscalls.MS_NOEXEC, False),
+    "nosuid": (syscalls.MS_NOSUID, True),
+    "suid": (syscalls.MS_NOSUID, False),
+    "sync": (syscalls.MS_SYNCHRONOUS, True),
+    "async": (syscalls.MS_SYNCHRONOUS, False),
+    "noatime": (syscalls.MS_NOATIME, True),
+    "atime": (syscalls.MS_NOATIME, False),
+    "nodiratime": (syscalls.MS_NODIRATIME, True),
+    "diratime": (syscalls.MS_NODIRATIME, False),
+    "strictatime": (syscalls.MS_STRICTATIME, True),
+    "nostrictatime": (syscalls.MS_STRICTATIME, False),
+    # Without a devices cgroup a device node would be the host's device: never on a mount of a container.
+    "nodev": (0, True),
+    "dev": (0, True),
+    "relatime": (0, True),
+    "norelatime": (0, True),
+    "dirsync": (0, True),
+}
+_PROPAGATION = {"shared": syscalls.MS_SHARED, "slave": syscalls.MS_SLAVE, "private": syscalls.MS_PRIVATE}
+
+
+def _mount_orders(mount: Mount) -> MountOrders:
+    flags, data = syscalls.MS_NOSUID | syscalls.MS_NOEXEC, []
+    for option in mount.options:
+        if option not in _FLAGS:
+            data.append(option)
+            continue
+        flag, is_set = _FLAGS[option]
+        flags = flags | flag if is_set else flags & ~flag
+    is_recursive = not mount.propagation or mount.propagation.startswith("r")
+    return MountOrders(
+        source=mount.source,
+        subpath=mount.subpath,
+        target=mount.target,
+        is_tmpfs=mount.type is MountType.TMPFS,
+        is_read_only=mount.is_read_only,
+        is_recursive=mount.recursion is not Recursion.DISABLED,
+        is_read_only_below=mount.recursion is not Recursion.WRITABLE,
+        propagation=_PROPAGATION[mount.propagation.removeprefix("r") or "private"],
+        is_propagation_recursive=is_recursive,
+        flags=flags | syscalls.MS_NODEV | (syscalls.MS_RDONLY if mount.is_read_only else 0),
+        data=",".join(data),
     )
 
 

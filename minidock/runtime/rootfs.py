@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from minidock.runtime import messages, syscalls
+from minidock.runtime import syscalls
 from minidock.runtime.mountpoints import MountPoints
 
 TYPE_CHECKING = False
@@ -233,22 +233,6 @@ def mount_files(points: MountPoints, files: list[tuple[str, bytes]]) -> None:
         syscalls.move_mount(tree, target)
         os.close(target)
         os.close(tree)
-
-
-def mount_volumes(points: MountPoints, mounts: list[tuple[str, str, bool]]) -> None:
-    """Bind the volumes, those near the root first, device nodes in them disabled."""
-    for source, target, is_read_only in sorted(mounts, key=lambda item: item[1].rstrip("/").count("/")):
-        try:
-            tree = syscalls.clone_tree(syscalls.AT_FDCWD, source, is_recursive=True)
-        except FileNotFoundError:
-            reason = f'invalid mount config for type "bind": bind source path does not exist: {source}'
-            raise messages.Failure("problem", reason) from None
-        place = points.find_or_make(target, is_directory=stat.S_ISDIR(os.fstat(tree).st_mode))
-        attributes = syscalls.ATTR_NODEV | (syscalls.ATTR_RDONLY if is_read_only else 0)
-        syscalls.mount_setattr(tree, attributes, is_recursive=True)
-        syscalls.move_mount(tree, place)
-        os.close(tree)
-        os.close(place)
 
 
 def enter(root: int, *, is_read_only: bool) -> None:

@@ -18,7 +18,7 @@ import fcntl
 import os
 import struct
 
-from minidock.runtime import chroot, execute, identity, joining, messages, monitor, rootfs, syscalls, trial
+from minidock.runtime import chroot, execute, identity, joining, messages, monitor, rootfs, syscalls, trial, volumes
 from minidock.runtime.mountpoints import MountPoints, remove_unused
 
 TYPE_CHECKING = False
@@ -87,10 +87,11 @@ def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoRet
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
     self_fd = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+    trees = volumes.open_sources(launch["mounts"])
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     points = MountPoints(rootfs.mount_root(launch), base)
     try:
-        terminal = _mount_all(points, launch)
+        terminal = _mount_all(points, launch, trees)
     finally:
         messages.send(records_end, points.records)
         os.close(records_end)
@@ -108,7 +109,7 @@ def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoRet
     execute.execute(launch["process"], self_fd=self_fd, is_single_id=is_single_id, alive=alive)
 
 
-def _mount_all(points: MountPoints, launch: Launch) -> int | None:
+def _mount_all(points: MountPoints, launch: Launch, trees: list[int]) -> int | None:
     """Mount everything below the root; return the terminal of the process if it has one."""
     rootfs.mount_files(points, launch["files"])
     dev = rootfs.mount_system(points, launch)
@@ -116,7 +117,9 @@ def _mount_all(points: MountPoints, launch: Launch) -> int | None:
     if launch["process"]["has_terminal"]:
         terminal = execute.open_terminal("pts/ptmx", directory=dev, uid=launch["process"]["uid"])
         rootfs.bind_console(dev, terminal)
-    rootfs.mount_volumes(points, launch["mounts"])
+    volumes.mount_volumes(points, launch["mounts"], trees)
+    if launch["is_read_only"] and launch["process"]["make_cwd"]:
+        os.close(points.find_or_make(launch["process"]["cwd"], is_directory=True))  # later it could not be made
     return terminal
 
 

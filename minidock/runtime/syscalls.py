@@ -19,7 +19,8 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+MS_SYNCHRONOUS, MS_NOATIME, MS_NODIRATIME, MS_STRICTATIME = 16, 1024, 2048, 1 << 24
+MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE, MS_SHARED = 4096, 16384, 1 << 18, 1 << 19, 1 << 20
 MNT_DETACH = 2
 
 ATTR_RDONLY, ATTR_NOSUID, ATTR_NODEV, ATTR_NOEXEC = 1, 2, 4, 8
@@ -176,9 +177,9 @@ def move_mount(mount_fd: int, target_fd: int) -> None:
     _call("move_mount", "", mount_fd, b"", target_fd, b"", MOVE_MOUNT_BOTH_EMPTY)
 
 
-def mount_setattr(mount_fd: int, attributes: int, *, is_recursive: bool = False) -> None:
-    """Add attributes (ATTR_RDONLY and so on) to the mount of a descriptor."""
-    attr = struct.pack("=QQQQ", attributes, 0, 0, 0)
+def mount_setattr(mount_fd: int, attributes: int, *, is_recursive: bool = False, propagation: int = 0) -> None:
+    """Add attributes (ATTR_RDONLY and so on) to the mount of a descriptor, and set how mounts spread (MS_SLAVE …)."""
+    attr = struct.pack("=QQQQ", attributes, 0, propagation, 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if is_recursive else 0)
     _call("mount_setattr", hex(attributes), mount_fd, b"", flags, attr, len(attr))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from minidock.core.digest import Digest
 from minidock.core.lifecycle import LifeCycle
+from minidock.core.mounts import MountOption
 from minidock.core.networking import Networking
 from minidock.core.process import User
 from minidock.core.resources import Resources
@@ -18,21 +19,12 @@ from minidock.core.times import format_time, parse_time
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerMount:
-    """A directory of the host (``source``) or the volume called ``volume``, at ``target`` in the container."""
-
-    target: str
-    source: str = ""
-    volume: str = ""
-    is_read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ContainerRecord:
     """Everything that was decided when a container was made.
 
     ``image_name`` is the image as the user named it; ``env`` are the variables of the user and the image, without those
-    that every process gets; ``is_copied`` says that ``upper`` is a whole root file system, for want of overlayfs.
+    that every process gets; volumes in ``mounts`` have their names; ``is_copied`` says that ``upper`` is a whole root
+    file system, for want of overlayfs.
     """
 
     id: str
@@ -46,7 +38,7 @@ class ContainerRecord:
     cwd: str = "/"
     user_text: str = ""
     user: User = field(default_factory=User)
-    mounts: tuple[ContainerMount, ...] = ()
+    mounts: tuple[MountOption, ...] = ()
     hostname: str = ""
     networking: Networking = field(default_factory=Networking)
     security: Security = field(default_factory=Security)
@@ -83,7 +75,7 @@ class ContainerRecord:
             "cwd": self.cwd,
             "user": self.user_text,
             "identity": [self.user.uid, self.user.gid, list(self.user.groups), self.user.home],
-            "mounts": [[mount.target, mount.source, mount.volume, mount.is_read_only] for mount in self.mounts],
+            "mounts": [mount.to_json() for mount in self.mounts],
             "hostname": self.hostname,
             "networking": self.networking.to_json(),
             "security": self.security.to_json(),
@@ -116,7 +108,7 @@ class ContainerRecord:
             cwd=members["cwd"],
             user_text=members["user"],
             user=User(uid, gid, tuple(groups), home),
-            mounts=tuple(ContainerMount(*values) for values in members["mounts"]),
+            mounts=tuple(MountOption.from_json(mount) for mount in members["mounts"]),
             hostname=members["hostname"],
             networking=Networking.from_json(members["networking"]),
             security=Security.from_json(members["security"]),

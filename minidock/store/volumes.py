@@ -20,13 +20,17 @@ from minidock.store.writer import Disk, write_new
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """One volume; ``is_used`` once a container had it mounted: from then on nothing is copied into it."""
+    """One volume; ``is_used`` once a container had it mounted: from then on nothing is copied into it.
+
+    One with driver ``options`` is not a directory of the store: nothing is ever copied into it.
+    """
 
     name: str
     created: datetime
     labels: Mapping[str, str] = field(default_factory=dict)
     is_anonymous: bool = False
     is_used: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the members of volume.json."""
@@ -37,13 +41,14 @@ class Volume:
             "labels": dict(self.labels),
             "anonymous": self.is_anonymous,
             "used": self.is_used,
+            "options": dict(self.options),
         }
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Volume:
         """Return the record read from JSON. Raises: KeyError, TypeError, ValueError, StoreError."""
-        created, labels = parse_time(members["created"]), members["labels"]
-        return cls(members["name"], created, labels, bool(members["anonymous"]), bool(members["used"]))
+        created, labels, options = parse_time(members["created"]), members["labels"], members.get("options", {})
+        return cls(members["name"], created, labels, bool(members["anonymous"]), bool(members["used"]), options)
 
 
 class Volumes:
@@ -80,12 +85,12 @@ class Volumes:
         An old volume that is empty and was never used is filled as well if ``volume.is_used``.
         """
         present = self._read(volume.name)
-        if present is not None and (present.is_used or not volume.is_used):
+        if present is not None and (present.is_used or present.options or not volume.is_used):
             return present
         directory = session.temporary()
         self._disk.mkdir(directory)
         self._disk.mkdir(f"{directory}/_data", 0o755)
-        if fill is not None:
+        if fill is not None and volume.is_used and not volume.options:
             fill(f"{directory}/_data")
         write_new(self._disk, f"{directory}/volume.json", dumps(volume.to_json()))
         with self._locks.names():

@@ -4,51 +4,8 @@ import pytest
 
 from minidock.core import container
 from minidock.core.config import ContainerConfig
-from minidock.core.container import VolumeOption
 from minidock.core.process import DEFAULT_PATH, User
 from minidock.errors import InvalidRequest
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("/host:/box", VolumeOption("/host", "/box")),
-        ("/host/../other/:/box/", VolumeOption("/other", "/box")),
-        ("/host:/box:ro", VolumeOption("/host", "/box", is_read_only=True)),
-        ("/host:/box:rw,z", VolumeOption("/host", "/box")),
-        ("data:/box:ro", VolumeOption("data", "/box", is_read_only=True)),
-        ("/box", VolumeOption("", "/box")),
-        ("/box:ro", VolumeOption("", "/box", is_read_only=True)),
-    ],
-)
-def test_volume_option_is_parsed(text: str, expected: VolumeOption) -> None:
-    assert VolumeOption.parse(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "/a:b",
-            "invalid volume specification: '/a:b': invalid mount config for type \"bind\": "
-            "invalid mount path: 'b' mount path must be absolute",
-        ),
-        (
-            "relative/path:/x",
-            'create relative/path: "relative/path" includes invalid characters for a local volume name, only '
-            '"[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path',
-        ),
-        ("/a:/b:sideways", "invalid mode: sideways"),
-        ("/a:/b:ro,rw", "invalid mode: ro,rw"),
-        ("/a:/b:ro:rw", "invalid volume specification: '/a:/b:ro:rw'"),
-        (":/b", "invalid volume specification: ':/b'"),
-        ("a:/", "invalid volume specification: 'a:/': invalid specification: destination can't be '/'"),
-    ],
-)
-def test_bad_volume_option_is_refused_in_dockers_words(text: str, message: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        VolumeOption.parse(text)
-    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(

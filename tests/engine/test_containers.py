@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from minidock.core.container import VolumeOption
 from minidock.core.id_mode import IdMode
+from minidock.core.mounts import MountOption
 from minidock.core.networking import Networking, NetworkKind
-from minidock.core.process import DEFAULT_PATH, Mount
+from minidock.core.process import DEFAULT_PATH, Mount, MountType
 from minidock.core.summary import ContainerState
 from minidock.engine import changes, containers, logs, volumes
 from minidock.engine.attend import Streams
@@ -135,7 +135,7 @@ def test_process_gets_what_the_user_and_the_image_say(ws: Workspace, tmp_path: P
         hostname="host",
         network="none",
         has_terminal=True,
-        volumes=(VolumeOption(str(tmp_path / "made/here"), "/mnt", is_read_only=True),),
+        mounts=(MountOption(str(tmp_path / "made/here"), "/mnt", True, MountType.BIND),),
     )
     os.close(created.lock)
     spec = process_spec(ws, created)
@@ -168,7 +168,7 @@ def test_host_name_is_the_short_id_unless_given(ws: Workspace) -> None:
         ({"user": "nobody"}, RuntimeProblem, "unable to find user nobody: no matching entries in passwd file"),
         ({"stop_signal": "NOSUCH"}, MinidockError, "invalid signal: NOSUCH"),
         (
-            {"volumes": (VolumeOption("", "/x"), VolumeOption("data", "/x"))},
+            {"mounts": (MountOption("", "/x"), MountOption("data", "/x"))},
             InvalidRequest,
             "Duplicate mount point: /x",
         ),
@@ -186,7 +186,7 @@ def test_what_cannot_be_made_leaves_nothing(
 def test_taken_name_is_refused_before_any_volume_is_made(ws: Workspace, streams: Streams) -> None:
     run(ws, streams, "true", name="box")
     with pytest.raises(NameConflict):
-        make(ws, "true", name="box", volumes=(VolumeOption("data", "/x"), VolumeOption("", "/y")))
+        make(ws, "true", name="box", mounts=(MountOption("data", "/x"), MountOption("", "/y")))
     assert volumes.list_volumes(ws) == ()
 
 
@@ -224,9 +224,9 @@ def test_command_that_is_not_there_leaves_a_created_container_that_says_why(ws: 
 
 @pytest.mark.parametrize("command", ["change", "nosuch"])
 def test_rm_leaves_nothing_but_named_volumes(ws: Workspace, streams: Streams, command: str) -> None:
-    options = (VolumeOption("data", "/x"), VolumeOption("", "/y"))
+    options = (MountOption("data", "/x"), MountOption("", "/y"))
     try:
-        assert run(ws, streams, command, auto_remove=True, volumes=options) == 0
+        assert run(ws, streams, command, auto_remove=True, mounts=options) == 0
     except CommandNotFound:
         assert command == "nosuch"
     assert leftovers(ws) == ["volumes/data"]
@@ -264,19 +264,19 @@ def test_without_overlay_a_copy_is_made_with_one_warning(ws: Workspace, streams:
 
 
 def test_new_volume_gets_what_the_image_has_in_its_place(ws: Workspace, streams: Streams) -> None:
-    run(ws, streams, "true", volumes=(VolumeOption("vol", "/data"),))
+    run(ws, streams, "true", mounts=(MountOption("vol", "/data"),))
     data = Path(ws.store.volumes.data("vol"))
     assert sorted(os.listdir(data)) == ["one", "same"]
     assert (data / "one").read_bytes() == b"one"
     assert (data / "one").stat().st_ino == (data / "same").stat().st_ino
     assert data.stat().st_mode & 0o7777 == 0o700
     (data / "one").write_bytes(b"mine")
-    run(ws, streams, "true", volumes=(VolumeOption("vol", "/data"),))
+    run(ws, streams, "true", mounts=(MountOption("vol", "/data"),))
     assert (data / "one").read_bytes() == b"mine"
 
 
 def test_volume_is_kept_while_a_container_uses_it(ws: Workspace, streams: Streams) -> None:
-    run(ws, streams, "true", name="box", volumes=(VolumeOption("vol", "/x"), VolumeOption("", "/y")))
+    run(ws, streams, "true", name="box", mounts=(MountOption("vol", "/x"), MountOption("", "/y")))
     box = ws.store.containers.find("box")
     assert len(volumes.list_volumes(ws)) == 2
     assert volumes.prune(ws, includes_named=True) == ()
@@ -294,13 +294,13 @@ def test_volume_is_kept_while_a_container_uses_it(ws: Workspace, streams: Stream
 
 
 def test_removal_takes_anonymous_volumes_along_if_asked(ws: Workspace, streams: Streams) -> None:
-    run(ws, streams, "true", name="box", volumes=(VolumeOption("vol", "/x"), VolumeOption("", "/y")))
+    run(ws, streams, "true", name="box", mounts=(MountOption("vol", "/x"), MountOption("", "/y")))
     containers.remove(ws, "box", removes_volumes=True)
     assert [row.name for row in volumes.list_volumes(ws)] == ["vol"]
 
 
 def test_container_whose_monitor_died_is_removed_by_the_next_if_it_was_to_go(ws: Workspace, streams: Streams) -> None:
-    os.close(make(ws, "true", auto_remove=True, volumes=(VolumeOption("", "/y"),)).lock)
+    os.close(make(ws, "true", auto_remove=True, mounts=(MountOption("", "/y"),)).lock)
     assert len(leftovers(ws)) == 2
     run(ws, streams, "true", auto_remove=True)
     assert leftovers(ws) == []
@@ -398,9 +398,7 @@ def test_row_shows_the_id_once_the_name_belongs_to_another_image(ws: Workspace, 
 
 
 def test_inspect_tells_what_was_asked_for_and_what_became_of_it(ws: Workspace, streams: Streams) -> None:
-    run(
-        ws, streams, "fail", "x", name="box", volumes=(VolumeOption("vol", "/x", is_read_only=True),), labels={"k": "v"}
-    )
+    run(ws, streams, "fail", "x", name="box", mounts=(MountOption.parse("vol:/x:ro"),), labels={"k": "v"})
     found = inspect_container(ws, "box", has_sizes=True)
     assert (found["Name"], found["Path"], found["Args"]) == ("/box", "fail", ["x"])
     assert found["State"]["Status"] == "exited"
@@ -436,7 +434,7 @@ def test_removal_that_dies_anywhere_is_finished_by_the_next(tmp_path: Path, faul
         number += 1
         ws = workspace(tmp_path / str(number), FakeRuntime(PROGRAMS))
         import_base(ws, BASE)
-        run(ws, streams, "change", name="box", volumes=(VolumeOption("", "/y"), VolumeOption("vol", "/x")))
+        run(ws, streams, "change", name="box", mounts=(MountOption("", "/y"), MountOption("vol", "/x")))
         dying = workspace(tmp_path / str(number), FakeRuntime(PROGRAMS), FaultyDisk(number, fault))
         try:
             containers.remove(dying, "box", removes_volumes=True)
@@ -454,7 +452,7 @@ def test_removal_that_dies_anywhere_is_finished_by_the_next(tmp_path: Path, faul
 def test_full_disk_does_not_keep_a_container_from_being_removed(
     ws: Workspace, streams: Streams, tmp_path: Path
 ) -> None:
-    run(ws, streams, "change", name="box", volumes=(VolumeOption("", "/y"),))
+    run(ws, streams, "change", name="box", mounts=(MountOption("", "/y"),))
 
     class FullDisk(FaultyDisk):
         """Refuses to write anything into the container's directory."""

@@ -11,11 +11,12 @@ import pytest
 
 from minidock.core.digest import Digest
 from minidock.core.id_mode import IdMode
+from minidock.core.mounts import MountOption
 from minidock.core.networking import Networking, NetworkKind
-from minidock.core.process import User
+from minidock.core.process import MountType, Recursion, User
 from minidock.core.summary import ContainerState
 from minidock.errors import MinidockError, NameConflict, NoSuchContainer
-from minidock.store.container_record import ContainerMount, ContainerRecord, RunState
+from minidock.store.container_record import ContainerRecord, RunState
 from minidock.store.faults import Crash, Fault, FaultyDisk
 from minidock.store.store import Store
 from minidock.store.writer import Disk
@@ -52,7 +53,11 @@ def test_records_read_back_as_they_were_written() -> None:
         cwd="/srv",
         user_text="app:app",
         user=User(1, 2, (3, 4), "/home/app"),
-        mounts=(ContainerMount("/data", volume="data"), ContainerMount("/x", "/host", is_read_only=True)),
+        mounts=(
+            MountOption("data", "/data", mode="z", has_copy=False, subpath="sub", labels={"a": "b"}),
+            MountOption("/host", "/x", True, MountType.BIND, propagation="rslave", recursion=Recursion.WRITABLE),
+            MountOption("", "/t", type=MountType.TMPFS, is_short=False, tmpfs=("size=1",), driver_options={"o": "x"}),
+        ),
         hostname="host",
         networking=Networking(NetworkKind.NONE, "none"),
         has_terminal=True,
