@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TypedDict
 
 from minidock.core.networking import NetworkKind
 from minidock.core.process import Mount, MountType, ProcessSpec, Recursion
+from minidock.errors import RuntimeProblem
 from minidock.runtime import syscalls
 from minidock.runtime.rootfs import APT_CONFIG
 
@@ -133,10 +135,13 @@ _FLAGS = {
     "norelatime": (0, True),
     "dirsync": (0, True),
 }
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _PROPAGATION = {"shared": syscalls.MS_SHARED, "slave": syscalls.MS_SLAVE, "private": syscalls.MS_PRIVATE}
 
 
 def _mount_orders(mount: Mount) -> MountOrders:
+    if mount.propagation.removeprefix("r") in ("shared", "slave"):
+        _check_spreads(mount)
     flags, data = syscalls.MS_NOSUID | syscalls.MS_NOEXEC, []
     for option in mount.options:
         if option not in _FLAGS:
@@ -158,6 +163,20 @@ def _mount_orders(mount: Mount) -> MountOrders:
         flags=flags | syscalls.MS_NODEV | (syscalls.MS_RDONLY if mount.is_read_only else 0),
         data=",".join(data),
     )
+
+
+def _check_spreads(mount: Mount) -> None:
+    """Refuse to share with a mount of the host that shares with nobody. Raises: RuntimeProblem."""
+    path, place, tags = os.path.realpath(mount.source), "", ""
+    for line in (_read("/proc/self/mountinfo") or b"").decode("utf-8", "surrogateescape").splitlines():
+        fields = line.split()
+        point = _OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4])
+        if len(point) >= len(place) and (path == point or path.startswith(f"{point.rstrip('/')}/")):
+            place, tags = point, " ".join(fields[6 : fields.index("-")])
+    if "shared:" in tags or ("slave" in mount.propagation and "master:" in tags):
+        return
+    kind = "shared or slave" if "slave" in mount.propagation else "shared"
+    raise RuntimeProblem(f"path {mount.source} is mounted on {place} but it is not a {kind} mount")
 
 
 def network_files(spec: ProcessSpec) -> list[tuple[str, bytes]]:

@@ -39,7 +39,16 @@ from minidock.errors import (
 from minidock.runtime.base import Isolation, RuntimeReport
 from minidock.runtime.fake import UNTIL_SIGNALLED, FakeRuntime
 from minidock.store.faults import Crash, Fault, FaultyDisk
-from tests.engine.building import directory, import_base, link, member, root_tar, workspace
+from tests.engine.building import (
+    directory,
+    import_base,
+    link,
+    member,
+    root_tar,
+    run_build,
+    workspace,
+    write_context,
+)
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n"
 BASE = root_tar(
@@ -464,3 +473,92 @@ def test_full_disk_does_not_keep_a_container_from_being_removed(
 
     containers.remove(workspace(tmp_path / "store", disk=FullDisk()), "box", removes_volumes=True)
     assert leftovers(ws) == []
+
+
+def mounts_of(ws: Workspace, *args: str, **fields: Any) -> tuple[Mount, ...]:
+    created = make(ws, "true", *args, **fields)
+    os.close(created.lock)
+    return process_spec(ws, created).mounts
+
+
+def test_mounts_of_another_container_come_along_unless_something_else_is_there(ws: Workspace, tmp_path: Path) -> None:
+    options = ("vol:/x", f"{tmp_path}:/y:ro", "other:/z:nocopy")
+    given = (*(MountOption.parse(text) for text in options), MountOption.parse_tmpfs("/t"))
+    os.close(make(ws, "true", name="box", mounts=given).lock)
+    data = ws.store.volumes.data
+    assert mounts_of(ws, volumes_from=("box",), mounts=(MountOption.parse("mine:/z"),)) == (
+        Mount(data("vol"), "/x"),
+        Mount(str(tmp_path), "/y", is_read_only=True),
+        Mount(data("mine"), "/z"),
+    )
+    found = mounts_of(ws, volumes_from=("box:ro",))
+    assert [(mount.target, mount.is_read_only) for mount in found] == [("/x", True), ("/y", True), ("/z", True)]
+    with pytest.raises(NoSuchContainer):
+        make(ws, "true", volumes_from=("nosuch",))
+
+
+def test_a_tmpfs_goes_before_a_volume_of_the_image(ws: Workspace, tmp_path: Path) -> None:
+    write_context(tmp_path / "context", {"Dockerfile": "FROM base:1\nVOLUME /srv/data /other\n"})
+    run_build(ws, tmp_path / "context", tags=("app:1",))
+    created = create(ws, RunRequest("app:1", ("true",), mounts=(MountOption.parse_tmpfs("/srv/data:size=1m"),)), print)
+    os.close(created.lock)
+    (other, tmpfs) = process_spec(ws, created).mounts
+    assert tmpfs == Mount("", "/srv/data", type=MountType.TMPFS, options=("size=1m",))
+    assert (other.target, len(created.record.volumes)) == ("/other", 1)
+
+
+def test_a_missing_directory_is_made_for_the_short_option_only(ws: Workspace, tmp_path: Path) -> None:
+    made, missing = tmp_path / "made", tmp_path / "missing"
+    mounts_of(ws, mounts=(MountOption.parse(f"{made}:/x"),))
+    assert made.is_dir()
+    with pytest.raises(InvalidRequest) as caught:
+        make(ws, "true", mounts=(MountOption.parse_mount(f"type=bind,src={missing},dst=/x").checked(),))
+    assert str(caught.value) == (f'invalid mount config for type "bind": bind source path does not exist: {missing}')
+    assert not missing.exists()
+
+
+def test_content_is_copied_into_a_new_volume_unless_that_is_not_wanted(ws: Workspace) -> None:
+    texts = ("src=filled,dst=/data", "src=empty,dst=/srv,volume-nocopy", "src=part,dst=/srv/data,volume-subpath=x")
+    created = make(ws, "true", mounts=tuple(MountOption.parse_mount(text).checked() for text in texts))
+    os.close(created.lock)
+    contents = {name: os.listdir(ws.store.volumes.data(name)) for name in ("filled", "empty", "part")}
+    assert {name: sorted(content) for name, content in contents.items()} == {
+        "filled": ["one", "same"],
+        "empty": [],
+        "part": [],
+    }
+
+
+def test_volumes_with_driver_options_are_what_these_say(ws: Workspace, tmp_path: Path) -> None:
+    volumes.create(ws, "ram", {}, {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=5"})
+    volumes.create(ws, "elsewhere", {}, {"type": "none", "device": str(tmp_path), "o": "bind,ro"})
+    assert mounts_of(ws, mounts=(MountOption("ram", "/data"), MountOption("elsewhere", "/y"))) == (
+        Mount("", "/data", type=MountType.TMPFS, options=("exec", "suid", "size=1m", "uid=5")),
+        Mount(str(tmp_path), "/y", is_read_only=True),
+    )
+    assert os.listdir(ws.store.volumes.data("ram")) == []
+    assert volumes.inspect(ws, "ram")["Options"] == {"device": "tmpfs", "o": "size=1m,uid=5", "type": "tmpfs"}
+
+
+def test_inspect_tells_long_and_short_mounts_apart(ws: Workspace, tmp_path: Path) -> None:
+    given = (
+        MountOption.parse(f"{tmp_path}:/a:ro,rslave"),
+        MountOption.parse_mount("src=vol,dst=/b,volume-nocopy,volume-label=k=v").checked(),
+        MountOption.parse_tmpfs("/c:size=1m"),
+        MountOption.parse_mount(f"type=bind,src={tmp_path},dst=/d,ro").checked(),
+    )
+    os.close(make(ws, "true", name="box", mounts=given).lock)
+    found = inspect_container(ws, "box")
+    host = found["HostConfig"]
+    assert (host["Binds"], host["Tmpfs"]) == ([f"{tmp_path}:/a:ro,rslave"], {"/c": "size=1m"})
+    assert host["Mounts"] == [
+        {"Type": "volume", "Source": "vol", "Target": "/b", "VolumeOptions": {"NoCopy": True, "Labels": {"k": "v"}}},
+        {"Type": "bind", "Source": str(tmp_path), "Target": "/d", "ReadOnly": True},
+    ]
+    assert [(item["Type"], item["Mode"], item["RW"], item["Propagation"]) for item in found["Mounts"]] == [
+        ("bind", "ro,rslave", False, "rslave"),
+        ("volume", "", True, ""),
+        ("tmpfs", "", True, ""),
+        ("bind", "", False, "rprivate"),
+    ]
+    assert volumes.inspect(ws, "vol")["Labels"] == {"k": "v"}

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,66 +18,9 @@ from minidock.runtime.base import IdMode, Isolation, ProcessIO, RuntimeReport
 from minidock.runtime.monitor import stat_fields
 from minidock.runtime.native import NativeRuntime
 from tests.runtime.contract import NOTHING, RuntimeContract
-from tests.runtime.machine import Containers, changes, finish, make_rootfs
+from tests.runtime.machine import Containers, changes, finish
 
 DEFAULT_CAPABILITIES = "00000000a80425fb"
-
-
-@pytest.fixture(scope="session")
-def report(tmp_path_factory: pytest.TempPathFactory) -> RuntimeReport:
-    found = NativeRuntime().probe(str(tmp_path_factory.mktemp("probe")))
-    if found.isolation is Isolation.UNAVAILABLE:
-        pytest.skip(f"no process can be started here: {'; '.join(found.reasons)}")
-    return found
-
-
-@pytest.fixture(scope="session")
-def lower(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_rootfs(tmp_path_factory.mktemp("rootfs"))
-
-
-@pytest.fixture(scope="session")
-def runtime(report: RuntimeReport) -> NativeRuntime:
-    return NativeRuntime(report.isolation)
-
-
-@pytest.fixture
-def box(report: RuntimeReport, runtime: NativeRuntime, lower: Path, tmp_path: Path) -> Iterator[Containers]:
-    """Containers, and afterwards a check that nothing of them is left."""
-    mounts, processes, descriptors = _mounts(), _children(), _descriptors()
-    place = tmp_path / "containers"
-    place.mkdir()
-    yield Containers(runtime, lower, place, is_copied=not report.has_overlay)
-    assert _mounts() == mounts
-    assert _children() == processes
-    # One may stay: the protected interpreter of a runtime.
-    assert _descriptors() - descriptors <= 1
-
-
-@pytest.fixture
-def isolated(report: RuntimeReport, box: Containers) -> Containers:
-    if report.isolation is not Isolation.NAMESPACES:
-        pytest.skip("without namespaces there is nothing of this to see")
-    return box
-
-
-@pytest.fixture
-def layered(report: RuntimeReport, box: Containers) -> Containers:
-    if not report.has_overlay:
-        pytest.skip("without an overlay a copied root file system holds everything")
-    return box
-
-
-def _mounts() -> str:
-    return Path("/proc/self/mountinfo").read_text()
-
-
-def _children() -> str:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 class TestNativeRuntime(RuntimeContract):

@@ -13,7 +13,7 @@ from minidock.runtime import syscalls
 from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody, run_tests
 
 CAP_SYS_ADMIN = 21
-TESTS = "tests/runtime/test_native.py"
+TESTS = ["tests/runtime/test_native.py", "tests/runtime/test_volumes.py"]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -29,16 +29,18 @@ def give_up_mounting() -> None:
     syscalls.prctl(syscalls.PR_CAPBSET_DROP, CAP_SYS_ADMIN)
 
 
-def test_everything_holds_for_a_plain_user(place: Path) -> None:
+@pytest.mark.parametrize("tests", TESTS)
+def test_everything_holds_for_a_plain_user(place: Path, tests: str) -> None:
     python = python_for_everybody()
     os.chown(place, PLAIN_ID, PLAIN_ID)
-    summary = run_tests(python, place, become_plain, TESTS)
+    summary = run_tests(python, place, become_plain, tests)
     if "no process can be started here" in summary:
         pytest.skip("plain users cannot make user namespaces here")
     assert "without an overlay" not in summary
 
 
-def test_everything_holds_with_a_changed_root_only(place: Path) -> None:
-    summary = run_tests(sys.executable, place, give_up_mounting, TESTS)
+@pytest.mark.parametrize("tests", TESTS)
+def test_everything_holds_with_a_changed_root_only(place: Path, tests: str) -> None:
+    summary = run_tests(sys.executable, place, give_up_mounting, tests)
     assert "without namespaces there is nothing of this to see" in summary
     assert "no process can be started here" not in summary
