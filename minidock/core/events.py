@@ -63,6 +63,13 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True)
+class StepCanceled:
+    """A step was given up because another one failed."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepError:
     """A step failed; the error that is raised afterwards says more."""
 
@@ -86,6 +93,15 @@ class StoreWaiting:
 
 
 Event = (
-    StepStarted | StepStatus | StepOutput | StepReason | StepCached | StepDone | StepError | BuildWarning | StoreWaiting
+    StepStarted
+    | StepStatus
+    | StepOutput
+    | StepReason
+    | StepCached
+    | StepDone
+    | StepCanceled
+    | StepError
+    | BuildWarning
+    | StoreWaiting
 )
 Observer = Callable[[Event], None]

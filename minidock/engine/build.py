@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from minidock.engine.context import Context
 from minidock.engine.definition import Definition, read_definition
 from minidock.engine.importer import architecture
 from minidock.engine.progress import Progress
+from minidock.engine.side_by_side import Cancellation, Stages
 from minidock.engine.sources import ContextSource, LayerSource, Source, layer_source
 from minidock.engine.stage import StageBuilder
 from minidock.engine.stage_state import BuildContext, StageState, scratch
@@ -72,9 +74,7 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     _report(ws, request, definition, plan, wanted, observer)
     with ws.store.session() as session, ExitStack() as stack:
         builder = _Builder(ws, session, stack, request, progress, definition, plan)
-        for index in wanted:
-            builder.stage(index, is_target=index == target)
-        result = builder.publish(target, names)
+        result = builder.build(wanted, target, names)
         builder.save()
     return result
 
@@ -127,7 +127,10 @@ class _Builder:
         self._progress = progress
         self._plan = plan
         self._dockerfile = dockerfile = definition.dockerfile
-        self._states: dict[int, StageState] = {}
+        self._cancellation = Cancellation()
+        self._stages: Stages[StageState] = Stages(self._stage, self._cancellation)
+        self._target = -1
+        self._lock = threading.Lock()  # of what all stages open: the context, layers
         self._stats: StatCache | None = None
         self._context: ContextSource | None = None
         self._rules = definition.ignore or IgnoreRules()
@@ -148,10 +151,17 @@ class _Builder:
             uses_cache=request.uses_cache,
             open_context=self._open_context,
             open_from=self._open_from,
+            cancellation=self._cancellation,
         )
 
-    def stage(self, index: int, *, is_target: bool) -> None:
-        """Build one stage; those that it needs have been built."""
+    def build(self, wanted: Sequence[int], target: int, names: tuple[str, ...]) -> BuildResult:
+        """Build the stages, those that do not need each other side by side, and publish the target's image."""
+        self._target = target
+        self._stages.run(wanted)
+        return self._publish(self._stages.state(target).image, names)
+
+    def _stage(self, index: int) -> StageState:
+        """Build one stage, waiting for those that it needs."""
         stage = self._plan.stages[index]
         with self._located(stage.from_line):
             state, shown = self._base(stage)
@@ -163,9 +173,9 @@ class _Builder:
             steps.start(f"FROM {shown}").cached(state.image_id)
         for instruction in stage.instructions:
             builder.apply(instruction)
-        if is_target and self._request.labels:
+        if index == self._target and self._request.labels:
             builder.labels(self._request.labels)
-        self._states[index] = builder.state
+        return builder.state
 
     @contextmanager
     def _located(self, line: int) -> Iterator[None]:
@@ -199,7 +209,7 @@ class _Builder:
         if stage.platform is not None and stage.platform.architecture != architecture():
             raise self._platform_error(stage)
         if isinstance(stage.base, int):
-            return self._states[stage.base], self._plan.display_name(stage.base)
+            return self._stages.state(stage.base), self._plan.display_name(stage.base)
         image = images.find(self._ws, stage.base)
         self._session.pin([image.image_id, *image.config.diff_ids])
         variables = {name: value for name, _, value in (item.partition("=") for item in image.config.config.env)}
@@ -207,30 +217,30 @@ class _Builder:
         return StageState(image.config, image.image_id, variables), shown
 
     def _open_context(self) -> ContextSource:
-        if self._context is None:
-            root = os.path.realpath(self._request.context)
-            self._stats = StatCache(self._ws.store.layout, root)
-            self._context = ContextSource(Context(root, self._rules, self._stats), self._progress)
-        return self._context
+        with self._lock:
+            if self._context is None:
+                root = os.path.realpath(self._request.context)
+                self._stats = StatCache(self._ws.store.layout, root)
+                self._context = ContextSource(Context(root, self._rules, self._stats), self._progress)
+            return self._context
 
     def _open_from(self, instruction: Copy) -> Source:
         found = stages.copy_source(self._plan, instruction)
         if isinstance(found, int):
-            return self._layers(self._states[found].image)
+            return self._layers(self._stages.state(found).image)
         with self._located(instruction.first):
             image = images.find(self._ws, found)
         self._session.pin(image.config.diff_ids)
         return self._layers(image.config)
 
     def _layers(self, image: ImageConfig) -> LayerSource:
-        return self._stack.enter_context(layer_source(self._ws.store, image.diff_ids))
+        with self._lock:
+            return self._stack.enter_context(layer_source(self._ws.store, image.diff_ids))
 
-    def publish(self, target: int, names: tuple[str, ...]) -> BuildResult:
+    def _publish(self, image: ImageConfig, names: tuple[str, ...]) -> BuildResult:
         """Store the manifest of the target's image and give it its names."""
         with self._progress.internal("exporting to image") as step:
             step.status("exporting layers done")
-            state = self._states[target]
-            image = state.image
             image_id, manifest = images.publish(self._ws, self._session, image, names)
             step.status(f"exporting manifest {manifest} done")
             step.status(f"writing image {image_id} done")

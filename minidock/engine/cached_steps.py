@@ -36,7 +36,8 @@ class CachedSteps:
         self.state = state
 
     def start(self, name: str) -> Step:
-        """Report the beginning of a step that counts."""
+        """Report the beginning of a step that counts. Raises: Cancelled."""
+        self._build.cancellation.check()
         self._shown += 1
         label = f"{self._label} " if self._label else ""
         return self._build.progress.start(f"[{label}{self._shown}/{self._total}] {name}")
@@ -124,9 +125,10 @@ class CachedSteps:
         with step.failing():
             record, is_new = self._look_up(key), False
             if record is None:
-                with self._store.locks.key(key.hex, f"another minidock that builds {step.name}"):
+                with self._store.locks.key(key.hex, f"another build of {step.name}"):
                     record = self._look_up(key)
                     if record is None:
+                        self._build.cancellation.check()
                         step.reason(self._reason(inputs))
                         record, is_new = self._carry_out(inputs, entry, step, make), True
             assert record.diff_id is not None

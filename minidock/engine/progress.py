@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from minidock.core.digest import Digest
 from minidock.core.events import (
     BuildWarning,
+    Event,
     Observer,
     StepCached,
+    StepCanceled,
     StepDone,
     StepError,
     StepOutput,
@@ -19,6 +22,7 @@ from minidock.core.events import (
     StepStarted,
     StepStatus,
 )
+from minidock.engine.side_by_side import Cancelled
 from minidock.store.layers import ContentChanged
 
 
@@ -26,21 +30,31 @@ class Progress:
     """The reporter of one build."""
 
     def __init__(self, observer: Observer) -> None:
-        self.observe = observer
+        self._observer = observer
+        self._lock = threading.Lock()  # stages are built side by side
         self._count = 0
         self._warned: set[str] = set()
 
+    def observe(self, event: Event) -> None:
+        """Tell the observer; of several threads one at a time."""
+        with self._lock:
+            self._observer(event)
+
     def warn(self, text: str) -> None:
         """Tell something doubtful, once in a build however often it is found."""
-        if text not in self._warned:
+        with self._lock:
+            is_known = text in self._warned
             self._warned.add(text)
+        if not is_known:
             self.observe(BuildWarning(text))
 
     def start(self, name: str) -> Step:
         """Begin a step."""
-        self._count += 1
-        self.observe(StepStarted(self._count, name))
-        return Step(self._count, name, self.observe, time.monotonic())
+        with self._lock:
+            self._count += 1
+            number = self._count
+            self._observer(StepStarted(number, name))
+        return Step(number, name, self.observe, time.monotonic())
 
     @contextmanager
     def internal(self, name: str) -> Iterator[Step]:
@@ -86,6 +100,9 @@ class Step:
         try:
             yield
         except ContentChanged:
+            raise
+        except Cancelled:
+            self.observe(StepCanceled(self.number))
             raise
         except Exception as error:
             self.observe(StepError(self.number, str(error)))

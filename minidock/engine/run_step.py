@@ -15,6 +15,7 @@ from minidock.core.process import DEFAULT_PATH, ProcessSpec, RootFs, User
 from minidock.core.users import resolve_user
 from minidock.engine.progress import Step
 from minidock.engine.rootfs import probe, shortcomings
+from minidock.engine.side_by_side import Cancellation
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import ProcessIO
 from minidock.store.layers import Contents, Layer
@@ -43,6 +44,7 @@ def run(
     env: Sequence[str],
     latest: int | None,
     warn: Callable[[str], None],
+    cancellation: Cancellation,
 ) -> Finished:
     """Run ``args`` as the image's user in its working directory on a copy-on-write view of its layers.
 
@@ -67,7 +69,7 @@ def run(
         hostname=HOSTNAME,
         is_build_step=True,
     )
-    status, tail = _run_logged(ws, spec, step)
+    status, tail = _run_logged(ws, spec, step, cancellation)
     if status:
         return Finished(status, tail, None)
     owners = Owners(store.id_mode, tree, (user.uid, user.gid))
@@ -157,8 +159,13 @@ def _not_later(item: Found, latest: int | None) -> Found:
     return Found(item.entry._replace(mtime=latest), item.source, item.xattrs)
 
 
-def _run_logged(ws: Workspace, spec: ProcessSpec, step: Step) -> tuple[int, tuple[str, ...]]:
-    """Run the process, passing on each line that it prints; return its exit code and the last lines."""
+def _run_logged(
+    ws: Workspace, spec: ProcessSpec, step: Step, cancellation: Cancellation
+) -> tuple[int, tuple[str, ...]]:
+    """Run the process, passing on each line that it prints; return its exit code and the last lines.
+
+    Raises: Cancelled if the build ended meanwhile.
+    """
     tail: deque[str] = deque(maxlen=_TAIL)
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
 
@@ -177,6 +184,8 @@ def _run_logged(ws: Workspace, spec: ProcessSpec, step: Step) -> tuple[int, tupl
         os.close(write_end)
         if "handle" not in locals():
             reader.join()
-    status = handle.wait()
+    with cancellation.watching(handle):
+        status = handle.wait()
     reader.join()
+    cancellation.check()
     return status, tuple(tail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -52,12 +53,17 @@ class ContextSource:
         self._context = context
         self._progress = progress
         self._is_loaded = False
+        self._lock = threading.Lock()  # stages that are built side by side share the context
 
     def select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
         """Return what the patterns name, with the digests of every file's content.
 
         The first time this is a step of its own in the progress: the context is loaded.
         """
+        with self._lock:
+            return self._loaded(patterns)
+
+    def _loaded(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
         if self._is_loaded:
             return self._select(patterns)
         self._is_loaded = True
@@ -101,7 +107,8 @@ class ContextSource:
 
     def refresh(self, path: str) -> None:
         """Look again at a file that was found changed."""
-        self._context.refresh(path)
+        with self._lock:
+            self._context.refresh(path)
 
 
 class LayerSource:

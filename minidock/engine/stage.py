@@ -157,7 +157,7 @@ class StageBuilder:
         epoch, warn = build.source_date_epoch, build.progress.warn
 
         def make(step: Step) -> Layer:
-            finished = run(build.ws, build.session, step, state.image, words, env, epoch, warn)
+            finished = run(build.ws, build.session, step, state.image, words, env, epoch, warn, build.cancellation)
             if finished.layer is None:
                 raise StepFailed(
                     " ".join(words),

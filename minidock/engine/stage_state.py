@@ -12,6 +12,7 @@ from minidock.core.dockerfile.model import Copy
 from minidock.core.process import DEFAULT_PATH
 from minidock.core.times import format_time
 from minidock.engine.progress import Progress
+from minidock.engine.side_by_side import Cancellation
 from minidock.engine.sources import ContextSource, Source
 from minidock.engine.workspace import Workspace
 from minidock.store.session import Session
@@ -37,6 +38,7 @@ class BuildContext:
     uses_cache: bool
     open_context: Callable[[], ContextSource]
     open_from: Callable[[Copy], Source]
+    cancellation: Cancellation
 
     @property
     def now(self) -> str:

@@ -22,6 +22,7 @@ from minidock.core.events import (
     BuildWarning,
     Event,
     StepCached,
+    StepCanceled,
     StepDone,
     StepError,
     StepOutput,
@@ -90,6 +91,8 @@ class PlainProgress:
                 self._end(number, "CACHED", image_id)
             case StepDone(number, seconds, image_id):
                 self._end(number, f"DONE {seconds:.1f}s", image_id)
+            case StepCanceled(number):
+                self._end(number, "CANCELED", None)
             case StepError(number, text):
                 self._end(number, f"ERROR: {text}", None)
             case BuildWarning(text, line):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ class Locks:
         self._layout = layout
         self._disk = disk
         self._waiting = waiting
-        self._holds_gc = False
+        self._thread = threading.local()
 
     @contextmanager
     def _held(self, path: str, *, exclusive: bool, what: str) -> Iterator[None]:
@@ -104,10 +105,10 @@ class Locks:
             wait_lock(fd, exclusive=exclusive, what=what, waiting=self._waiting)
             os.close(gate)
             gate = -1
-            self._holds_gc = True
+            self._thread.holds_gc = True
             yield
         finally:
-            self._holds_gc = False
+            self._thread.holds_gc = False
             if gate >= 0:
                 os.close(gate)
             os.close(fd)
@@ -127,7 +128,7 @@ class Locks:
     @contextmanager
     def key(self, hex_name: str, what: str) -> Iterator[None]:
         """Be the only one who makes one thing (a step, a snapshot); whoever comes second looks again."""
-        assert not self._holds_gc, "a key lock is taken before gc, never while holding it"
+        assert not getattr(self._thread, "holds_gc", False), "a key lock is taken before gc, never while holding it"
         path = self._layout.path("locks", "key", hex_name)
         while True:
             fd = open_lock(path)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
+import threading
 from collections.abc import Iterable
 
 from minidock.core.digest import Digest
@@ -28,7 +30,8 @@ class Session:
         self.tidied_size = 0  # bytes that came back when it began, from what dead sessions had left
         self._lease_path = layout.path("locks", "lease", self.name)
         self._pinned: set[str] = set()
-        self._counter = 0
+        self._counter = itertools.count(1)  # atomic: a build has several threads
+        self._pinning = threading.Lock()
         # Under gc: a sweeper must not find the lease file before it is locked.
         with locks.shared_gc():
             self._lease = open_lock(self._lease_path)
@@ -42,17 +45,18 @@ class Session:
 
     def temporary(self) -> str:
         """Return a path in this session's temporary directory that is not in use."""
-        self._counter += 1
-        return self._layout.path("tmp", self.name, str(self._counter))
+        return self._layout.path("tmp", self.name, str(next(self._counter)))
 
     def pin(self, names: Iterable[Digest]) -> None:
         """Keep blobs, layers and snapshots of these digests until the session ends; look for them afterwards."""
-        fresh = [digest.hex for digest in names if digest.hex not in self._pinned]
-        if not fresh:
-            return
-        with self._locks.shared_gc():
-            self._disk.write(self._lease, "".join(f"{digits}\n" for digits in fresh).encode())
-        self._pinned.update(fresh)
+        wanted = [digest.hex for digest in names]
+        with self._pinning:  # whoever finds a name here relies on its being in the lease
+            fresh = [digits for digits in wanted if digits not in self._pinned]
+            if not fresh:
+                return
+            with self._locks.shared_gc():
+                self._disk.write(self._lease, "".join(f"{digits}\n" for digits in fresh).encode())
+            self._pinned.update(fresh)
 
     def publish(self, temporary: str, target: str, mode: int = 0o444) -> None:
         """Give a synced temporary file its final name, durably; a file that has the name already stays.
