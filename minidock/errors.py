@@ -12,7 +12,8 @@ The tree (a class holds the data of its message as attributes)::
     ├── ImageConflict VolumeInUse NameConflict
     ├── ContainerConflict
     │   ├── ContainerRunning
-    │   └── ContainerNotRunning
+    │   ├── ContainerNotRunning
+    │   └── InvalidState                 anything else about what it is doing
     ├── InvalidElf                     a program or library that is malformed or hostile
     ├── HostFileError                  a file of this machine that cannot be packed (`image from-host`)
     │   ├── ProgramNotFound
@@ -189,6 +190,10 @@ class ContainerNotRunning(ContainerConflict):
     def __init__(self, container_id: str, prefix: str = "") -> None:
         super().__init__(f"{prefix}Container {container_id} is not running")
         self.container_id = container_id
+
+
+class InvalidState(ContainerConflict):
+    """A container that is doing something else than would be needed; the message is docker's word for it."""
 
 
 class NameConflict(MinidockError):

@@ -26,21 +26,30 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Run container in background and print container ID")
     ] = False,
+    detach_keys: Annotated[
+        str, typer.Option("--detach-keys", help="Override the key sequence for detaching a container")
+    ] = "",
+    sig_proxy: Annotated[bool, typer.Option("--sig-proxy", help="Proxy received signals to the process")] = True,
 ) -> int:
     """Create and run a new container from an image."""
     from minidock.cli import options, streams
     from minidock.cli.container_flags.request import request_of
     from minidock.engine import workspace
+    from minidock.engine.handover import run_detached
     from minidock.engine.run import create
-    from minidock.engine.supervise import run_attached, run_detached
+    from minidock.engine.supervise import run_attached
 
-    if not detach and not streams.are_fit(is_interactive=process.interactive, has_terminal=process.tty):
+    if not streams.is_possible(process, is_detached=detach):
         return 1
+    keys = streams.detach_keys(detach_keys)
     request = request_of(image, args, process, mounts, network, security, resources, lifecycle, is_detached=detach)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
-    created = create(ws, request, streams.warn)
+    with lifecycle.cid_file_reserved() as tell_id:
+        created = create(ws, request, streams.warn)
+        tell_id(created.record.id)
     if not detach:
-        return run_attached(ws, created, streams.standard(has_stdin=process.interactive))
+        attachment = streams.attachment(request.lifecycle.attached, keys, proxies_signals=sig_proxy)
+        return streams.told(run_attached(ws, created, attachment))
     try:
         run_detached(ws, created)
     finally:

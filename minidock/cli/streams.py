@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from minidock.cli.commands import PROGRAM
+from minidock.core.lifecycle import ALL_STREAMS
 
 if TYPE_CHECKING:
+    from minidock.cli.container_flags.process import ProcessFlags
     from minidock.engine.attend import Streams
+    from minidock.engine.client import Attachment
 
 
 def are_fit(*, is_interactive: bool, has_terminal: bool) -> bool:
@@ -20,12 +24,45 @@ def are_fit(*, is_interactive: bool, has_terminal: bool) -> bool:
     return True
 
 
-def standard(*, has_stdin: bool) -> Streams:
-    """Return the streams of this process."""
+def is_possible(process: ProcessFlags, *, is_detached: bool) -> bool:
+    """Whether the streams that `run` was asked for can be connected; says so if not."""
+    if is_detached and process.attach:
+        sys.stderr.write("conflicting options: cannot specify both --attach and --detach\n")
+        return False
+    return is_detached or are_fit(
+        is_interactive="stdin" in process.attached(is_detached=False), has_terminal=process.tty
+    )
+
+
+def standard(attached: Collection[str] = ALL_STREAMS) -> Streams:
+    """Return the streams of this process, those in ``attached`` only."""
     from minidock.engine.attend import Streams
 
     sys.stdout.flush()
-    return Streams(0 if has_stdin else None, 1, 2)
+    numbers = [number if name in attached else None for number, name in enumerate(ALL_STREAMS)]
+    return Streams(*numbers)
+
+
+def detach_keys(text: str) -> bytes:
+    """Return the bytes of ``--detach-keys``, of docker's own keys if that is empty. Raises: FlagError."""
+    from minidock.runtime.terminal import DETACH_KEYS, parse_detach_keys
+
+    return parse_detach_keys(text or DETACH_KEYS)
+
+
+def attachment(attached: Collection[str], keys: bytes, *, proxies_signals: bool) -> Attachment:
+    """Return how this process is attached to a container."""
+    from minidock.engine.client import Attachment
+
+    return Attachment(standard(attached), keys, proxies_signals=proxies_signals)
+
+
+def told(code: int | None) -> int:
+    """Return the exit code of a command that was attached; None says that it was detached with the keys."""
+    if code is None:
+        sys.stderr.write("read escape sequence\n")
+        return 0
+    return code
 
 
 def warn(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from minidock.core.durations import parse_duration
 from minidock.core.quoting import quoted
 from minidock.errors import FlagError
 
@@ -39,6 +40,11 @@ def parse_float(text: str) -> float:
     if not _FLOAT.fullmatch(text):
         raise FlagError(f"strconv.ParseFloat: parsing {quoted(text)}: invalid syntax")
     return float(text)
+
+
+def parse_duration_flag(text: str) -> int:
+    """Return the nanoseconds of ``text`` (``1m30s``). Raises: ValueError in Go's words."""
+    return parse_duration(text)
 
 
 def parse_choice(text: str, choices: Iterable[str]) -> str:

@@ -27,18 +27,19 @@ _PATIENCE = 3  # so many requests to end are enough
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """The caller's streams (descriptors); ``stdin`` is None if the process is to get none."""
+    """The caller's streams (descriptors); None: the process gets none, or what it prints is not shown."""
 
     stdin: int | None
-    stdout: int
-    stderr: int
+    stdout: int | None
+    stderr: int | None
 
 
 class Wiring:
     """The ends of what connects a process with its monitor: three pipes, or a terminal."""
 
-    def __init__(self, *, has_terminal: bool, has_stdin: bool) -> None:
+    def __init__(self, *, has_terminal: bool, has_stdin: bool, size: tuple[int, int] | None = None) -> None:
         self.master = -1
+        self._size = size
         self.stdout = self.stderr = self.stdin = -1
         self._theirs: list[int] = []
         if has_terminal:
@@ -55,6 +56,18 @@ class Wiring:
 
     def _take(self, master: int) -> None:
         self.master = master
+        if self._size is not None:
+            terminal.set_size(master, *self._size)
+
+    @property
+    def outputs(self) -> dict[int, str]:
+        """What the process prints to, each with the name of the stream."""
+        return {self.master: STDOUT} if self.master >= 0 else {self.stdout: STDOUT, self.stderr: STDERR}
+
+    @property
+    def input(self) -> int:
+        """Where what is typed goes; -1 if nowhere."""
+        return self.master if self.master >= 0 else self.stdin
 
     def close_theirs(self) -> None:
         """Close what the process has by now: otherwise no stream would ever end."""
@@ -112,10 +125,12 @@ def _relay(
             stdin.close()
 
 
-def _sink(target: int, stream: str, log: LogWriter | None, when_broken: Callable[[], None]) -> Sink:
+def _sink(target: int | None, stream: str, log: LogWriter | None, when_broken: Callable[[], None]) -> Sink:
     def write(data: bytes) -> None:
         if log is not None:
             log.write(stream, data)
+        if target is None:
+            return
         view = memoryview(data)
         try:
             while view:

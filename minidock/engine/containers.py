@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
+from dataclasses import replace
 
-from minidock.core.container import command_text
+from minidock.core.container import check_name, command_text
 from minidock.core.lifecycle import STOP_SECONDS
 from minidock.core.signals import parse_signal
 from minidock.core.summary import ContainerRow, ContainerState
-from minidock.engine import images, volumes
+from minidock.engine import attach_socket, events, images, volumes
 from minidock.engine.changes import written_size
 from minidock.engine.workspace import Workspace
-from minidock.errors import ContainerNotRunning, ContainerRunning, MinidockError, NoSuchContainer
+from minidock.errors import ContainerNotRunning, ContainerRunning, InvalidRequest, MinidockError, NoSuchContainer
 from minidock.runtime.base import Started
 from minidock.store.containers import Container
+from minidock.store.event_log import EventReader
 from minidock.store.session import Session
 
 _SIGKILL = 9
 _PAUSE = 0.01
+_LOOK_AGAIN = 0.5  # seconds after which a container that goes on is looked at anew
 
 
 def list_containers(
     ws: Workspace, *, includes_all: bool = False, has_sizes: bool = False, count: int | None = None
 ) -> tuple[ContainerRow, ...]:
     """Return one row per running container (or per container), newest first, at most ``count``."""
-    found = [item for item in ws.store.containers.list() if includes_all or item.is_running]
+    found = [item for item in ws.store.containers.list() if includes_all or item.is_live]
     return tuple(row_of(ws, item, has_sizes=has_sizes) for item in found[:count])
 
 
@@ -86,23 +90,106 @@ def stop(ws: Workspace, name: str, *, seconds: int | None = None, signal: str = 
     """
     container = ws.store.containers.find(name)
     number = parse_signal(signal or container.record.stop_signal)
-    if not container.is_running:
+    if not container.is_watched:
         return
-    ws.runtime.signal(started_of(container), number)
-    patience = container.record.lifecycle.stop_seconds if seconds is None else seconds
-    if not _wait_for_end(ws, container.id, patience if patience >= 0 else None):
-        ws.runtime.signal(started_of(container), _SIGKILL)
-        _wait_for_end(ws, container.id, None)
+    ws.store.containers.set_stopped(container.id, is_stopped=True)
+    if seconds is None:
+        seconds = container.record.lifecycle.stop_seconds
+    if seconds is None:
+        seconds = STOP_SECONDS
+    _signal_until_gone(ws, container, number, seconds if seconds >= 0 else None)
+    events.tell(ws, container.record, "stop")
+
+
+def _signal_until_gone(ws: Workspace, container: Container, number: int, patience: float | None) -> None:
+    """Send a signal to the process of a container, to a new one too if it is just being started again; then SIGKILL."""
+    told: Started | None = None
+    until = None if patience is None else time.monotonic() + patience
+    while container.is_watched:
+        is_late = until is not None and time.monotonic() >= until
+        if container.state.status is ContainerState.RESTARTING:
+            _give_up_restarting(ws, container.id)
+        elif container.state.pid and (started_of(container) != told or is_late):
+            told = started_of(container)
+            ws.runtime.signal(told, _SIGKILL if is_late else number)
+            events.tell(ws, container.record, "kill", signal=str(_SIGKILL if is_late else number))
+            if is_late:
+                until = None
+        if _wait_for_end(ws, container.id, _LOOK_AGAIN):
+            return
+        try:
+            container = ws.store.containers.get(container.id)
+        except NoSuchContainer:
+            return
+
+
+def _give_up_restarting(ws: Workspace, container_id: str) -> None:
+    try:
+        connection = attach_socket.connect(ws.store.containers.path(container_id))
+    except OSError:
+        return  # it has just given up by itself
+    try:
+        os.write(connection, attach_socket.STOP)
+    except OSError:
+        pass
+    finally:
+        os.close(connection)
 
 
 def kill(ws: Workspace, name: str, signal: str = "KILL") -> None:
     """Send a signal to a container's process. Raises: NoSuchContainer, ContainerNotRunning, InvalidSignal."""
     number = parse_signal(signal)
-    container = running(ws, name, prefix=f"Cannot kill container: {name}: ")
+    prefix = f"Cannot kill container: {name}: "
+    container = ws.store.containers.find(name)
+    if not container.state.pid or not container.is_live:
+        raise ContainerNotRunning(container.id, prefix)
+    is_end = number in (_SIGKILL, parse_signal(container.record.stop_signal))
+    if is_end:  # by whatever signal: who ends a container does not want it to come back
+        ws.store.containers.set_stopped(container.id, is_stopped=True)
     if not ws.runtime.signal(started_of(container), number):
-        raise ContainerNotRunning(container.id, f"Cannot kill container: {name}: ")
+        raise ContainerNotRunning(container.id, prefix)
+    events.tell(ws, container.record, "kill", signal=str(number))
     if number == _SIGKILL:
         _wait_for_end(ws, container.id, STOP_SECONDS)
+
+
+def wait(ws: Workspace, name: str) -> int:
+    """Wait until a container has ended for good; return its exit code. Raises: NoSuchContainer."""
+    container = ws.store.containers.find(name)
+    if container.is_live:
+        _wait_for_end(ws, container.id, None)
+        try:
+            container = ws.store.containers.get(container.id)
+        except NoSuchContainer:  # with --rm: what it was is gone with it
+            return _exit_code_told(ws, container.id)
+    return container.state.exit_code
+
+
+def _exit_code_told(ws: Workspace, container_id: str) -> int:
+    """Return the exit code of a container that has been removed, from the record of events."""
+    codes = [
+        int(event["Actor"]["Attributes"].get("exitCode", 0))
+        for event in EventReader(ws.store.layout.root).events()
+        if event["Action"] == "die" and event["Actor"]["ID"] == container_id
+    ]
+    return codes[-1] if codes else 0
+
+
+def rename(ws: Workspace, name: str, new_name: str) -> None:
+    """Give a container another name. Raises: NoSuchContainer, InvalidRequest, NameConflict."""
+    container = ws.store.containers.find(name)
+    wanted = new_name.removeprefix("/")
+    if not wanted or wanted == container.record.name:
+        raise InvalidRequest(
+            "Neither old nor new names may be empty"
+            if not wanted
+            else "Renaming a container with the same name as its current name"
+        )
+    check_name(wanted)
+    with ws.store.session() as session:
+        finish_removals(ws, session)
+        record = ws.store.containers.change(container.id, lambda record: replace(record, name=wanted))
+    events.tell(ws, record, "rename", oldName=f"/{container.record.name}")
 
 
 def _wait_for_end(ws: Workspace, container_id: str, seconds: float | None) -> bool:
@@ -120,6 +207,8 @@ def remove(ws: Workspace, name: str, *, is_forced: bool = False, removes_volumes
     container = ws.store.containers.find(name)
     if container.is_watched and not is_forced:
         raise ContainerRunning(container.id)
+    if container.is_watched:
+        ws.store.containers.set_stopped(container.id, is_stopped=True)
     _end(ws, container)
     remove_container(ws, container.id, removes_volumes=removes_volumes)
 
@@ -127,9 +216,11 @@ def remove(ws: Workspace, name: str, *, is_forced: bool = False, removes_volumes
 def _end(ws: Workspace, container: Container) -> None:
     """Kill what runs in a container and wait until nothing uses its directories any more."""
     while container.is_watched:
-        if container.is_running:
+        if container.state.status is ContainerState.RESTARTING:
+            _give_up_restarting(ws, container.id)
+        elif container.state.pid:
             ws.runtime.signal(started_of(container), _SIGKILL)
-        if _wait_for_end(ws, container.id, 1):
+        if _wait_for_end(ws, container.id, _LOOK_AGAIN):
             return
         try:
             container = ws.store.containers.get(container.id)  # it may have been about to start
@@ -158,23 +249,38 @@ def remove_container(ws: Workspace, container_id: str, *, removes_volumes: bool)
 
 
 def finish_removals(ws: Workspace, session: Session) -> None:
-    """Go on with every removal that has begun or is due (--rm): this process's, and those of processes that died."""
+    """Go on with what processes that died have left: removals that have begun or are due (--rm), states, sockets."""
     containers = ws.store.containers
     for container in containers.list():
-        is_begun = container.state.status is ContainerState.REMOVING
-        if not is_begun:
-            if container.is_watched or not container.record.auto_remove:
-                continue
-            _end(ws, container)
-        _discard(ws, session, container, removes_volumes=not is_begun or container.state.removes_volumes)
+        if container.state.status is ContainerState.REMOVING:
+            _discard(ws, session, container, removes_volumes=container.state.removes_volumes)
+        elif not container.is_watched:
+            _mend(ws, container)
+            if container.record.auto_remove and not _is_fresh(container):
+                _discard(ws, session, container, removes_volumes=True)
     for name in containers.half_made():
         containers.discard(session, name)
+
+
+def _is_fresh(container: Container) -> bool:
+    """Whether a container was made by `create` and has never been started: --rm counts from its first start."""
+    return container.state.status is ContainerState.CREATED and container.record.lifecycle.is_made_only
+
+
+def _mend(ws: Workspace, container: Container) -> None:
+    """Take away what a monitor that was killed has left, and write down the end of its container."""
+    _end(ws, container)
+    state = ws.store.containers.mend(container)
+    attach_socket.discard(ws.store.containers.path(container.id))
+    if state is not None:
+        events.tell(ws, container.record, "die", exitCode=str(state.exit_code))
 
 
 def _discard(ws: Workspace, session: Session, container: Container, *, removes_volumes: bool) -> None:
     if removes_volumes:
         volumes.discard_anonymous(ws, session, container.record)
     ws.store.containers.discard(session, container.id)
+    events.tell(ws, container.record, "destroy")
 
 
 def prune(ws: Workspace) -> tuple[tuple[str, ...], int]:

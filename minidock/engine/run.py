@@ -19,7 +19,7 @@ from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
 from minidock.core.signals import parse_signal
-from minidock.engine import images, volumes
+from minidock.engine import events, images, volumes
 from minidock.engine.container_mounts import mounts_of
 from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.images import Image
@@ -103,6 +103,22 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
             os.close(lock)
             remove_container(ws, record.id, removes_volumes=True)
             raise
+    events.tell(ws, record, "create")
+    return Created(record, lowers, lock)
+
+
+def reopened(ws: Workspace, container_id: str, lock: int) -> Created:
+    """Return a container that has been made before, ready to be started; the caller has claimed it (``lock``).
+
+    Raises: NoSuchContainer.
+    """
+    container = ws.store.containers.get(container_id)
+    record = container.record
+    with ws.store.session() as session:
+        session.pin([record.image_id, *record.diff_ids])
+        lowers = () if record.is_copied else ws.store.snapshots.stack(session, record.diff_ids)
+        if record.mounts:
+            volumes.prepare(ws, session, record, ws.store.layers.tree(record.diff_ids))
     return Created(record, lowers, lock)
 
 
@@ -144,7 +160,7 @@ def _record(
         labels={**config.labels, **request.labels},
         auto_remove=request.auto_remove,
         # What a container in the foreground prints has been seen; nobody reads it again once it is removed.
-        has_log=request.is_detached or not request.auto_remove,
+        has_log=request.is_detached or not request.auto_remove or request.has_terminal,
         is_copied=is_copied,
         entrypoint=config.entrypoint if request.entrypoint is None else tuple(filter(None, [request.entrypoint])),
     )

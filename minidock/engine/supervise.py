@@ -1,38 +1,47 @@
-"""`run`, second half: starting a container, watching over it, and keeping its state true until it has ended."""
+"""Running a container in the foreground, and being attached to one."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+import signal as signals
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import NoReturn
 
 from minidock.core.summary import ContainerState
-from minidock.engine import monitor
-from minidock.engine.attend import Streams, Wiring, attend
-from minidock.engine.containers import remove_container
-from minidock.engine.known_report import forget
-from minidock.engine.run import Created, process_spec
+from minidock.engine import attach_socket, events
+from minidock.engine.attend import Forwarding, attend
+from minidock.engine.client import Attachment, Client
+from minidock.engine.containers import remove_container, started_of
+from minidock.engine.handover import run_detached, start_process
+from minidock.engine.run import Created
 from minidock.engine.workspace import Workspace
-from minidock.errors import MinidockError, NoSuchContainer, RuntimeProblem, StartFailed
-from minidock.runtime.base import Handle, ProcessIO
+from minidock.errors import ContainerNotRunning, InvalidState, NoSuchContainer
+from minidock.runtime.base import Started
 from minidock.store.container_log import LogWriter, open_log
-from minidock.store.container_record import RunState
+from minidock.store.container_record import ContainerRecord
 
 
-def run_attached(ws: Workspace, created: Created, streams: Streams) -> int:
-    """Run a container in the foreground, this process being its monitor; return its exit code.
+def run_attached(ws: Workspace, created: Created, attachment: Attachment) -> int | None:
+    """Run a container in the foreground; return its exit code, or None if the caller has detached from it.
 
     Raises: RuntimeProblem if it cannot be started.
     """
     record = created.record
+    life = record.lifecycle
+    if record.has_terminal or life.restart.is_active or life.health.is_active or not attachment.proxies_signals:
+        return start_attached(ws, created, attachment)
+    return _run_here(ws, created, attachment)
+
+
+def _run_here(ws: Workspace, created: Created, attachment: Attachment) -> int:
+    """Run a container with this process as its monitor, which is the quickest way."""
+    record = created.record
     log = open_log(ws.store.containers.path(record.id, "log")) if record.has_log else None
     try:
         code = attend(
-            lambda io: _start(ws, created, io),
-            streams,
-            has_terminal=record.has_terminal,
+            lambda io: start_process(ws, created, io),
+            attachment.streams,
+            has_terminal=False,
             log=None if log is None else LogWriter(ws.store.disk, log),
         )
         _ended(ws, created, code)
@@ -45,127 +54,98 @@ def run_attached(ws: Workspace, created: Created, streams: Streams) -> int:
         os.close(created.lock)
 
 
-def _start(ws: Workspace, created: Created, io: ProcessIO) -> Handle:
-    """Start the process of a container and say so, or why not, in its state."""
-    containers, record = ws.store.containers, created.record
-    try:
-        handle = ws.runtime.start(process_spec(ws, created), io)
-    except MinidockError as error:
-        containers.write_state(record.id, RunState(exit_code=error.exit_code, error=str(error)))
-        if type(error) is RuntimeProblem:  # not one of the program's: what was tried once may not hold any more
-            forget(ws)
-        raise
-    containers.write_state(record.id, _running(ws, handle))
-    return handle
-
-
-def _running(ws: Workspace, handle: Handle) -> RunState:
-    return RunState(
-        status=ContainerState.RUNNING,
-        pid=handle.started.pid,
-        start_ticks=handle.started.start_ticks,
-        boot_id=ws.store.boot_id,
-        started_at=ws.clock.now(),
-    )
-
-
 def _ended(ws: Workspace, created: Created, code: int) -> None:
+    record = created.record
     try:
-        state = ws.store.containers.get(created.record.id).state
+        state = ws.store.containers.get(record.id).state
         ended = replace(state, status=ContainerState.EXITED, pid=0, exit_code=code, finished_at=ws.clock.now())
-        ws.store.containers.write_state(created.record.id, ended)
+        ws.store.containers.write_state(record.id, ended)
     except NoSuchContainer:
         return  # removed by force as soon as its process was gone
+    seconds = (ws.clock.now() - state.started_at).total_seconds() if state.started_at else 0
+    events.tell(ws, record, "die", exitCode=str(code), execDuration=str(int(seconds)))
 
 
-def run_detached(ws: Workspace, created: Created) -> None:
-    """Start a container whose monitor is a process of its own, which this one does not wait for.
-
-    Raises: StartFailed if it cannot be started.
-    """
-    read_end, answer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(read_end)
-        _become_monitor(ws, created, answer)
-    os.close(answer)
-    os.close(created.lock)  # the monitor has it too
-    with os.fdopen(read_end, "rb") as stream:
-        said = stream.read()
-    os.waitpid(pid, 0)
-    if not said:
-        raise StartFailed(f"the monitor of container {created.record.id} ended before it had started it", 125)
-    message, code, hint = json.loads(said)
-    if message:
-        raise StartFailed(message, code, hint)
-
-
-def _become_monitor(ws: Workspace, created: Created, answer: int) -> NoReturn:
-    """Leave the caller's session, start the container, answer, and go on as a small program (`monitor`)."""
-    said: tuple[str, int, str | None] = ("", 0, None)
+def start_attached(ws: Workspace, created: Created, attachment: Attachment) -> int | None:
+    """Start a container with a monitor of its own and be attached to it from its first byte on; else as `run_attached`."""
+    ours, theirs = attach_socket.pair()
     try:
-        os.setsid()
-        if os.fork():
-            os._exit(0)
-        os.chdir("/")
-        _let_go_of_everything_but([created.lock, answer])
-        words = _start_detached(ws, created)
-        os.write(answer, json.dumps(said).encode())
-        os.close(answer)
-        _keep_descriptors()
-        os.execve(monitor.executable(), words, {})
-    except MinidockError as error:
-        said = (str(error), error.exit_code, error.hint)
-    except BaseException as error:  # nothing may return into the program that this is a copy of
-        said = (f"{type(error).__name__}: {error}", 125, None)
+        run_detached(ws, created, client=theirs, size=_size_of(attachment))
+    except BaseException:
+        os.close(ours)
+        raise
+    events.tell(ws, created.record, "attach")
+    return _follow(ws, created.record, Client(ours, attachment, has_terminal=created.record.has_terminal), attachment)
+
+
+def attach(ws: Workspace, name: str, attachment: Attachment) -> int | None:
+    """Be attached to a container that runs; else as `run_attached`. Raises: NoSuchContainer, InvalidState."""
+    container = ws.store.containers.find(name)
+    if not container.is_running:
+        way_out = {
+            ContainerState.PAUSED: "attach to a paused container, unpause it first",
+            ContainerState.RESTARTING: "attach to a restarting container, wait until it is running",
+        }
+        raise InvalidState(f"You cannot {way_out.get(container.state.status, 'attach to a stopped container, start it first')}")
     try:
-        if created.record.auto_remove:
-            remove_container(ws, created.record.id, removes_volumes=True)
-        os.write(answer, json.dumps(said).encode())
-    finally:
-        os._exit(1)
+        connection = attach_socket.connect(ws.store.containers.path(container.id))
+    except OSError as error:
+        raise InvalidState(
+            f"container {container.record.name} runs in the foreground of another terminal and serves nobody else",
+            hint="see what it prints with `minidock logs -f`, or start it with -d or -t",
+        ) from error
+    events.tell(ws, container.record, "attach")
+    if not container.record.has_stdin:
+        attachment = replace(attachment, streams=replace(attachment.streams, stdin=None))
+    client = Client(connection, attachment, has_terminal=container.record.has_terminal)
+    return _follow(ws, container.record, client, attachment, redraws=True)
 
 
-def _start_detached(ws: Workspace, created: Created) -> list[str]:
-    """Start the container; return the command line of the program that watches over it from now on."""
-    containers, record = ws.store.containers, created.record
-    wiring = Wiring(has_terminal=record.has_terminal, has_stdin=record.has_stdin)
-    handle = _start(ws, created, wiring.io)
-    wiring.close_theirs()
-    log = open_log(containers.path(record.id, "log")) if record.has_log else -1
-    ended = replace(_running(ws, handle), status=ContainerState.EXITED, pid=0, finished_at=ws.clock.now())
-    return monitor.command_line(
-        ws.store.layout.root,
-        record.id,
-        log=log,
-        outputs=(wiring.master, -1) if record.has_terminal else (wiring.stdout, wiring.stderr),
-        final_state=ended.to_json(),
-        auto_remove=record.auto_remove,
-    )
-
-
-def _let_go_of_everything_but(kept: Sequence[int]) -> None:
-    """Close what the caller has open: its terminal, its locks, its pipes."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    for fd in _descriptors():
-        if fd > 2 and fd not in kept:
-            os.close(fd)
-
-
-def _keep_descriptors() -> None:
-    """Let every descriptor survive the exec: each is needed, those of the runtime keep the container alive."""
-    for fd in _descriptors():
-        os.set_inheritable(fd, True)
-
-
-def _descriptors() -> list[int]:
-    found = []
-    for name in os.listdir("/proc/self/fd"):
+def _follow(
+    ws: Workspace, record: ContainerRecord, client: Client, attachment: Attachment, *, redraws: bool = False
+) -> int | None:
+    with ExitStack() as stack:
+        stack.callback(client.close)
+        forwarding = Forwarding()
+        if attachment.proxies_signals:
+            stack.enter_context(forwarding.installed())
+            forwarding.to(_Remote(ws, record.id))
         try:
-            os.fstat(int(name))
-        except OSError:
-            continue  # the listing's own
-        found.append(int(name))
-    return found
+            code = client.follow(redraws=redraws)
+        except BrokenPipeError:
+            forwarding.pass_on(signals.SIGPIPE)
+            raise
+        if code is None:
+            events.tell(ws, record, "detach")
+        return code if code is None else forwarding.code(code)
+
+
+class _Remote:
+    """A container whose monitor is another process, as something that signals can be sent to."""
+
+    child = 0
+
+    def __init__(self, ws: Workspace, container_id: str) -> None:
+        self._ws = ws
+        self._id = container_id
+
+    @property
+    def started(self) -> Started:
+        return started_of(self._ws.store.containers.get(self._id))
+
+    def wait(self) -> int:
+        raise ContainerNotRunning(self._id)
+
+    def kill(self, signal: int) -> None:
+        try:
+            self._ws.runtime.signal(self.started, signal)
+        except NoSuchContainer:
+            return
+
+
+def _size_of(attachment: Attachment) -> tuple[int, int] | None:
+    for fd in (attachment.streams.stdin, attachment.streams.stdout):
+        if fd is not None and os.isatty(fd):
+            size = os.get_terminal_size(fd)
+            return size.lines, size.columns
+    return None

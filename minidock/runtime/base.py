@@ -70,6 +70,11 @@ class Handle(Protocol):
     @property
     def started(self) -> Started: ...
 
+    @property
+    def child(self) -> int:
+        """The PID of the child of this program that ends, with the exit code, when the process has ended."""
+        ...
+
     def wait(self) -> int:
         """Return the exit code, 128 + n after signal n. Everything that was mounted is gone by then."""
         ...

@@ -38,6 +38,10 @@ class FakeHandle:
     def started(self) -> Started:
         return self._started
 
+    @property
+    def child(self) -> int:
+        raise ProcessLookupError("a program that is a function has no process")
+
     def wait(self) -> int:
         self._ended.wait()
         return self._code or 0

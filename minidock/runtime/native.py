@@ -34,6 +34,10 @@ class NativeHandle:
     def started(self) -> Started:
         return self._started
 
+    @property
+    def child(self) -> int:
+        return self._stub.pid
+
     def wait(self) -> int:
         return self._stub.wait()
 

@@ -27,6 +27,11 @@ class Stub:
         self._code: int | None = None
         self._lock = threading.Lock()
 
+    @property
+    def pid(self) -> int:
+        """The PID of the stub, a child of this process."""
+        return self._pid
+
     def messages(self) -> list[tuple[Any, ...]]:
         """Return everything that the stub says until it has executed the program or failed."""
         said = []

@@ -6,6 +6,7 @@ import fcntl
 import os
 import select
 import signal
+import struct
 import termios
 import tty
 from collections.abc import Iterator
@@ -75,6 +76,11 @@ def raw_mode(fd: int) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def set_size(master: int, rows: int, columns: int) -> None:
+    """Give the terminal behind ``master`` a window size."""
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
 
 def copy_size(source: int, master: int) -> None:

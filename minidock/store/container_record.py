@@ -128,10 +128,11 @@ class ContainerRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What a container is doing: created, running, exited or removing.
+    """What a container is doing: created, running, paused, restarting, exited or removing.
 
     ``pid`` and ``start_ticks`` name its first process while it runs; ``boot_id`` the boot in which it was started.
     ``error`` says why it could not be started. A removal takes the anonymous volumes along if ``removes_volumes``.
+    ``restart_count`` tells how often its monitor has started it again.
     """
 
     status: ContainerState = ContainerState.CREATED
@@ -143,6 +144,7 @@ class RunState:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     removes_volumes: bool = False
+    restart_count: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the members of state.json."""
@@ -156,6 +158,7 @@ class RunState:
             "started_at": format_time(self.started_at) if self.started_at else "",
             "finished_at": format_time(self.finished_at) if self.finished_at else "",
             "removes_volumes": self.removes_volumes,
+            "restart_count": self.restart_count,
         }
 
     @classmethod
@@ -172,4 +175,5 @@ class RunState:
             started_at=times[0],
             finished_at=times[1],
             removes_volumes=bool(members["removes_volumes"]),
+            restart_count=int(members["restart_count"]),
         )

@@ -2,9 +2,12 @@
 
 ::
 
-    containers/ID/config.json   the `ContainerRecord`, written once
+    containers/ID/config.json   the `ContainerRecord`, replaced whole (rename, update)
                   state.json    the `RunState`, replaced whole; missing before the first start
+                  health.json   what the last health checks found
                   lock          flock held by the container's monitor for as long as that lives
+                  attach        the monitor's socket
+                  stopped       an empty file: somebody has ended it, it is not to be started again by itself
                   upper/ work/  what the container wrote, and overlayfs's own; without overlay upper/ is a whole copy
                   baseline      fingerprints of the files of such a copy when it was made
                   log           what it printed (`container_log`)
@@ -24,6 +27,7 @@ from dataclasses import dataclass, replace
 from minidock.core.canonical import dumps
 from minidock.core.config import chain_ids
 from minidock.core.digest import Digest
+from minidock.core.health import Health
 from minidock.core.summary import ContainerState
 from minidock.errors import MinidockError, NameConflict, NoSuchContainer, StoreError
 from minidock.store.container_record import ContainerRecord, RunState
@@ -33,6 +37,7 @@ from minidock.store.session import Session
 from minidock.store.writer import Disk, write_new
 
 KILLED, LOST_AT_REBOOT = 137, 255
+_LIVE = (ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,11 @@ class Container:
     def is_running(self) -> bool:
         """Whether its process runs."""
         return self.state.status is ContainerState.RUNNING
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it runs, is paused, or is about to be started again: what lists show by default."""
+        return self.state.status in _LIVE
 
 
 class Containers:
@@ -80,9 +90,7 @@ class Containers:
         try:
             try_lock(lock)  # nobody else can know of it yet
             with self._locks.names():
-                for other in self._records():
-                    if other.name == record.name and self._state(other.id).status is not ContainerState.REMOVING:
-                        raise NameConflict(record.name, other.id)
+                self._check_name(record)
                 with self._locks.shared_gc():
                     self._disk.rename(directory, self.path(record.id))
                 self._disk.sync_directory(self._layout.path("containers"))
@@ -123,20 +131,7 @@ class Containers:
 
         Not durable by default: what is lost with the power is the container's process as well.
         """
-        temporary = self.path(container_id, f"state.{secrets.token_hex(4)}")
-        try:
-            fd = self._disk.open_new(temporary)
-        except FileNotFoundError as error:
-            raise NoSuchContainer(container_id) from error
-        try:
-            self._disk.write(fd, dumps(state.to_json()))
-            if is_durable:
-                self._disk.sync(fd)
-        finally:
-            os.close(fd)
-        self._disk.rename(temporary, self.path(container_id, "state.json"))
-        if is_durable:
-            self._disk.sync_directory(self.path(container_id))
+        self._replace(container_id, "state.json", dumps(state.to_json()), is_durable=is_durable)
 
     def is_watched(self, container_id: str) -> bool:
         """Whether the container's monitor lives."""
@@ -149,6 +144,75 @@ class Containers:
             return not try_lock(fd, exclusive=False)
         finally:
             os.close(fd)
+
+    def claim(self, container_id: str) -> int | None:
+        """Return the locked lock file of a container, whose monitor the caller becomes; None if it has one.
+
+        Raises: NoSuchContainer if it is gone or being removed.
+        """
+        with self._locks.names():
+            if self._record(container_id) is None or self._state(container_id).status is ContainerState.REMOVING:
+                raise NoSuchContainer(container_id)
+            lock = open_lock(self.path(container_id, "lock"))
+            try:
+                is_ours = try_lock(lock)
+            except BaseException:
+                os.close(lock)
+                raise
+            if is_ours:
+                return lock
+            os.close(lock)
+            return None
+
+    def mend(self, container: Container) -> RunState | None:
+        """Write down the end of a container whose monitor was killed; None if there is nothing to write down."""
+        with self._locks.names():
+            try:
+                seen = self.get(container.id)
+            except NoSuchContainer:
+                return None
+            if seen.is_watched or seen.is_live or self._state(container.id).status not in _LIVE:
+                return None
+            self.write_state(container.id, replace(seen.state, pid=0))
+            return seen.state
+
+    def change(self, container_id: str, change: Callable[[ContainerRecord], ContainerRecord]) -> ContainerRecord:
+        """Put the record that ``change`` makes of a container's in its place, durably.
+
+        Raises: NoSuchContainer; NameConflict if it has a new name and that is taken.
+        """
+        with self._locks.names():
+            before = self._record(container_id)
+            if before is None:
+                raise NoSuchContainer(container_id)
+            after = change(before)
+            if after.name != before.name:
+                self._check_name(after)
+            self._replace(container_id, "config.json", dumps(after.to_json()), is_durable=True)
+            return after
+
+    def set_stopped(self, container_id: str, *, is_stopped: bool) -> None:
+        """Say that a container has been ended on purpose, or that it has been started again."""
+        path = self.path(container_id, "stopped")
+        try:
+            if is_stopped:
+                os.close(self._disk.open_new(path))
+            else:
+                self._disk.unlink(path)
+        except (FileExistsError, FileNotFoundError):
+            return
+
+    def write_health(self, container_id: str, health: Health | None) -> None:
+        """Replace what is known about a container's health. Raises: NoSuchContainer if the container is gone."""
+        self._replace(container_id, "health.json", dumps(health.to_json() if health else {}))
+
+    def health(self, container_id: str) -> Health | None:
+        """Return what is known about a container's health; None if it has no checks."""
+        try:
+            with open(self.path(container_id, "health.json"), "rb") as file:
+                return Health.from_json(json.load(file))
+        except (OSError, KeyError, TypeError, ValueError, StoreError):
+            return None
 
     def mark_removing(self, container_id: str, *, removes_volumes: bool) -> None:
         """Begin to remove: from now on the container has no name, and whoever writes next goes on with it."""
@@ -171,6 +235,29 @@ class Containers:
             needed.update([record.image_id, *record.diff_ids, *chain_ids(record.diff_ids)])
         return needed
 
+    def _replace(self, container_id: str, name: str, data: bytes, *, is_durable: bool = False) -> None:
+        temporary = self.path(container_id, f"{name}.{secrets.token_hex(4)}")
+        try:
+            fd = self._disk.open_new(temporary)
+        except FileNotFoundError as error:
+            raise NoSuchContainer(container_id) from error
+        try:
+            self._disk.write(fd, data)
+            if is_durable:
+                self._disk.sync(fd)
+        finally:
+            os.close(fd)
+        self._disk.rename(temporary, self.path(container_id, name))
+        if is_durable:
+            self._disk.sync_directory(self.path(container_id))
+
+    def _check_name(self, record: ContainerRecord) -> None:
+        """Refuse the name of another container. Raises: NameConflict."""
+        for other in self._records():
+            is_other = other.id != record.id and other.name == record.name
+            if is_other and self._state(other.id).status is not ContainerState.REMOVING:
+                raise NameConflict(record.name, other.id)
+
     def _names(self) -> Iterable[str]:
         try:
             return sorted(os.listdir(self._layout.path("containers")))
@@ -191,9 +278,9 @@ class Containers:
     def _observed(self, record: ContainerRecord) -> Container:
         state = self._state(record.id)
         is_watched = self.is_watched(record.id)
-        if state.status is ContainerState.RUNNING and not is_watched:
+        if state.status in _LIVE and not is_watched:
             state = self._state(record.id)  # it may have ended between the two looks
-            if state.status is ContainerState.RUNNING:
+            if state.status in _LIVE:
                 code = KILLED if state.boot_id == self._boot_id else LOST_AT_REBOOT
                 state = replace(state, status=ContainerState.EXITED, exit_code=code)
         return Container(record, state, is_watched)

@@ -13,11 +13,12 @@
       cache/recent/HEX       the last keys of one step of one Dockerfile
       cache/inputs/HEX       lists of inputs, content-addressed, shared by equal lists
       cache/stat/HEX         what is known about the files of one context
-      containers/ID/         config.json state.json upper/ work/ log lock
+      containers/ID/         config.json state.json upper/ work/ log lock …
       volumes/NAME/_data
       locks/                 gate gc index key/HEX lease/SESSION  (flocks: the kernel frees them)
       tmp/SESSION/           what one process is writing; abandoned when lease/SESSION is not locked
       trash/                 what is being removed
+      events events.1        what has happened lately, one JSON object a line
       reserve                a block or two that a removal frees first when the disk is full
 
 Lock order: key locks, then the lease, then gate and gc; nobody waits for a key while holding gc.

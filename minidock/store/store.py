@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -103,6 +103,15 @@ class Store:
         from minidock.store.volumes import Volumes
 
         return Volumes(self.layout, self.disk, self.locks)
+
+    def record_event(self, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:
+        """Add an event to the record that `events` shows: ``kind`` is ``container``, ``image`` and the like.
+
+        Nothing happens where there is no store.
+        """
+        from minidock.store.event_log import append
+
+        append(self.disk, self.layout.root, kind, action, actor, attributes)
 
     @property
     def exists(self) -> bool:
@@ -235,4 +244,4 @@ class Store:
             return
 
 
-_OWN_FILES = {"oci-layout", "index.json", "minidock.json", "reserve"}
+_OWN_FILES = {"oci-layout", "index.json", "minidock.json", "reserve", "events", "events.1"}

@@ -18,6 +18,7 @@ from minidock.core.process import DEFAULT_PATH, Mount, MountType
 from minidock.core.summary import ContainerState
 from minidock.engine import changes, containers, logs, volumes
 from minidock.engine.attend import Streams
+from minidock.engine.client import Attachment
 from minidock.engine.container_inspect import inspect_container
 from minidock.engine.exec import ExecRequest, execute
 from minidock.engine.run import Created, RunRequest, create, process_spec
@@ -107,7 +108,7 @@ def make(ws: Workspace, *args: str, warn: Callable[[str], None] = no_warning, **
 
 
 def run(ws: Workspace, streams: Streams, *args: str, **fields: Any) -> int:
-    return run_attached(ws, make(ws, *args, **fields), streams)
+    return run_attached(ws, make(ws, *args, **fields), Attachment(streams)) or 0
 
 
 def leftovers(ws: Workspace) -> list[str]:
@@ -320,7 +321,7 @@ class Running:
 
     def __init__(self, ws: Workspace, runtime: FakeRuntime, streams: Streams, **fields: Any) -> None:
         self.created = make(ws, "wait", name="box", **fields)
-        self._thread = threading.Thread(target=lambda: run_attached(ws, self.created, streams))
+        self._thread = threading.Thread(target=lambda: run_attached(ws, self.created, Attachment(streams)))
         self._thread.start()
         while not ws.store.containers.find("box").is_running:
             self._thread.join(0.01)

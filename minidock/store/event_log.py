@@ -1,0 +1,112 @@
+"""What has happened in a store: one JSON object a line, appended by every process, bounded in size.
+
+``events`` is written until it is a mebibyte long, then it becomes ``events.1`` in place of the one before. A line that
+a crash or a full disk has cut is skipped by readers. The monitor of a container loads this module for its life: it
+imports little.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from minidock.store.writer import Disk
+
+_MOST_BYTES = 1 << 20
+
+
+def append(disk: Disk, root: str, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:
+    """Add an event to the record of the store at ``root``, with the present time.
+
+    Nothing fails because its event cannot be written: what happened has happened.
+    """
+    import json
+
+    event = {
+        "Type": kind,
+        "Action": action,
+        "Actor": {"ID": actor, "Attributes": dict(sorted(attributes.items()))},
+        "timeNano": time.time_ns(),
+    }
+    line = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape") + b"\n"
+    try:
+        _append(disk, root, line)
+    except OSError:
+        return
+
+
+def _append(disk: Disk, root: str, line: bytes) -> None:
+    path = f"{root}/events"
+    lock = os.open(f"{root}/locks/events", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            size = os.fstat(log).st_size
+            if size and os.pread(log, 1, size - 1) != b"\n":
+                line = b"\n" + line  # after the rest of a line that was never finished
+            disk.write(log, line)
+        finally:
+            os.close(log)
+        if size > _MOST_BYTES:
+            disk.rename(path, f"{path}.1")
+    finally:
+        os.close(lock)
+
+
+class EventReader:
+    """Reads the record as it grows: each `events` yields what has been added since the last."""
+
+    def __init__(self, root: str) -> None:
+        self._path = f"{root}/events"
+        self._inode = 0
+        self._offset = 0
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the events, oldest first; times are those of their writers and need not be in order."""
+        if not self._inode:
+            yield from self._read(f"{self._path}.1", is_current=False)
+        else:
+            older = _inode(f"{self._path}.1")
+            if older == self._inode:  # what was current has been put away
+                yield from self._read(f"{self._path}.1", is_current=True)
+                self._inode = self._offset = 0
+        yield from self._read(self._path, is_current=True)
+
+    def _read(self, path: str, *, is_current: bool) -> Iterator[dict[str, Any]]:
+        import json
+
+        try:
+            file = open(path, "rb")  # noqa: SIM115  # the with statement follows
+        except FileNotFoundError:
+            return
+        with file:
+            if is_current:
+                inode = os.fstat(file.fileno()).st_ino
+                if inode != self._inode:
+                    self._inode, self._offset = inode, 0
+                file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                if is_current:
+                    self._offset += len(line)
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(event, dict):
+                    yield event
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
