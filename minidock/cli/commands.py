@@ -30,8 +30,17 @@ GROUPS = {
     "volume": "Manage volumes",
 }
 
+_ATTACH = Command("attach", "attach", "Attach local standard input, output, and error streams to a running container")
 _BUILD = Command("build", "build", "Build an image from a Dockerfile")
+_CREATE = Command(
+    "create",
+    "create",
+    "Create a new container",
+    stops_at_argument=True,
+    failure_code=1,
+)
 _DIFF = Command("diff", "diff", "Inspect changes to files or directories on a container's filesystem")
+_EVENTS = Command("events", "events", "Get real time events from the store")
 _EXEC = Command("exec", "exec_", "Execute a command in a running container", stops_at_argument=True)
 _HISTORY = Command("history", "history", "Show the history of an image")
 _IMAGES = Command("images", "images", "List images")
@@ -40,6 +49,8 @@ _INFO = Command("info", "info", "Display system-wide information")
 _KILL = Command("kill", "kill", "Kill one or more running containers")
 _LOGS = Command("logs", "logs", "Fetch the logs of a container")
 _PS = Command("ps", "ps", "List containers")
+_RENAME = Command("rename", "rename", "Rename a container")
+_RESTART = Command("restart", "restart", "Restart one or more containers")
 _RM = Command("rm", "rm", "Remove one or more containers")
 _RMI = Command("rmi", "rmi", "Remove one or more images")
 _RUN = Command(
@@ -50,13 +61,18 @@ _RUN = Command(
     failure_code=125,
     has_help_hint=True,
 )
+_START = Command("start", "start", "Start one or more stopped containers")
 _STOP = Command("stop", "stop", "Stop one or more running containers")
 _TAG = Command("tag", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE")
+_WAIT = Command("wait", "wait", "Block until one or more containers stop, then print their exit codes")
 
 # In the order in which `--help` of an alias lists them.
 COMMANDS = {
+    "attach": _ATTACH,
     "build": _BUILD,
+    "create": _CREATE,
     "diff": _DIFF,
+    "events": _EVENTS,
     "exec": _EXEC,
     "history": _HISTORY,
     "images": _IMAGES,
@@ -66,13 +82,19 @@ COMMANDS = {
     "kill": _KILL,
     "logs": _LOGS,
     "ps": _PS,
+    "rename": _RENAME,
+    "restart": _RESTART,
     "rm": _RM,
     "rmi": _RMI,
     "run": _RUN,
+    "start": _START,
     "stop": _STOP,
     "tag": _TAG,
     "version": Command("version", "version", "Show the minidock version information"),
+    "wait": _WAIT,
     "builder prune": Command("prune", "builder_prune", "Remove build cache"),
+    "container attach": _ATTACH,
+    "container create": _CREATE,
     "container diff": _DIFF,
     "container exec": _EXEC,
     "container inspect": Command(
@@ -82,9 +104,13 @@ COMMANDS = {
     "container logs": _LOGS,
     "container ls": _PS,
     "container prune": Command("prune", "container_prune", "Remove all stopped containers"),
+    "container rename": _RENAME,
+    "container restart": _RESTART,
     "container rm": _RM,
     "container run": _RUN,
+    "container start": _START,
     "container stop": _STOP,
+    "container wait": _WAIT,
     "image build": _BUILD,
     "image from-host": Command("from_host", "from_host", "Make an image from programs of this machine"),
     "image history": _HISTORY,
@@ -95,6 +121,7 @@ COMMANDS = {
     "image rm": _RMI,
     "image tag": _TAG,
     "system df": Command("df", "df", "Show minidock disk usage"),
+    "system events": _EVENTS,
     "system info": _INFO,
     "system prune": Command("prune", "system_prune", "Remove unused data"),
     "system reset": Command("reset", "reset", "Remove everything: images, containers, volumes and build cache"),

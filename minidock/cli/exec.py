@@ -32,4 +32,6 @@ def exec_(
         return 1
     request = ExecRequest((command, *args), env, os.environ, workdir, user, has_terminal=tty)
     ws = workspace.open_workspace(options.store_root())
-    return execute(ws, container, request, streams.standard(has_stdin=interactive))
+    return execute(
+        ws, container, request, streams.standard(("stdin", "stdout", "stderr") if interactive else ("stdout", "stderr"))
+    )

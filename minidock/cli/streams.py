@@ -45,7 +45,7 @@ def standard(attached: Collection[str] = ALL_STREAMS) -> Streams:
 
 def detach_keys(text: str) -> bytes:
     """Return the bytes of ``--detach-keys``, of docker's own keys if that is empty. Raises: FlagError."""
-    from minidock.runtime.terminal import DETACH_KEYS, parse_detach_keys
+    from minidock.core.detach_keys import DETACH_KEYS, parse_detach_keys
 
     return parse_detach_keys(text or DETACH_KEYS)
 

@@ -52,9 +52,7 @@ class RestartPolicy:
         mode = RestartMode(name)
         if most and mode is not RestartMode.ON_FAILURE:
             too = " and cannot be negative" if most < 0 else ""
-            raise InvalidRequest(
-                f"invalid restart policy: maximum retry count can only be used with 'on-failure'{too}"
-            )
+            raise InvalidRequest(f"invalid restart policy: maximum retry count can only be used with 'on-failure'{too}")
         if most < 0:
             raise InvalidRequest("invalid restart policy: maximum retry count cannot be negative")
         return cls(mode, most)

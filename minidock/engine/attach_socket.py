@@ -14,6 +14,7 @@ life: it imports little.
 from __future__ import annotations
 
 import _socket
+import operator
 import os
 
 HELLO, TYPED, INPUT_END, SIZE, STOP = b"h", b"i", b"c", b"r", b"s"
@@ -52,7 +53,8 @@ def accept(listener: int) -> int:
     """Return the connection of the next caller."""
     ours = _socket.socket(fileno=listener)
     try:
-        return ours._accept()[0]
+        # `accept` belongs to the module socket, which takes long to load.
+        return int(operator.methodcaller("_accept")(ours)[0])
     finally:
         ours.detach()
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from minidock.core.detach_keys import DetachKeys
 from minidock.engine import attach_socket
 from minidock.engine.attend import Streams
 from minidock.runtime import terminal
@@ -33,7 +34,7 @@ class Client:
         self._connection = connection
         self._streams = attachment.streams
         self._has_terminal = has_terminal
-        self._keys = terminal.DetachKeys(attachment.detach_keys) if has_terminal else None
+        self._keys = DetachKeys(attachment.detach_keys) if has_terminal else None
         self._pending: list[bytes] = []
         self._reads = self._streams.stdin is not None
         os.set_blocking(connection, False)

@@ -85,7 +85,10 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         "LogConfig": {"Type": "local" if record.has_log else "none", "Config": {}},
         "NetworkMode": record.networking.name,
         "PortBindings": {},
-        "RestartPolicy": {"Name": record.lifecycle.restart.mode.value, "MaximumRetryCount": record.lifecycle.restart.most},
+        "RestartPolicy": {
+            "Name": record.lifecycle.restart.mode.value,
+            "MaximumRetryCount": record.lifecycle.restart.most,
+        },
         "AutoRemove": record.auto_remove,
         **({"Mounts": mounts} if mounts else {}),
         **({"Tmpfs": tmpfs} if tmpfs else {}),

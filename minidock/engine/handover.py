@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from minidock.core import health as rules
 from minidock.core.health import Health
@@ -17,7 +16,6 @@ from minidock.engine import attach_socket, events, monitor
 from minidock.engine.attend import Wiring
 from minidock.engine.containers import remove_container
 from minidock.engine.known_report import forget
-from minidock.engine.monitor import Orders
 from minidock.engine.run import Created, process_spec, reopened
 from minidock.engine.workspace import Workspace, open_workspace
 from minidock.errors import MinidockError, NoSuchContainer, RuntimeProblem, StartFailed
@@ -25,8 +23,11 @@ from minidock.runtime.base import Handle, ProcessIO
 from minidock.store.container_log import open_log
 from minidock.store.container_record import RunState
 
-# Gets what is to be done in the new process; returns the orders of the monitor that it becomes.
-Begin = Callable[[], Orders]
+if TYPE_CHECKING:
+    from minidock.engine.monitor import Orders
+
+    # Gets what is to be done in the new process; returns the orders of the monitor that it becomes.
+    Begin = Callable[[], Orders]
 
 
 def start_process(ws: Workspace, created: Created, io: ProcessIO, *, restarts: int = 0) -> Handle:
@@ -57,9 +58,7 @@ def start_process(ws: Workspace, created: Created, io: ProcessIO, *, restarts: i
     return handle
 
 
-def run_detached(
-    ws: Workspace, created: Created, *, client: int = -1, size: tuple[int, int] | None = None
-) -> None:
+def run_detached(ws: Workspace, created: Created, *, client: int = -1, size: tuple[int, int] | None = None) -> None:
     """Start a container whose monitor is a process of its own, which this one does not wait for.
 
     ``client`` is one end of a connection that is attached from the beginning (`attach_socket`; it is closed here),
@@ -144,26 +143,26 @@ def _begin(
     wiring = Wiring(has_terminal=record.has_terminal, has_stdin=record.has_stdin, size=size)
     handle = start_process(ws, created, wiring.io, restarts=restarts)
     wiring.close_theirs()
-    return Orders(
-        root=ws.store.layout.root,
-        id=record.id,
-        exec_id="",
-        paths=sys.path,
-        child=handle.child,
-        outputs=wiring.outputs,
-        stdin=wiring.input,
-        terminal=wiring.master,
-        log=open_log(containers.path(record.id, "log")) if record.has_log else -1,
-        lock=created.lock,
-        listener=listener,
-        clients=clients,
-        closes_input="stdin" in record.lifecycle.attached,
-        auto_remove=record.auto_remove,
-        restarts=restarts,
-        delay=delay,
-        state=containers.get(record.id).state.to_json(),
-        pauses=_pauses(check) if check.is_active else [],
-    )
+    return {
+        "root": ws.store.layout.root,
+        "id": record.id,
+        "exec_id": "",
+        "paths": sys.path,
+        "child": handle.child,
+        "outputs": wiring.outputs,
+        "stdin": wiring.input,
+        "terminal": wiring.master,
+        "log": open_log(containers.path(record.id, "log")) if record.has_log else -1,
+        "lock": created.lock,
+        "listener": listener,
+        "clients": clients,
+        "closes_input": "stdin" in record.lifecycle.attached,
+        "auto_remove": record.auto_remove,
+        "restarts": restarts,
+        "delay": delay,
+        "state": containers.get(record.id).state.to_json(),
+        "pauses": _pauses(check) if check.is_active else [],
+    }
 
 
 def _pauses(check: rules.HealthCheck) -> list[float]:

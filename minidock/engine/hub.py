@@ -80,7 +80,7 @@ class Hub:
             os.set_blocking(stdin, False)
 
     def turn(self, others: Iterable[int] = (), timeout: float | None = None) -> set[int]:
-        """Do what can be done, once something can or ``timeout`` seconds have passed; return the ready of ``others``."""
+        """Do what can be done, once anything can or ``timeout`` seconds have passed; return the ready of ``others``."""
         poll = select.poll()
         waiting = {client.fd: client for client in self._clients}
         for fd in others:

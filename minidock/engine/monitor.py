@@ -95,7 +95,7 @@ def opened(fd: int) -> Orders:
 
 def _parcel(orders: Orders) -> int:
     fd = os.memfd_create("orders", 0)
-    data = marshal.dumps(orders)
+    data = marshal.dumps(dict(orders))
     while data:
         data = data[os.write(fd, data) :]
     os.lseek(fd, 0, os.SEEK_SET)

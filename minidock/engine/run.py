@@ -12,9 +12,11 @@ from functools import partial
 from minidock.core import container as rules
 from minidock.core.canonical import dumps
 from minidock.core.entries import DIRECTORY, Entry, Tree
+from minidock.core.health import HealthCheck
 from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption
 from minidock.core.networking import Networking, NetworkKind
+from minidock.core.platform import Platform
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
@@ -58,6 +60,7 @@ class RunRequest:
     hostname: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
+    platform: str = ""
     security: Security = field(default_factory=Security)
     resources: Resources = field(default_factory=Resources)
     lifecycle: LifeCycle = field(default_factory=LifeCycle)
@@ -84,6 +87,7 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
     """
     _check(request)
     image = images.find(ws, request.image)
+    _check_platform(request, image)
     args = rules.command_line(image.config.config, request.entrypoint, request.args)
     is_copied = not can_overlay(ws)
     if is_copied:
@@ -130,6 +134,30 @@ def _check(request: RunRequest) -> None:
     rules.working_directory(request.cwd, "")
 
 
+def _check_platform(request: RunRequest, image: Image) -> None:
+    """Refuse an image that is not for the platform that was asked for. Raises: InvalidPlatform, InvalidRequest."""
+    if not request.platform:
+        return
+    config = image.config
+    actual = Platform(config.os, config.architecture, config.variant)
+    wanted = Platform.parse(request.platform, actual)
+    if not wanted.matches(actual):
+        raise InvalidRequest(
+            f"image with reference {request.image} was found but does not provide the specified platform ({wanted})",
+            hint=f"it is for {actual}",
+        )
+
+
+def _lifecycle(request: RunRequest, image: Image) -> LifeCycle:
+    """Return what was asked for, with the health check that the image has where the user says nothing."""
+    config = image.config.config
+    try:
+        check = HealthCheck.from_json(config.to_json().get("Healthcheck") or {})
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidRequest(f"the health check of {request.image} cannot be understood") from error
+    return replace(request.lifecycle, health=request.lifecycle.health.over(check), health_shell=config.shell)
+
+
 def _record(
     ws: Workspace, request: RunRequest, image: Image, args: Sequence[str], user: User, *, is_copied: bool
 ) -> ContainerRecord:
@@ -152,7 +180,7 @@ def _record(
         networking=_networking(request),
         security=request.security,
         resources=request.resources,
-        lifecycle=request.lifecycle,
+        lifecycle=_lifecycle(request, image),
         is_read_only=request.is_read_only,
         has_terminal=request.has_terminal,
         has_stdin=request.has_stdin,
@@ -160,10 +188,16 @@ def _record(
         labels={**config.labels, **request.labels},
         auto_remove=request.auto_remove,
         # What a container in the foreground prints has been seen; nobody reads it again once it is removed.
-        has_log=request.is_detached or not request.auto_remove or request.has_terminal,
+        has_log=_has_log(request),
         is_copied=is_copied,
         entrypoint=config.entrypoint if request.entrypoint is None else tuple(filter(None, [request.entrypoint])),
     )
+
+
+def _has_log(request: RunRequest) -> bool:
+    if request.lifecycle.log_driver == "none":
+        return False
+    return request.is_detached or not request.auto_remove or request.has_terminal
 
 
 def _networking(request: RunRequest) -> Networking:

@@ -20,6 +20,11 @@ from minidock.runtime.base import Started
 from minidock.store.container_log import LogWriter, open_log
 from minidock.store.container_record import ContainerRecord
 
+_WAYS_OUT = {
+    ContainerState.PAUSED: "a paused container, unpause it first",
+    ContainerState.RESTARTING: "a restarting container, wait until it is running",
+}
+
 
 def run_attached(ws: Workspace, created: Created, attachment: Attachment) -> int | None:
     """Run a container in the foreground; return its exit code, or None if the caller has detached from it.
@@ -67,7 +72,7 @@ def _ended(ws: Workspace, created: Created, code: int) -> None:
 
 
 def start_attached(ws: Workspace, created: Created, attachment: Attachment) -> int | None:
-    """Start a container with a monitor of its own and be attached to it from its first byte on; else as `run_attached`."""
+    """Start a container with a monitor of its own, attached to it from its first byte on; else as `run_attached`."""
     ours, theirs = attach_socket.pair()
     try:
         run_detached(ws, created, client=theirs, size=_size_of(attachment))
@@ -82,11 +87,8 @@ def attach(ws: Workspace, name: str, attachment: Attachment) -> int | None:
     """Be attached to a container that runs; else as `run_attached`. Raises: NoSuchContainer, InvalidState."""
     container = ws.store.containers.find(name)
     if not container.is_running:
-        way_out = {
-            ContainerState.PAUSED: "attach to a paused container, unpause it first",
-            ContainerState.RESTARTING: "attach to a restarting container, wait until it is running",
-        }
-        raise InvalidState(f"You cannot {way_out.get(container.state.status, 'attach to a stopped container, start it first')}")
+        reason = _WAYS_OUT.get(container.state.status, "a stopped container, start it first")
+        raise InvalidState(f"You cannot attach to {reason}")
     try:
         connection = attach_socket.connect(ws.store.containers.path(container.id))
     except OSError as error:

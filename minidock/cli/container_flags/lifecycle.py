@@ -147,7 +147,7 @@ class LifeCycleFlags:
         )
 
     @contextmanager
-    def cid_file_reserved(self) -> Iterator[Callable[[str], None]]:
+    def cid_file_reserved(self) -> Iterator[Callable[[str], object]]:
         """Make the file for the container's ID; gives what writes the ID into it, else it is removed again.
 
         Raises: InvalidRequest if the file exists.

@@ -44,12 +44,10 @@ class ProcessFlags:
     label_files: Annotated[
         tuple[str, ...], typer.Option("--label-file", metavar="list", help="Read in a line delimited file of labels")
     ] = ()
-    platform: Annotated[
-        str, typer.Option("--platform", help="Set platform if server is multi-platform capable")
-    ] = ""
-    pull: Annotated[
-        str, typer.Option("--pull", help='Pull image before running ("always", "missing", "never")')
-    ] = "missing"
+    platform: Annotated[str, typer.Option("--platform", help="Set platform if server is multi-platform capable")] = ""
+    pull: Annotated[str, typer.Option("--pull", help='Pull image before running ("always", "missing", "never")')] = (
+        "missing"
+    )
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Suppress the pull output")] = False
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Allocate a pseudo-TTY")] = False
     user: Annotated[str, typer.Option("--user", "-u", help="Username or UID (format: <name|uid>[:<group|gid>])")] = ""

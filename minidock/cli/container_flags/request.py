@@ -12,7 +12,9 @@ from minidock.cli.container_flags.network import NetworkFlags
 from minidock.cli.container_flags.process import ProcessFlags
 from minidock.cli.container_flags.resources import ResourceFlags
 from minidock.cli.container_flags.security import SecurityFlags
+from minidock.cli.word_files import env_words, label_words
 from minidock.engine.run import RunRequest
+from minidock.errors import InvalidRequest
 
 
 def request_of(
@@ -26,14 +28,23 @@ def request_of(
     lifecycle: LifeCycleFlags,
     *,
     is_detached: bool,
+    is_made_only: bool = False,
 ) -> RunRequest:
     """Return what the command line asks for. Raises: InvalidRequest."""
+    if process.pull not in ("always", "missing", "never"):
+        raise InvalidRequest(f'invalid pull option: \'{process.pull}\': must be one of "always", "missing" or "never"')
+    if process.pull == "always":
+        raise InvalidRequest(
+            f"cannot pull {image}: this version has no access to registries",
+            hint="without --pull always the image that is there is used",
+        )
     return RunRequest(
         image=image,
+        platform=process.platform,
         args=tuple(args),
         entrypoint=process.entrypoint,
         name=lifecycle.name,
-        env=process.env,
+        env=(*env_words(process.env_files, os.environ), *process.env),
         environment=os.environ,
         cwd=process.workdir,
         user=process.user,
@@ -41,14 +52,14 @@ def request_of(
         volumes_from=mounts.volumes_from,
         network=network.network,
         hostname=process.hostname,
-        labels=options.labels(process.labels),
+        labels=options.labels((*label_words(process.label_files), *process.labels)),
         stop_signal=lifecycle.stop_signal,
         security=security.security(),
         resources=resources.resources(),
-        lifecycle=lifecycle.lifecycle(),
+        lifecycle=lifecycle.lifecycle(process.attached(is_detached=is_detached), is_made_only=is_made_only),
         is_read_only=mounts.read_only,
         auto_remove=lifecycle.rm,
-        is_detached=is_detached,
+        is_detached=is_detached or is_made_only,
         has_terminal=process.tty,
         has_stdin=process.interactive,
     )

@@ -1,0 +1,29 @@
+"""`minidock rename`, `minidock container rename`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from minidock.errors import MinidockError
+
+
+def rename(
+    container: Annotated[str, typer.Argument(metavar="CONTAINER")],
+    new_name: Annotated[str, typer.Argument(metavar="NEW_NAME")],
+) -> int:
+    """Rename a container."""
+    from minidock.cli import options
+    from minidock.cli.each import tell
+    from minidock.engine import containers as engine
+    from minidock.engine import workspace
+
+    try:
+        engine.rename(workspace.open_workspace(options.store_root()), container, new_name)
+    except MinidockError as error:
+        tell([error])
+        sys.stderr.write(f"failed to rename container named {container}\n")
+        return 1
+    return 0
