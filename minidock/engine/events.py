@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from minidock.core.happening import Filter, Happening
     from minidock.engine.workspace import Workspace
     from minidock.store.container_record import ContainerRecord
+
+_PAUSE = 0.1
 
 
 def tell(ws: Workspace, record: ContainerRecord, action: str, **attributes: str) -> None:
     """Write down that ``action`` (docker's word) has happened to a container."""
     actor = {**record.labels, "image": record.image_name, "name": record.name, **attributes}
     ws.store.record_event("container", action, record.id, actor)
+
+
+def watch(ws: Workspace, wanted: Filter, *, since: int | None, until: int | None) -> Iterator[Happening]:
+    """Yield what happens from ``since`` to ``until`` (nanoseconds since 1970); None: from now on, without end."""
+    from minidock.core.happening import Happening
+    from minidock.store.event_log import EventReader
+
+    reader = EventReader(ws.store.layout.root)
+    first = time.time_ns() if since is None else since
+    while True:
+        is_over = until is not None and time.time_ns() >= until  # asked first: what is read then is the rest
+        for members in reader.events():
+            try:
+                event = Happening.from_json(members)
+            except (KeyError, TypeError, ValueError):
+                continue  # of a newer version
+            if first <= event.time and (until is None or event.time <= until) and wanted.admits(event):
+                yield event
+        if is_over:
+            return
+        time.sleep(_PAUSE)
