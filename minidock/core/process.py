@@ -34,11 +34,24 @@ class Recursion(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Overlay:
+    """Directories shown as one: ``lowers``, topmost first, below ``upper``, which receives what is written.
+
+    ``upper`` and ``work`` are directories on one file system.
+    """
+
+    lowers: tuple[str, ...]
+    upper: str
+    work: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """One mount: ``source`` on the host (absolute; empty for a tmpfs) at ``target`` in the container (absolute).
 
     ``subpath`` is a part of ``source``, out of which no link leads. ``propagation`` is a word of mount(8), empty for
-    rprivate. ``options`` are those of a tmpfs, as mount(8) takes them.
+    rprivate. ``options`` are those of a tmpfs, as mount(8) takes them. An ``overlay`` is mounted on ``source``, an
+    empty directory, before that is looked at.
     """
 
     source: str
@@ -49,6 +62,18 @@ class Mount:
     propagation: str = ""
     recursion: Recursion = Recursion.ENABLED
     options: tuple[str, ...] = ()
+    overlay: Overlay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MountedFile:
+    """A file that exists in memory only: at ``target`` (absolute) in the container, gone with it."""
+
+    target: str
+    content: bytes = field(repr=False)
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +118,7 @@ class ProcessSpec:
     cwd: str = "/"
     user: User = field(default_factory=User)
     mounts: tuple[Mount, ...] = ()
+    files: tuple[MountedFile, ...] = ()
     hostname: str = ""
     networking: Networking = field(default_factory=Networking)
     security: Security = field(default_factory=Security)

@@ -7,7 +7,7 @@ import re
 from typing import TypedDict
 
 from minidock.core.networking import NetworkKind
-from minidock.core.process import Mount, MountType, ProcessSpec, Recursion
+from minidock.core.process import Mount, MountType, Overlay, ProcessSpec, Recursion
 from minidock.errors import RuntimeProblem
 from minidock.runtime import syscalls
 from minidock.runtime.rootfs import APT_CONFIG
@@ -26,6 +26,15 @@ class Process(TypedDict):
     has_terminal: bool
 
 
+class OverlayOrders(TypedDict):
+    """An overlay to mount on the source of a mount first."""
+
+    lowers: list[str]
+    upper: str
+    work: str
+    is_user_namespace: bool
+
+
 class MountOrders(TypedDict):
     """One mount, in terms of the system calls; ``data`` and ``flags`` are those of a tmpfs."""
 
@@ -40,6 +49,7 @@ class MountOrders(TypedDict):
     is_propagation_recursive: bool
     flags: int
     data: str
+    overlay: OverlayOrders | None
 
 
 class Launch(TypedDict):
@@ -58,6 +68,7 @@ class Launch(TypedDict):
     is_read_only: bool
     mounts: list[MountOrders]
     files: list[tuple[str, bytes]]  # path inside, content
+    secrets: list[tuple[str, bytes, int, int, int]]  # path inside, content, mode, owner, group
 
 
 class Join(TypedDict):
@@ -108,8 +119,9 @@ def launch_of(spec: ProcessSpec, *, is_chroot: bool, user_namespace: tuple[int, 
         work=os.path.abspath(rootfs.work) if rootfs.work else "",
         copied=os.path.abspath(rootfs.copied) if rootfs.copied else "",
         is_read_only=rootfs.is_read_only,
-        mounts=[_mount_orders(mount) for mount in spec.mounts],
+        mounts=[_mount_orders(mount, is_user_namespace=user_namespace is not None) for mount in spec.mounts],
         files=network_files(spec),
+        secrets=[(file.target, file.content, file.mode, file.uid, file.gid) for file in spec.files],
     )
 
 
@@ -139,7 +151,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 _PROPAGATION = {"shared": syscalls.MS_SHARED, "slave": syscalls.MS_SLAVE, "private": syscalls.MS_PRIVATE}
 
 
-def _mount_orders(mount: Mount) -> MountOrders:
+def _mount_orders(mount: Mount, *, is_user_namespace: bool) -> MountOrders:
     if mount.propagation.removeprefix("r") in ("shared", "slave"):
         _check_spreads(mount)
     flags, data = syscalls.MS_NOSUID | syscalls.MS_NOEXEC, []
@@ -162,6 +174,13 @@ def _mount_orders(mount: Mount) -> MountOrders:
         is_propagation_recursive=is_recursive,
         flags=flags | syscalls.MS_NODEV | (syscalls.MS_RDONLY if mount.is_read_only else 0),
         data=",".join(data),
+        overlay=None if mount.overlay is None else _overlay_orders(mount.overlay, is_user_namespace=is_user_namespace),
+    )
+
+
+def _overlay_orders(overlay: Overlay, *, is_user_namespace: bool) -> OverlayOrders:
+    return OverlayOrders(
+        lowers=list(overlay.lowers), upper=overlay.upper, work=overlay.work, is_user_namespace=is_user_namespace
     )
 
 

@@ -165,6 +165,8 @@ def _terminal_receiver(io: ProcessIO) -> Any:
 
 def _check_chroot(spec: ProcessSpec) -> None:
     missing = "without namespaces (root without CAP_SYS_ADMIN)"
+    if spec.files:
+        raise RuntimeProblem(f"cannot mount {spec.files[0].target}: secrets do not work {missing}")
     if spec.mounts:
         raise RuntimeProblem(f"cannot mount {spec.mounts[0].target}: volumes do not work {missing}")
     if spec.networking.kind is NetworkKind.NONE:

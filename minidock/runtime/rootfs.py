@@ -56,23 +56,34 @@ def mount_root(launch: Launch) -> int:
 
 
 def _mount_overlay(launch: Launch) -> None:
-    """Mount the layers onto the upper directory.
-
-    The options name descriptors, relative to /proc/self/fd: short (one page of options must do), nothing to escape.
-    """
+    """Mount the layers onto the upper directory."""
     place = launch["upper"]
     if not launch["lowers"]:
         syscalls.mount(place, place, flags=syscalls.MS_BIND | syscalls.MS_REC)
         return
-    lowers = [os.open(lower, os.O_PATH | os.O_DIRECTORY) for lower in launch["lowers"]]
-    upper, work = (os.open(path, os.O_PATH | os.O_DIRECTORY) for path in (place, launch["work"]))
-    os.chdir("/proc/self/fd")
-    options = f"lowerdir={':'.join(map(str, lowers))},upperdir={upper},workdir={work}"
-    mount_overlay(
-        place, options, is_user_namespace=launch["user_namespace"] is not None, is_volatile=launch["is_volatile"]
+    stack_layers(
+        place,
+        launch["lowers"],
+        place,
+        launch["work"],
+        is_user_namespace=launch["user_namespace"] is not None,
+        is_volatile=launch["is_volatile"],
     )
+
+
+def stack_layers(
+    target: str, lowers: list[str], upper: str, work: str, *, is_user_namespace: bool, is_volatile: bool
+) -> None:
+    """Mount directories as one on ``target``.
+
+    The options name descriptors, relative to /proc/self/fd: short (one page of options must do), nothing to escape.
+    """
+    opened = [os.open(path, os.O_PATH | os.O_DIRECTORY) for path in (upper, work, *lowers)]
+    os.chdir("/proc/self/fd")
+    options = f"lowerdir={':'.join(map(str, opened[2:]))},upperdir={opened[0]},workdir={opened[1]}"
+    mount_overlay(target, options, is_user_namespace=is_user_namespace, is_volatile=is_volatile)
     os.chdir("/")
-    for fd in (*lowers, upper, work):
+    for fd in opened:
         os.close(fd)
 
 
@@ -213,19 +224,26 @@ def _cover_read_only(points: MountPoints, path: str) -> None:
     os.close(target)
 
 
-def mount_files(points: MountPoints, files: list[tuple[str, bytes]]) -> None:
+def mount_files(points: MountPoints, launch: Launch) -> list[tuple[str, int]]:
     """Put writable files of our own over /etc/resolv.conf, /etc/hosts and /etc/hostname, gone with the container.
 
-    They live on a tmpfs that is mounted only while they are written: the binds keep it.
+    They live on a tmpfs that is mounted only while they are written: the binds keep it. Secrets live there too; they
+    come back as (target, detached mount), to be put in place along with the volumes.
     """
     place = points.built_in("dev")
-    syscalls.mount("tmpfs", through(place), "tmpfs", _PLAIN, "mode=755,size=1024k")
+    syscalls.mount("tmpfs", through(place), "tmpfs", _PLAIN, "mode=755,size=65536k")
     os.close(place)
     store = points.find("dev")
     trees = []
-    for number, (path, content) in enumerate(files):
+    for number, (path, content) in enumerate(launch["files"]):
         _write(store, str(number), content)
         trees.append((path, syscalls.clone_tree(store, str(number))))
+    secrets = []
+    for number, (path, content, mode, uid, gid) in enumerate(launch["secrets"]):
+        name = f"secret{number}"
+        _write(store, name, content)
+        _give(store, name, mode, uid, gid)
+        secrets.append((path, syscalls.clone_tree(store, name)))
     syscalls.umount(through(store), syscalls.MNT_DETACH)
     os.close(store)
     for path, tree in trees:
@@ -233,6 +251,15 @@ def mount_files(points: MountPoints, files: list[tuple[str, bytes]]) -> None:
         syscalls.move_mount(tree, target)
         os.close(target)
         os.close(tree)
+    return secrets
+
+
+def _give(directory: int, name: str, mode: int, uid: int, gid: int) -> None:
+    try:
+        os.chown(name, uid, gid, dir_fd=directory)
+    except OSError:
+        pass  # with a single id there is one owner, whoever the process is
+    os.chmod(name, mode, dir_fd=directory)
 
 
 def enter(root: int, *, is_read_only: bool) -> None:

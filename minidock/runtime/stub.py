@@ -111,13 +111,13 @@ def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoRet
 
 def _mount_all(points: MountPoints, launch: Launch, trees: list[int]) -> int | None:
     """Mount everything below the root; return the terminal of the process if it has one."""
-    rootfs.mount_files(points, launch["files"])
+    secrets = rootfs.mount_files(points, launch)
     dev = rootfs.mount_system(points, launch)
     terminal = None
     if launch["process"]["has_terminal"]:
         terminal = execute.open_terminal("pts/ptmx", directory=dev, uid=launch["process"]["uid"])
         rootfs.bind_console(dev, terminal)
-    volumes.mount_volumes(points, launch["mounts"], trees)
+    volumes.mount_volumes(points, launch["mounts"], trees, secrets)
     if launch["is_read_only"] and launch["process"]["make_cwd"]:
         os.close(points.find_or_make(launch["process"]["cwd"], is_directory=True))  # later it could not be made
     return terminal

@@ -10,11 +10,11 @@ import os
 import stat
 
 from minidock.runtime import messages, syscalls
-from minidock.runtime.rootfs import through
+from minidock.runtime.rootfs import stack_layers, through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import MountOrders
+    from minidock.runtime.launch import MountOrders, OverlayOrders
     from minidock.runtime.mountpoints import MountPoints
 
 # What lxcfs and the like give a container of its own; everything else in /proc is the kernel's word about it.
@@ -26,8 +26,21 @@ _WRONG_KIND = (
 
 
 def open_sources(mounts: list[MountOrders]) -> list[int]:
-    """Return a detached mount for each bind, with its attributes, and -1 for each tmpfs."""
-    return [-1 if mount["is_tmpfs"] else _open_source(mount) for mount in mounts]
+    """Return a detached mount for each bind, with its attributes, and -1 for each tmpfs and overlay.
+
+    An overlay is mounted later: now it would spread to the host.
+    """
+    return [-1 if mount["is_tmpfs"] or mount["overlay"] else _open_source(mount) for mount in mounts]
+
+
+def _open_overlay(mount: MountOrders, overlay: OverlayOrders) -> int:
+    """Return a detached mount of (a part of) an overlay."""
+    place, is_user_namespace = mount["source"], overlay["is_user_namespace"]
+    parts = (overlay["lowers"], overlay["upper"], overlay["work"])
+    stack_layers(place, *parts, is_user_namespace=is_user_namespace, is_volatile=True)
+    tree = _open_source(mount)
+    syscalls.umount(place, syscalls.MNT_DETACH)
+    return tree
 
 
 def _open_source(mount: MountOrders) -> int:
@@ -65,22 +78,34 @@ def _clone_part(mount: MountOrders) -> int:
     return tree
 
 
-def mount_volumes(points: MountPoints, mounts: list[MountOrders], trees: list[int]) -> None:
-    """Put every mount in its place, those near the root first, device nodes in them disabled."""
-    together = sorted(zip(mounts, trees, strict=True), key=lambda item: item[0]["target"].rstrip("/").count("/"))
-    for mount, tree in together:
-        if mount["is_tmpfs"]:
+def mount_volumes(
+    points: MountPoints, mounts: list[MountOrders], trees: list[int], secrets: list[tuple[str, int]]
+) -> None:
+    """Put every mount in its place, those near the root first, device nodes in them disabled.
+
+    ``secrets`` are (target, detached mount of a file).
+    """
+    together: list[tuple[str, MountOrders | None, int]] = [
+        (mount["target"], mount, tree) for mount, tree in zip(mounts, trees, strict=True)
+    ]
+    together += [(target, None, tree) for target, tree in secrets]
+    for target, mount, tree in sorted(together, key=lambda item: item[0].rstrip("/").count("/")):
+        if mount is None:
+            _place(points, "a secret", target, tree)
+        elif mount["is_tmpfs"]:
             _mount_tmpfs(points, mount)
+        elif mount["overlay"]:
+            _place(points, mount["source"], target, _open_overlay(mount, mount["overlay"]))
         else:
-            _place(points, mount, tree)
+            _place(points, mount["source"], target, tree)
 
 
-def _place(points: MountPoints, mount: MountOrders, tree: int) -> None:
+def _place(points: MountPoints, source: str, target: str, tree: int) -> None:
     is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
-    place = points.find_or_make(mount["target"], is_directory=is_directory)
-    _check_not_in_proc(points, mount, place)
+    place = points.find_or_make(target, is_directory=is_directory)
+    _check_not_in_proc(points, source, target, place)
     if stat.S_ISDIR(os.fstat(place).st_mode) != is_directory:
-        reason = f'error mounting "{mount["source"]}" to rootfs at "{mount["target"]}": {_WRONG_KIND}'
+        reason = f'error mounting "{source}" to rootfs at "{target}": {_WRONG_KIND}'
         raise messages.Failure("problem", reason)
     syscalls.move_mount(tree, place)
     os.close(tree)
@@ -96,7 +121,7 @@ def _mount_tmpfs(points: MountPoints, mount: MountOrders) -> None:
         mode = stat.S_IMODE(os.fstat(place).st_mode)
     except FileNotFoundError:
         place = points.find_or_make(target, is_directory=True)
-    _check_not_in_proc(points, mount, place)
+    _check_not_in_proc(points, mount["source"], target, place)
     try:
         # Writable until it has its mode.
         flags = mount["flags"] & ~syscalls.MS_RDONLY
@@ -113,13 +138,13 @@ def _mount_tmpfs(points: MountPoints, mount: MountOrders) -> None:
     os.close(top)
 
 
-def _check_not_in_proc(points: MountPoints, mount: MountOrders, place: int) -> None:
+def _check_not_in_proc(points: MountPoints, source: str, target: str, place: int) -> None:
     try:
         proc = points.find("proc")
     except OSError:
         return
     is_inside = os.fstat(place).st_dev == os.fstat(proc).st_dev
     os.close(proc)
-    if is_inside and mount["target"] not in [f"/proc/{name}" for name in _REPLACEABLE]:
-        reason = f'"{mount["target"]}" cannot be mounted because it is inside /proc'
-        raise messages.Failure("problem", f'error mounting "{mount["source"]}": {reason}')
+    if is_inside and target not in [f"/proc/{name}" for name in _REPLACEABLE]:
+        reason = f'"{target}" cannot be mounted because it is inside /proc'
+        raise messages.Failure("problem", f'error mounting "{source}": {reason}')

@@ -13,7 +13,7 @@ from minidock.runtime import syscalls
 from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody, run_tests
 
 CAP_SYS_ADMIN = 21
-TESTS = ["tests/runtime/test_native.py", "tests/runtime/test_volumes.py"]
+TESTS = [f"tests/runtime/{name}.py" for name in ("test_native", "test_step_mounts", "test_volumes")]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
