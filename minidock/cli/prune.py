@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from minidock.core.image_filter import Filter, parse_filter
+
 if TYPE_CHECKING:
     from minidock.engine.prune import Pruned
     from minidock.engine.workspace import Workspace
@@ -52,14 +54,23 @@ def volume_prune(
     all_: Annotated[
         bool, typer.Option("--all", "-a", help="Remove all unused volumes, not just anonymous ones")
     ] = False,
+    filters: Annotated[
+        tuple[Filter, ...],
+        typer.Option(
+            "--filter", parser=parse_filter, metavar="filter", help='Provide filter values (e.g. "label=<label>")'
+        ),
+    ] = (),
     force: Force = False,
 ) -> None:
     """Remove unused local volumes."""
+    from minidock.core.volume import PRUNE_FILTERS, VolumeFilter
     from minidock.engine.prune import prune_volumes
 
+    wanted = VolumeFilter.of(filters, PRUNE_FILTERS)
+    all_ = all_ or bool(wanted.is_all)
     what = "all local volumes" if all_ else "anonymous local volumes"
     if _is_wanted(f"WARNING! This will remove {what} not used by at least one container.\n{_SURE}", is_forced=force):
-        _report(prune_volumes(_workspace(), includes_named=all_))
+        _report(prune_volumes(_workspace(), includes_named=all_, wanted=wanted))
 
 
 def system_prune(

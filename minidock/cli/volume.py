@@ -6,32 +6,55 @@ from typing import Annotated, Any
 
 import typer
 
+from minidock.core.image_filter import Filter, parse_filter
+from minidock.core.volume import DRIVER
 from minidock.render import formats
 from minidock.render.formats import Format
 
 
 def create(
     volume: Annotated[str, typer.Argument(metavar="[VOLUME]")] = "",
+    driver: Annotated[str, typer.Option("--driver", "-d", help="Specify volume driver name")] = DRIVER,
     labels: Annotated[tuple[str, ...], typer.Option("--label", metavar="list", help="Set metadata for a volume")] = (),
+    name: Annotated[str, typer.Option("--name", help="Specify volume name", hidden=True)] = "",
+    opts: Annotated[
+        tuple[str, ...],
+        typer.Option("--opt", "-o", metavar="map", help="Set driver specific options (type, device, o)"),
+    ] = (),
 ) -> None:
     """Create a volume."""
     from minidock.cli import options
+    from minidock.core.volume import check_driver
     from minidock.engine import volumes, workspace
+    from minidock.errors import InvalidRequest
 
-    print(volumes.create(workspace.open_workspace(options.store_root()), volume, options.labels(labels)))
+    if name and volume:
+        words = "cannot specify a volume-name through both --name and as a positional arg"
+        raise InvalidRequest(f"conflicting options: {words}")
+    check_driver(driver, f"create {volume or name}: ")
+    ws = workspace.open_workspace(options.store_root())
+    print(volumes.create(ws, volume or name, options.labels(labels), options.labels(opts)))
 
 
 def ls(
+    filters: Annotated[
+        tuple[Filter, ...],
+        typer.Option(
+            "--filter", "-f", parser=parse_filter, metavar="filter", help='Provide filter values (e.g. "dangling=true")'
+        ),
+    ] = (),
     shape: Annotated[Format, typer.Option("--format", parser=Format.parse, help=formats.HELP)] = Format.TABLE,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only display volume names")] = False,
 ) -> None:
     """List volumes."""
     from minidock.cli import options
+    from minidock.core.volume import LIST_FILTERS, VolumeFilter
     from minidock.engine import volumes, workspace
     from minidock.render import tables
     from minidock.render.console import Console
 
-    rows = volumes.list_volumes(workspace.open_workspace(options.store_root()))
+    wanted = VolumeFilter.of(filters, LIST_FILTERS)
+    rows = volumes.list_volumes(workspace.open_workspace(options.store_root()), wanted)
     tables.print_volumes(Console.standard(), rows, shape=shape, is_quiet=quiet)
 
 

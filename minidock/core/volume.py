@@ -13,6 +13,7 @@ DRIVER = "local"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _NAME_CHARACTERS = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+LIST_FILTERS, PRUNE_FILTERS = ("dangling", "driver", "label", "name"), ("all", "label", "label!")
 _OPTIONS = ("type", "device", "o", "size")
 _TRUE, _FALSE = ("1", "true"), ("0", "false")
 
@@ -105,17 +106,13 @@ class VolumeFilter:
     is_all: bool | None = None
 
     @classmethod
-    def parse(cls, texts: Sequence[str], known: Sequence[str]) -> VolumeFilter:
-        """Return the filter that ``KEY=VALUE`` texts describe; ``known`` are the keys. Raises: InvalidRequest."""
+    def of(cls, conditions: Sequence[tuple[str, str]], known: Sequence[str]) -> VolumeFilter:
+        """Return the filter that (key, value) pairs describe; ``known`` are the keys. Raises: InvalidRequest."""
         values: dict[str, list[str]] = {}
-        for text in texts:
-            key, equals, value = text.partition("=")
-            if not equals:
-                raise InvalidRequest(f"invalid argument {quoted(text)}: bad format of filter (expected name=value)")
-            key = key.strip().lower()
+        for key, value in conditions:
             if key not in known:
                 raise InvalidRequest(f"Invalid filter '{key}'")
-            values.setdefault(key, []).append(value.strip())
+            values.setdefault(key, []).append(value)
         return cls(
             _boolean("dangling", values),
             tuple(values.get("name", ())),

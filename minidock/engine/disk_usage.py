@@ -83,7 +83,13 @@ def _container_facts(ws: Workspace) -> tuple[ContainerFact, ...]:
 def _volume_rows(ws: Workspace) -> tuple[VolumeRow, ...]:
     store = ws.store
     return tuple(
-        VolumeRow(volume.name, "local", store.volumes.data(volume.name), size=_content(store.volumes.data(volume.name)))
+        VolumeRow(
+            volume.name,
+            "local",
+            store.volumes.data(volume.name),
+            size=_content(store.volumes.data(volume.name)),
+            labels=volume.labels,
+        )
         for volume in store.volumes.list()
     )
 

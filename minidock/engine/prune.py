@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from minidock.core.ancestry import is_step_of
 from minidock.core.descriptor import REF_NAME, Descriptor
 from minidock.core.digest import Digest
+from minidock.core.volume import VolumeFilter
 from minidock.engine import containers, volumes
 from minidock.engine.collect import Removed, gone_layers, on_full_disk
 from minidock.engine.image_list import config_digest
@@ -16,6 +17,8 @@ from minidock.store.cache import Record
 from minidock.store.collector import Freed, Marker, collect
 from minidock.store.measure import allocated
 from minidock.store.store import Store
+
+_EVERY_VOLUME = VolumeFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +139,15 @@ def prune_containers(ws: Workspace) -> Pruned:
     return Pruned(containers=removed, size=size + sum(sizes.get(name, 0) for name in removed))
 
 
-def prune_volumes(ws: Workspace, *, includes_named: bool) -> Pruned:
-    """Remove the volumes that no container uses: anonymous ones, or all."""
+def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter = _EVERY_VOLUME) -> Pruned:
+    """Remove the volumes that no container uses and the filter wants: anonymous ones, or all."""
     store = ws.store
     if not store.exists:
         return Pruned()
     sizes = {volume.name: allocated([store.layout.path("volumes", volume.name)]) for volume in store.volumes.list()}
     with store.session(is_removal=True) as session:
         size = session.tidied_size
-    removed = volumes.prune(ws, includes_named=includes_named)
+    removed = volumes.prune(ws, includes_named=includes_named, wanted=wanted)
     return Pruned(volumes=removed, size=size + sum(sizes.get(name, 0) for name in removed))
 
 

@@ -153,7 +153,7 @@ def volume_fields(row: VolumeRow) -> dict[str, str | None]:
         "Availability": UNKNOWN,
         "Driver": row.driver,
         "Group": UNKNOWN,
-        "Labels": "",
+        "Labels": ",".join(f"{name}={value}" for name, value in sorted(row.labels.items())),
         "Links": UNKNOWN if row.links is None else str(row.links),
         "Mountpoint": row.mountpoint,
         "Name": row.name,
