@@ -32,6 +32,7 @@ GROUPS = {
 
 _ATTACH = Command("attach", "attach", "Attach local standard input, output, and error streams to a running container")
 _BUILD = Command("build", "build", "Build an image from a Dockerfile")
+_CP = Command("cp", "cp", "Copy files/folders between a container and the local filesystem")
 _CREATE = Command(
     "create",
     "create",
@@ -70,6 +71,7 @@ _WAIT = Command("wait", "wait", "Block until one or more containers stop, then p
 COMMANDS = {
     "attach": _ATTACH,
     "build": _BUILD,
+    "cp": _CP,
     "create": _CREATE,
     "diff": _DIFF,
     "events": _EVENTS,
@@ -95,6 +97,7 @@ COMMANDS = {
     "builder prune": Command("prune", "builder_prune", "Remove build cache"),
     "container attach": _ATTACH,
     "container create": _CREATE,
+    "container cp": _CP,
     "container diff": _DIFF,
     "container exec": _EXEC,
     "container inspect": Command(

@@ -30,13 +30,13 @@ def join(orders: Join) -> int:
     """Start the process, wait for it (or for the end of the container) and return its exit code."""
     container = open_process(orders["pid"], orders["start_ticks"])
     directory = os.open(f"/proc/{orders['pid']}", os.O_PATH | os.O_DIRECTORY)
-    if _is_shared(directory, "mnt"):
+    if is_shared(directory, "mnt"):
         return chroot.join(orders["process"], directory, container)
     # What is shared must not be asked for: joining one's own namespace needs a capability.
-    kinds = sum(flag for name, flag in _KINDS if not _is_shared(directory, name))
+    kinds = sum(flag for name, flag in _KINDS if not is_shared(directory, name))
     if not orders["is_single_id"]:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # nobody inside may look into this process
-    _join_owner(directory)
+    join_owner(directory)
     syscalls.setns(container, syscalls.CLONE_NEWPID)
     pid = monitor.fork(lambda alive: _run(orders, container, kinds, alive))
     return monitor.watch(pid, container=container)
@@ -53,11 +53,12 @@ def open_process(pid: int, start_ticks: int) -> int:
     raise messages.Failure("problem", "the container is not running")
 
 
-def _is_shared(directory: int, name: str) -> bool:
+def is_shared(directory: int, name: str) -> bool:
+    """Whether a process, given by its directory in /proc, is in the same namespace as this one."""
     return os.stat(f"ns/{name}", dir_fd=directory).st_ino == os.stat(f"/proc/self/ns/{name}").st_ino
 
 
-def _join_owner(directory: int) -> None:
+def join_owner(directory: int) -> None:
     """Join the user namespace that owns the mounts; PID 1 itself may be in one below it (another user than root)."""
     mounts = os.open("ns/mnt", os.O_RDONLY, dir_fd=directory)
     owner = fcntl.ioctl(mounts, _NS_GET_USERNS)

@@ -80,6 +80,19 @@ class Join(TypedDict):
     is_single_id: bool
 
 
+class Files(TypedDict):
+    """What `cp` wants of a container: one that runs (``pid``), or one that is mounted for it (``launch``)."""
+
+    launch: Launch | None
+    pid: int
+    start_ticks: int
+    is_single_id: bool
+    is_read: bool
+    path: str
+    follows: bool
+    member: str
+
+
 class Trial(TypedDict):
     """What to try for `Runtime.probe`, in an empty directory that the parent made and removes."""
 

@@ -100,6 +100,17 @@ def mount_overlay(target: str, layers: str, *, is_user_namespace: bool, is_volat
     syscalls.mount("overlay", target, "overlay", syscalls.MS_NODEV, options)
 
 
+def clear_work_directory(path: str) -> None:
+    """Remove what overlayfs leaves in a work directory: it has mode 000, and a plain user could not remove it."""
+    os.chmod(path, 0o700)
+    for entry in list(os.scandir(path)):
+        if entry.is_dir(follow_symlinks=False):
+            clear_work_directory(entry.path)
+            os.rmdir(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
 def mount_system(points: MountPoints, launch: Launch) -> int:
     """Mount /proc, /sys and /dev; return a descriptor of the new /dev."""
     is_single_id = launch["user_namespace"] is not None

@@ -42,6 +42,19 @@ class Stub:
             os.close(self._status)
             return said
 
+    def receive(self) -> tuple[Any, ...]:
+        """Return the next thing that the stub says. Raises: EOFError if there is none."""
+        said: tuple[Any, ...] = messages.receive(self._status)
+        return said
+
+    def tell(self, answer: object) -> None:
+        """Answer a question of the stub."""
+        messages.send(self._orders, answer)
+
+    def close(self) -> None:
+        """Listen no more; for those who have used `receive`."""
+        os.close(self._status)
+
     def end(self) -> None:
         """Kill the process and reap the stub."""
         with self._lock:

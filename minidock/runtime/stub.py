@@ -18,7 +18,19 @@ import fcntl
 import os
 import struct
 
-from minidock.runtime import chroot, execute, identity, joining, messages, monitor, rootfs, syscalls, trial, volumes
+from minidock.runtime import (
+    chroot,
+    execute,
+    files,
+    identity,
+    joining,
+    messages,
+    monitor,
+    rootfs,
+    syscalls,
+    trial,
+    volumes,
+)
 from minidock.runtime.mountpoints import MountPoints, remove_unused
 
 TYPE_CHECKING = False
@@ -40,7 +52,7 @@ def main() -> NoReturn:
         for fd in (messages.ORDERS_FD, messages.STATUS_FD, messages.TERMINAL_FD):
             os.set_inheritable(fd, False)
         verb, orders = messages.receive(messages.ORDERS_FD)
-        code = {"start": start, "join": joining.join, "try": trial.run}[verb](orders)
+        code = {"start": start, "join": joining.join, "try": trial.run, "files": files.run}[verb](orders)
     except EOFError:
         pass  # the parent ended before it had said anything
     except BaseException as error:
@@ -67,19 +79,8 @@ def start(launch: Launch) -> int:
     code = monitor.watch(pid)
     remove_unused(base, made)
     if launch["lowers"] and not launch["copied"]:
-        _clear_work_directory(launch["work"])
+        rootfs.clear_work_directory(launch["work"])
     return code
-
-
-def _clear_work_directory(path: str) -> None:
-    """Remove what overlayfs leaves in a work directory: it has mode 000, and a plain user could not remove it."""
-    os.chmod(path, 0o700)
-    for entry in list(os.scandir(path)):
-        if entry.is_dir(follow_symlinks=False):
-            _clear_work_directory(entry.path)
-            os.rmdir(entry.path)
-        else:
-            os.unlink(entry.path)
 
 
 def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoReturn:

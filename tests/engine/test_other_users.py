@@ -42,3 +42,21 @@ def test_a_root_that_may_not_mount_builds_the_same(place: Path) -> None:
     summary = run_tests(sys.executable, place, give_up_mounting, TESTS)
     assert "without an overlay nothing is adopted" in summary
     assert "no process can be started here" not in summary
+
+
+COPIES = "tests/engine/test_copy_files.py"
+
+
+def test_a_plain_user_copies_files(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    summary = run_tests(python, place, become_plain, COPIES)
+    if "no process can be started here" in summary:
+        pytest.skip("plain users cannot make user namespaces here")
+    assert " passed" in summary
+
+
+def test_a_root_without_namespaces_copies_files(place: Path) -> None:
+    summary = run_tests(sys.executable, place, give_up_mounting, COPIES)
+    assert "volumes need namespaces" in summary
+    assert " passed" in summary

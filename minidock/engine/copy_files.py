@@ -1,0 +1,208 @@
+"""`cp`: files from a container to the host and back, as the container sees them, whether it runs or not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from minidock.core.copy_rules import CopyPath, Place, is_content, place_of, says_directory
+from minidock.engine.rootfs import probe
+from minidock.engine.run import Created, process_spec
+from minidock.engine.workspace import Workspace
+from minidock.errors import InvalidRequest, NoRuntime, RuntimeProblem
+from minidock.runtime.archive import TOP, Packer, Unpacker, below
+from minidock.runtime.base import Isolation, Started
+from minidock.runtime.file_access import Found, Inside, NotInContainer, read, write
+from minidock.runtime.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
+from minidock.store.containers import Container
+from minidock.store.locks import open_lock, try_lock
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRequest:
+    """What `cp` is asked for; relative paths of the host are from ``directory``."""
+
+    source: CopyPath
+    target: CopyPath
+    follows_link: bool = False
+    keeps_owners: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was copied: bytes of the files, and where to, as docker reports it."""
+
+    size: int
+    target: str
+
+
+def copy(ws: Workspace, request: CopyRequest, stdin: IO[bytes], stdout: IO[bytes]) -> Copied:
+    """Copy files. Raises: InvalidRequest, NoSuchContainer, NoRuntime."""
+    source, target = request.source, request.target
+    if source.container and target.container:
+        raise InvalidRequest("copying between containers is not supported")
+    if not source.container and not target.container:
+        raise InvalidRequest("must specify at least one container source")
+    for side in (source, target):
+        if side.container and not side.path:
+            raise InvalidRequest(f"the path in container {side.container} is empty")
+    name = source.container or target.container
+    container = ws.store.containers.find(name)
+    with _inside(ws, container) as inside:
+        try:
+            if source.container:
+                return _to_host(inside, request, stdout)
+            return _to_container(inside, request, stdin)
+        except NotInContainer as error:
+            raise InvalidRequest(f"Could not find the file {error.path} in container {name}") from None
+        except NoRuntime:
+            raise
+        except RuntimeProblem as error:
+            raise InvalidRequest(str(error)) from error
+
+
+@contextmanager
+def _inside(ws: Workspace, container: Container) -> Iterator[Inside]:
+    """Find out how a container's files are to be had; one that does not run cannot be started meanwhile."""
+    record = container.record
+    lock = -1
+    if not container.is_running:
+        lock = open_lock(ws.store.containers.path(record.id, "lock"))
+        if not try_lock(lock):
+            os.close(lock)
+            raise InvalidRequest(f"container {record.id} is being started or ended: try again")
+    try:
+        if container.is_running:
+            spec = process_spec(ws, Created(record, (), -1))
+            yield Inside(spec, Started(container.state.pid, container.state.start_ticks))
+            return
+        with ws.store.session() as session:
+            session.pin([record.image_id, *record.diff_ids])
+            lowers = () if record.is_copied else ws.store.snapshots.stack(session, record.diff_ids)
+            is_chroot = probe(ws).isolation is Isolation.CHROOT
+            yield Inside(process_spec(ws, Created(record, lowers, lock)), None, is_chroot)
+    finally:
+        if lock >= 0:
+            os.close(lock)
+
+
+def _to_host(inside: Inside, request: CopyRequest, stdout: IO[bytes]) -> Copied:
+    path, target = request.source.path, request.target
+    if target.is_stream:
+        member = TOP if is_content(path) else ""
+        read(
+            inside,
+            path,
+            lambda found, tar: shutil.copyfileobj(tar, stdout),
+            follows=request.follows_link,
+            member=member,
+        )
+        stdout.flush()
+        return Copied(0, "-")
+    place = _host_path(target.path)
+    if not os.path.isdir(os.path.dirname(place.rstrip("/")) or "/"):
+        raise InvalidRequest(f'invalid output path: directory "{os.path.dirname(place)}" does not exist')
+    size = 0
+
+    def consume(found: Found, tar: IO[bytes]) -> None:
+        nonlocal size
+        goal = place_of(
+            path if not path.endswith("/") or is_content(path) else path.rstrip("/") or "/.",
+            source_is_directory=found.is_directory,
+            target=place,
+            target_exists=os.path.exists(place),
+            target_is_directory=os.path.isdir(place),
+        )
+        size = _unpack(goal, tar, keeps_owners=request.keeps_owners and os.geteuid() == 0)
+
+    read(inside, path, consume, follows=request.follows_link, member=TOP)
+    return Copied(size, place)
+
+
+def _unpack(goal: Place, tar: IO[bytes], *, keeps_owners: bool) -> int:
+    directory = os.open(goal.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    name = goal.name
+    try:
+        if name and os.path.islink(f"{goal.directory}/{name}"):
+            os.close(directory)
+            real = os.path.realpath(f"{goal.directory}/{name}")
+            directory = os.open(os.path.dirname(real), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            name = os.path.basename(real)
+        opened = below(directory, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+        return Unpacker(name, opened, keeps_owners=keeps_owners).unpack(tar)
+    except OSError as error:
+        raise InvalidRequest(f"{error.filename or goal.directory}: {(error.strerror or '').lower()}") from error
+    finally:
+        os.close(directory)
+
+
+def _to_container(inside: Inside, request: CopyRequest, stdin: IO[bytes]) -> Copied:
+    source, target = request.source, request.target
+    where = f"{target.container}:{target.path}"
+    if source.is_stream:
+
+        def into(exists: bool, is_directory: bool) -> tuple[str, str, bool]:
+            if not is_directory:
+                raise InvalidRequest(f'destination "{where}" must be a directory')
+            return "/" + os.path.normpath(target.path).strip("/"), "", True
+
+        write(inside, target.path, into, lambda tar: shutil.copyfileobj(stdin, tar))
+        return Copied(0, where)
+    path = _host_path(source.path)
+    keeps_owners = os.geteuid() == 0 or request.keeps_owners
+    fd = _open_source(path, follows=request.follows_link)
+    try:
+        is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
+
+        def decide(exists: bool, target_is_directory: bool) -> tuple[str, str, bool]:
+            goal = place_of(
+                path,
+                source_is_directory=is_directory,
+                target="/" + target.path.lstrip("/"),
+                target_exists=exists,
+                target_is_directory=target_is_directory,
+            )
+            return goal.directory, goal.name, keeps_owners
+
+        write(inside, target.path, decide, _packing(fd))
+        return Copied(_size_of(fd, path), where)
+    finally:
+        os.close(fd)
+
+
+def _packing(fd: int) -> Callable[[IO[bytes]], None]:
+    def produce(stream: IO[bytes]) -> None:
+        packer = Packer(stream)
+        packer.pack(fd)
+        packer.close()
+
+    return produce
+
+
+def _host_path(path: str) -> str:
+    """Return an absolute path of the host; what a trailing slash or ``/.`` says is kept."""
+    suffix = "/." if is_content(path) else "/" if path.endswith("/") else ""
+    return os.path.abspath(path).rstrip("/") + suffix if suffix else os.path.abspath(path)
+
+
+def _open_source(path: str, *, follows: bool) -> int:
+    flags = os.O_PATH | os.O_CLOEXEC | (0 if follows or says_directory(path) else os.O_NOFOLLOW)
+    try:
+        return os.open(path, flags)
+    except NotADirectoryError:
+        raise InvalidRequest("not a directory") from None
+    except OSError as error:
+        raise InvalidRequest(f"lstat {path}: {(error.strerror or '').lower()}") from None
+
+
+def _size_of(fd: int, path: str) -> int:
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        return os.fstat(fd).st_size
+    return sum(
+        os.lstat(os.path.join(directory, name)).st_size for directory, _, names in os.walk(path) for name in names
+    )
