@@ -83,7 +83,7 @@ def _mounted(orders: Files, launch: Launch, base: int, records_end: int) -> None
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     points = MountPoints(rootfs.mount_root(launch), base)
     try:
-        volumes.mount_volumes(points, launch["mounts"], trees)
+        volumes.mount_volumes(points, launch["mounts"], trees, [])
     finally:
         messages.send(records_end, points.records)
     _work(orders, points.root)
