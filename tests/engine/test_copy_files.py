@@ -14,10 +14,12 @@ from minidock.core.copy_rules import CopyPath
 from minidock.core.mounts import MountOption
 from minidock.engine import changes
 from minidock.engine.attend import Streams
+from minidock.engine.client import Attachment
 from minidock.engine.containers import kill
 from minidock.engine.copy_files import Copied, CopyRequest, copy
+from minidock.engine.handover import run_detached
 from minidock.engine.run import RunRequest, create
-from minidock.engine.supervise import run_attached, run_detached
+from minidock.engine.supervise import run_attached
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, MinidockError
 from minidock.runtime.base import Isolation
@@ -25,7 +27,7 @@ from minidock.runtime.native import NativeRuntime
 from tests.engine.building import import_base, member, workspace
 from tests.engine.machine_image import machine_tar
 
-QUIET = Streams(None, None, None)
+QUIET = Attachment(Streams(None, None, None))
 
 
 @pytest.fixture(scope="module")
