@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,14 +10,16 @@ from dataclasses import dataclass
 from typing import IO
 
 from minidock.core.copy_rules import CopyPath, Place, is_content, place_of, says_directory
+from minidock.core.entries import HARDLINK, join
 from minidock.engine.rootfs import probe
 from minidock.engine.run import Created, process_spec
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NoRuntime, RuntimeProblem
-from minidock.runtime.archive import TOP, Packer, Unpacker, below
+from minidock.runtime.archive import Packer, Unpacker, below, copy_content, read_entry, write_entry
 from minidock.runtime.base import Isolation, Started
 from minidock.runtime.file_access import Found, Inside, NotInContainer, read, write
 from minidock.runtime.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
+from minidock.store import tar
 from minidock.store.containers import Container
 from minidock.store.locks import open_lock, try_lock
 
@@ -94,22 +95,18 @@ def _inside(ws: Workspace, container: Container) -> Iterator[Inside]:
 def _to_host(inside: Inside, request: CopyRequest, stdout: IO[bytes]) -> Copied:
     path, target = request.source.path, request.target
     if target.is_stream:
-        member = TOP if is_content(path) else ""
-        read(
-            inside,
-            path,
-            lambda found, tar: shutil.copyfileobj(tar, stdout),
-            follows=request.follows_link,
-            member=member,
-        )
-        stdout.flush()
+
+        def to_tar(found: Found, stream: IO[bytes]) -> None:
+            _write_tar(stream, stdout, "" if is_content(path) else found.name.strip("/"))
+
+        read(inside, path, to_tar, follows=request.follows_link)
         return Copied(0, "-")
     place = _host_path(target.path)
     if not os.path.isdir(os.path.dirname(place.rstrip("/")) or "/"):
         raise InvalidRequest(f'invalid output path: directory "{os.path.dirname(place)}" does not exist')
     size = 0
 
-    def consume(found: Found, tar: IO[bytes]) -> None:
+    def consume(found: Found, stream: IO[bytes]) -> None:
         nonlocal size
         goal = place_of(
             path if not path.endswith("/") or is_content(path) else path.rstrip("/") or "/.",
@@ -118,13 +115,13 @@ def _to_host(inside: Inside, request: CopyRequest, stdout: IO[bytes]) -> Copied:
             target_exists=os.path.exists(place),
             target_is_directory=os.path.isdir(place),
         )
-        size = _unpack(goal, tar, keeps_owners=request.keeps_owners and os.geteuid() == 0)
+        size = _unpack(goal, stream, keeps_owners=request.keeps_owners and os.geteuid() == 0)
 
-    read(inside, path, consume, follows=request.follows_link, member=TOP)
+    read(inside, path, consume, follows=request.follows_link)
     return Copied(size, place)
 
 
-def _unpack(goal: Place, tar: IO[bytes], *, keeps_owners: bool) -> int:
+def _unpack(goal: Place, stream: IO[bytes], *, keeps_owners: bool) -> int:
     directory = os.open(goal.directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     name = goal.name
     try:
@@ -134,7 +131,7 @@ def _unpack(goal: Place, tar: IO[bytes], *, keeps_owners: bool) -> int:
             directory = os.open(os.path.dirname(real), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             name = os.path.basename(real)
         opened = below(directory, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
-        return Unpacker(name, opened, keeps_owners=keeps_owners).unpack(tar)
+        return Unpacker(name, opened, keeps_owners=keeps_owners).unpack(stream)
     except OSError as error:
         raise InvalidRequest(f"{error.filename or goal.directory}: {(error.strerror or '').lower()}") from error
     finally:
@@ -151,7 +148,7 @@ def _to_container(inside: Inside, request: CopyRequest, stdin: IO[bytes]) -> Cop
                 raise InvalidRequest(f'destination "{where}" must be a directory')
             return "/" + os.path.normpath(target.path).strip("/"), "", True
 
-        write(inside, target.path, into, lambda tar: shutil.copyfileobj(stdin, tar))
+        write(inside, target.path, into, lambda stream: _read_tar(stdin, stream))
         return Copied(0, where)
     path = _host_path(source.path)
     keeps_owners = os.geteuid() == 0 or request.keeps_owners
@@ -182,6 +179,34 @@ def _packing(fd: int) -> Callable[[IO[bytes]], None]:
         packer.close()
 
     return produce
+
+
+def _write_tar(stream: IO[bytes], out: IO[bytes], top: str) -> None:
+    """Write a stream of entries as a tar whose first member is called ``top``."""
+
+    def named(path: str) -> str:
+        return join(top, path) if path else top
+
+    while (entry := read_entry(stream)) is not None:
+        linkname = named(entry.linkname) if entry.kind == HARDLINK else entry.linkname
+        out.write(tar.header(entry._replace(path=named(entry.path), linkname=linkname)))
+        copy_content(stream, out.write, entry.size)
+        out.write(tar.padding(entry.size))
+    out.write(tar.END)
+    out.flush()
+
+
+def _read_tar(source: IO[bytes], stream: IO[bytes]) -> None:
+    """Write the members of a tar as a stream of entries."""
+    reader = tar.Reader(source)
+    for entry in reader:
+        if entry.is_deletion:
+            raise InvalidRequest(f"/{entry.path}: names that begin with {tar.WHITEOUT_PREFIX} mean deletions in layers")
+        write_entry(stream, entry)
+        while content := reader.read():
+            stream.write(content)
+    reader.drain()
+    write_entry(stream, None)
 
 
 def _host_path(path: str) -> str:

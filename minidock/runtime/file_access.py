@@ -33,7 +33,7 @@ class Inside:
     started: Started | None
     is_chroot: bool = False
 
-    def orders(self, path: str, *, is_read: bool, follows: bool = False, member: str = "") -> Files:
+    def orders(self, path: str, *, is_read: bool, follows: bool = False) -> Files:
         """Return what the stub is told."""
         user_namespace = None if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         launch: Launch | None = None
@@ -47,7 +47,6 @@ class Inside:
             is_read=is_read,
             path=path,
             follows=follows,
-            member=member,
         )
 
 
@@ -59,18 +58,16 @@ class Found:
     is_directory: bool
 
 
-def read(
-    inside: Inside, path: str, consume: Callable[[Found, IO[bytes]], None], *, follows: bool = False, member: str = ""
-) -> None:
-    """Call ``consume`` with what is at ``path`` and a tar stream of it, whose top is called ``member``.
+def read(inside: Inside, path: str, consume: Callable[[Found, IO[bytes]], None], *, follows: bool = False) -> None:
+    """Call ``consume`` with what is at ``path`` and a stream of entries.
 
-    Without ``member`` it has its own name. Raises: NotInContainer, RuntimeProblem.
+    Raises: NotInContainer, RuntimeProblem.
     """
     read_end, write_end = os.pipe()
     stream = os.fdopen(read_end, "rb")
     with tempfile.TemporaryFile() as problems:
         try:
-            orders = inside.orders(path, is_read=True, follows=follows, member=member)
+            orders = inside.orders(path, is_read=True, follows=follows)
             stub = _spawn(orders, (None, write_end, problems.fileno()))
         except BaseException:
             stream.close()
@@ -80,7 +77,6 @@ def read(
         with _ended(stub, stream):
             found = _found(stub)
             consume(Found(found["name"], found["is_directory"]), stream)
-            stream.read()  # the padding, lest the other side be killed by a broken pipe
         _check_end(stub, problems)
 
 
@@ -90,7 +86,7 @@ def write(
     decide: Callable[[bool, bool], tuple[str, str, bool]],
     produce: Callable[[IO[bytes]], None],
 ) -> None:
-    """Unpack a tar stream in a container.
+    """Unpack a stream of entries in a container.
 
     ``decide`` is asked with whether there is something at ``path``, and whether a directory; it answers with a
     directory, the name that the top of the stream gets there, and whether owners are kept. ``produce`` writes the

@@ -113,7 +113,7 @@ def _missing(path: str) -> NoReturn:
 
 
 def _read(orders: Files, root: int) -> None:
-    """Send what is at a path: the stream's top is called ``orders["member"]``, or by its own name if that is empty."""
+    """Send what is at a path."""
     path, follows = orders["path"], orders["follows"]
     normal = posixpath.normpath("/" + path.lstrip("/"))
     says_directory = path.endswith(("/", "/.")) or normal == "/"
@@ -129,7 +129,7 @@ def _read(orders: Files, root: int) -> None:
     _tell(is_directory=is_directory, name=posixpath.basename(normal) or "/", size=os.fstat(found).st_size)
     with os.fdopen(1, "wb") as stream:
         packer = Packer(stream, is_single_id=orders["is_single_id"], hidden=_devices_of_kernel(root))
-        packer.pack(found, orders["member"] or posixpath.basename(normal) or "/")
+        packer.pack(found)
         packer.close()
 
 

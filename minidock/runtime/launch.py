@@ -90,7 +90,6 @@ class Files(TypedDict):
     is_read: bool
     path: str
     follows: bool
-    member: str
 
 
 class Trial(TypedDict):

@@ -21,7 +21,7 @@ from minidock.engine.handover import run_detached
 from minidock.engine.run import RunRequest, create
 from minidock.engine.supervise import run_attached
 from minidock.engine.workspace import Workspace
-from minidock.errors import InvalidRequest, MinidockError
+from minidock.errors import InvalidRequest, MinidockError, TarError
 from minidock.runtime.base import Isolation
 from minidock.runtime.native import NativeRuntime
 from tests.engine.building import import_base, member, workspace
@@ -112,7 +112,7 @@ def test_streams_are_tars(ws: Workspace, box: str) -> None:
     cp(ws, "-", "box:/made/sub", packed.getvalue())
     for source, names in (
         ("box:/made/sub", ["sub", "sub/deep", "sub/deep/er", "sub/deep/er/file", "sub/file", "sub/top"]),
-        ("box:/made/sub/deep/.", [".", "./er", "./er/file"]),
+        ("box:/made/sub/deep/.", [".", "er", "er/file"]),
         ("box:/made/sub/top", ["top"]),
     ):
         _, out = cp(ws, source, "-")
@@ -129,12 +129,12 @@ def hostile(name: str, kind: bytes = tarfile.REGTYPE, linkname: str = "") -> byt
 
 
 def test_hostile_streams_stay_inside(ws: Workspace, box: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match=r"^invalid tar stream: ../../out leads out of its directory$"):
+    with pytest.raises(TarError, match=r"a name with '..'"):
         cp(ws, "-", "box:/made", hostile("../../out"))
     cp(ws, "-", "box:/tmp", hostile("door/minidock-was-here"))
     assert not Path("/minidock-was-here").exists()
     cp(ws, "box:/minidock-was-here", str(tmp_path / "inside"))
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(TarError):
         cp(ws, "-", "box:/tmp", b"this is no tar at all" * 100)
 
 
