@@ -9,6 +9,7 @@ import typer
 
 from minidock.cli.build_call import BUILD, Call
 from minidock.cli.values import parse_choice
+from minidock.core.build_options import AgentOption, SecretOption
 from minidock.errors import BuildError, FlagError, InvalidReference
 
 
@@ -28,6 +29,11 @@ def parse_progress(text: str) -> str:
     return parse_choice(text, ("auto", "plain", "quiet"))
 
 
+def parse_network(text: str) -> str:
+    """Return the network of RUN instructions. Raises: FlagError."""
+    return parse_choice(text, ("default", "host", "none"))
+
+
 def build(
     path: Annotated[str, typer.Argument(metavar="PATH")],
     tags: Annotated[
@@ -43,6 +49,36 @@ def build(
     labels: Annotated[list[str], typer.Option("--label", metavar="list", help="Set metadata for an image")] = [],  # noqa: B006
     target: Annotated[str, typer.Option("--target", help="Set the target build stage to build")] = "",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Do not use cache when building the image")] = False,
+    no_cache_filter: Annotated[
+        list[str], typer.Option("--no-cache-filter", metavar="list", help="Do not cache specified stages")
+    ] = [],  # noqa: B006
+    network: Annotated[
+        str,
+        typer.Option(
+            "--network",
+            parser=parse_network,
+            metavar="string",
+            help='Set the networking mode for the "RUN" instructions during build (default, host, none)',
+        ),
+    ] = "default",
+    secrets: Annotated[
+        list[SecretOption],
+        typer.Option(
+            "--secret",
+            parser=SecretOption.parse,
+            metavar="list",
+            help='Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")',
+        ),
+    ] = [],  # noqa: B006
+    agents: Annotated[
+        list[AgentOption],
+        typer.Option(
+            "--ssh",
+            parser=AgentOption.parse,
+            metavar="list",
+            help='SSH agent socket or keys to expose to the build (format: "default|<id>[=<socket>|<key>[,<key>]]")',
+        ),
+    ] = [],  # noqa: B006
     progress: Annotated[
         str,
         typer.Option(
@@ -76,6 +112,7 @@ def build(
     from minidock.engine import workspace
     from minidock.engine.build import BuildRequest
     from minidock.engine.build import build as build_image
+    from minidock.engine.secrets import gather
     from minidock.render.progress import Kind
     from minidock.render.progress import progress as observer_for
 
@@ -88,6 +125,9 @@ def build(
         target=target or None,
         uses_cache=not no_cache,
         source_date_epoch=options.source_date_epoch(),
+        secrets=gather(secrets, agents, os.environ),
+        network="" if network == "default" else network,
+        no_cache_stages=tuple(name.lower() for item in no_cache_filter for name in item.split(",")),
     )
     if path == "-" or "://" in path:
         raise BuildError(f"a context of the kind {path!r} is not supported yet", hint="name a directory")

@@ -60,13 +60,17 @@ class CacheFact:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was found in a store; ``layer_sizes`` holds every layer that anything names."""
+    """What was found in a store.
+
+    ``layer_sizes`` holds every layer that anything names; ``mounts`` are the cache mounts of build steps.
+    """
 
     images: tuple[ImageFact, ...] = ()
     containers: tuple[ContainerFact, ...] = ()
     volumes: tuple[VolumeRow, ...] = ()
     cache: tuple[CacheFact, ...] = ()
     layer_sizes: Mapping[Digest, int] = field(default_factory=dict)
+    mounts: tuple[CacheRow, ...] = ()
     on_disk: tuple[tuple[str, int], ...] = ()
 
     def size(self, diff_ids: Collection[Digest]) -> int:
@@ -138,8 +142,9 @@ def _cache_row(facts: Facts, in_images: set[Digest], rows: tuple[CacheRow, ...])
         UsageKind.CACHE,
         total=len(rows),
         active=sum(row.is_in_use for row in rows),
-        size=facts.size(own),
-        reclaimable=facts.size(own - busy - _needed_by_containers(facts)),
+        size=facts.size(own) + sum(row.size for row in facts.mounts),
+        reclaimable=facts.size(own - busy - _needed_by_containers(facts))
+        + sum(row.size for row in facts.mounts if not row.is_in_use),
     )
 
 
@@ -172,7 +177,7 @@ def _cache_rows(facts: Facts, in_images: set[Digest]) -> tuple[CacheRow, ...]:
         for diff_id in record.reached:
             if diff_id not in in_images and diff_id not in made and diff_id not in others:
                 others[diff_id] = _row(record, diff_id.hex, facts.layer_sizes[diff_id], is_shared=False)
-    return tuple(sorted([*rows, *others.values()], key=lambda row: (row.created, row.id)))
+    return tuple(sorted([*rows, *others.values(), *facts.mounts], key=lambda row: (row.created, row.id)))
 
 
 def _row(record: CacheFact, name: str, size: int, *, is_shared: bool) -> CacheRow:

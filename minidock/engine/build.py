@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from minidock.core.config import ImageConfig
@@ -23,6 +23,7 @@ from minidock.engine.context import Context
 from minidock.engine.definition import Definition, read_definition
 from minidock.engine.importer import architecture
 from minidock.engine.progress import Progress
+from minidock.engine.secrets import Secrets
 from minidock.engine.side_by_side import Cancellation, Stages
 from minidock.engine.sources import ContextSource, LayerSource, Source, layer_source
 from minidock.engine.stage import StageBuilder
@@ -39,7 +40,8 @@ _LAYERED = (Run, Copy, Add, Workdir)
 class BuildRequest:
     """What to build: the context directory, and the options of the command line.
 
-    ``dockerfile`` is a path on the host, None for the context's own; ``tags`` are references as typed.
+    ``dockerfile`` is a path on the host, None for the context's own; ``tags`` are references as typed. ``network`` is
+    that of RUN instructions which do not choose one; the stages named in ``no_cache_stages`` are rebuilt.
     """
 
     context: str
@@ -50,6 +52,9 @@ class BuildRequest:
     target: str | None = None
     uses_cache: bool = True
     source_date_epoch: int | None = None
+    secrets: Secrets = field(default_factory=Secrets)
+    network: str = ""
+    no_cache_stages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,9 @@ class _Builder:
             open_context=self._open_context,
             open_from=self._open_from,
             cancellation=self._cancellation,
+            layers_of=self._layers_of,
+            secrets=request.secrets,
+            network=request.network,
         )
 
     def build(self, wanted: Sequence[int], target: int, names: tuple[str, ...]) -> BuildResult:
@@ -167,8 +175,10 @@ class _Builder:
             state, shown = self._base(stage)
         total = sum(isinstance(item, _LAYERED) for item in stage.instructions) + (not stage.is_scratch)
         name = stage.name or f"stage-{index}"
-        steps = CachedSteps(self._shared, state, name, self._plan.display_name(index), total)
-        builder = StageBuilder(self._shared, steps)
+        is_excluded = stage.name in self._request.no_cache_stages
+        shared = replace(self._shared, uses_cache=False) if is_excluded else self._shared
+        steps = CachedSteps(shared, state, name, self._plan.display_name(index), total)
+        builder = StageBuilder(shared, steps)
         if not stage.is_scratch:
             steps.start(f"FROM {shown}").cached(state.image_id)
         for instruction in stage.instructions:
@@ -232,6 +242,15 @@ class _Builder:
             image = images.find(self._ws, found)
         self._session.pin(image.config.diff_ids)
         return self._layers(image.config)
+
+    def _layers_of(self, name: str, instruction: Run, target: str) -> tuple[Digest, ...]:
+        found = stages.mount_source(self._plan, instruction, name, target)
+        if isinstance(found, int):
+            return self._stages.state(found).image.diff_ids
+        with self._located(instruction.first):
+            image = images.find(self._ws, found)
+        self._session.pin([image.image_id, *image.config.diff_ids])
+        return image.config.diff_ids
 
     def _layers(self, image: ImageConfig) -> LayerSource:
         with self._lock:

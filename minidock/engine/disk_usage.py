@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from minidock.core.ancestry import is_step_of
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
-from minidock.core.summary import DiskUsage, ImageRow, VolumeRow
+from minidock.core.summary import CacheRow, DiskUsage, ImageRow, VolumeRow
 from minidock.core.times import parse_time
 from minidock.core.usage import CacheFact, ContainerFact, Facts, ImageFact, account
 from minidock.engine import containers
@@ -50,7 +50,23 @@ def _facts(ws: Workspace) -> Facts:
         *(diff_id for fact in cache for diff_id in (*fact.reached, fact.diff_id) if diff_id is not None),
     }
     sizes = {diff_id: _layer_size(store, diff_id) for diff_id in named}
-    return Facts(images, made, _volume_rows(ws), cache, sizes, on_disk(store, records))
+    return Facts(images, made, _volume_rows(ws), cache, sizes, _mount_rows(store), on_disk(store, records))
+
+
+def _mount_rows(store: Store) -> tuple[CacheRow, ...]:
+    return tuple(
+        CacheRow(
+            mount.key,
+            "exec.cachemount",
+            _content(store.cache_mounts.data(mount)),
+            mount.created,
+            datetime.fromtimestamp(mount.last_used, UTC),
+            0,
+            is_in_use=mount.is_in_use,
+            is_shared=False,
+        )
+        for mount in store.cache_mounts.list()
+    )
 
 
 def _layer_size(store: Store, diff_id: Digest) -> int:
@@ -160,5 +176,5 @@ def _kind(path: str, owners: dict[str, str]) -> str:
         case "volumes":
             return VOLUMES
         case "cache":
-            return CACHE if "/" in below else OVERHEAD  # the four folders are there without any record
+            return CACHE if "/" in below else OVERHEAD  # the folders are there without any record
     return owners.get(path, OVERHEAD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -85,6 +86,8 @@ def _removed(gone: Iterable[Descriptor], marker: Marker, freed: Freed) -> tuple[
 def prune_cache(ws: Workspace, *, is_all: bool) -> Pruned:
     """Remove the records of the build cache that no image needs and no build uses, or all; then what they kept.
 
+    Cache mounts that no build uses go in either case.
+
     All means everything that can be made again: unpacked layers and what is known about contexts go too.
     """
     store = ws.store
@@ -96,8 +99,9 @@ def prune_cache(ws: Workspace, *, is_all: bool) -> Pruned:
         records = [record for record in store.cache.records() if not _is_in_use(record, pinned)]
         if not is_all:
             records = _without_images(store, records)
-        gone.extend(record.key.hex for record in records)
-        paths = [store.cache.record_path(record) for record in records]
+        mounts = store.cache_mounts.unused_paths()
+        gone.extend([*(record.key.hex for record in records), *map(os.path.basename, mounts)])
+        paths = [*(store.cache.record_path(record) for record in records), *mounts]
         return [*paths, *store.cache.derived_paths()] if is_all else paths
 
     with store.session(is_removal=True) as session:

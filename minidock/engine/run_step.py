@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, Entry, Tree
-from minidock.core.process import DEFAULT_PATH, ProcessSpec, RootFs, User
+from minidock.core.networking import Networking
+from minidock.core.process import DEFAULT_PATH, Mount, MountedFile, ProcessSpec, RootFs, User
 from minidock.core.users import resolve_user
 from minidock.engine.progress import Step
 from minidock.engine.rootfs import probe, shortcomings
-from minidock.engine.side_by_side import Cancellation
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import ProcessIO
 from minidock.store.layers import Contents, Layer
 from minidock.store.scan import Found, Owners, compare_copy, opened, scan_upper
 from minidock.store.session import Session
+
+if TYPE_CHECKING:
+    from minidock.engine.stage_state import BuildContext  # and with it all that `run` has no use for
 
 _TAIL = 20
 HOSTNAME = "buildkitsandbox"
@@ -35,45 +40,50 @@ class Finished:
     layer: Layer | None
 
 
-def run(
-    ws: Workspace,
-    session: Session,
-    step: Step,
-    image: ImageConfig,
-    args: Sequence[str],
-    env: Sequence[str],
-    latest: int | None,
-    warn: Callable[[str], None],
-    cancellation: Cancellation,
-) -> Finished:
-    """Run ``args`` as the image's user in its working directory on a copy-on-write view of its layers.
+@dataclass(frozen=True, slots=True)
+class StepProcess:
+    """What a RUN starts; ``secrets`` are words that nobody is to read in what it prints."""
 
-    Files newer than ``latest`` (SOURCE_DATE_EPOCH, seconds) get that time in the layer. ``warn`` is told what the
-    process lacks on this machine.
+    args: tuple[str, ...]
+    env: tuple[str, ...]
+    networking: Networking = field(default_factory=Networking)
+    mounts: tuple[Mount, ...] = ()
+    files: tuple[MountedFile, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProcess) -> Finished:
+    """Run a process as the image's user in its working directory on a copy-on-write view of its layers.
+
+    With SOURCE_DATE_EPOCH, newer files get that time in the layer. Raises: Cancelled, RuntimeProblem.
     """
+    ws, session = build.ws, build.session
     store = ws.store
     tree = store.layers.tree(image.diff_ids)
     user = image_user(ws, image.diff_ids, tree, image.config.user)
     report = probe(ws)
     missing = shortcomings(report)
     if missing is not None:
-        warn(missing)
+        build.progress.warn(missing)
     area = _Area(ws, session, image.diff_ids, tree, has_overlay=report.has_overlay)
     spec = ProcessSpec(
         id=session.name,
-        args=tuple(args),
-        env=process_env(env, user),
+        args=process.args,
+        env=process_env(process.env, user),
         rootfs=area.rootfs,
         cwd=image.config.working_dir or "/",
         user=user,
+        mounts=process.mounts,
+        files=process.files,
         hostname=HOSTNAME,
+        networking=process.networking,
         is_build_step=True,
     )
-    status, tail = _run_logged(ws, spec, step, cancellation)
+    status, tail = _run_logged(build, spec, step, process.secrets)
     if status:
         return Finished(status, tail, None)
     owners = Owners(store.id_mode, tree, (user.uid, user.gid))
-    return Finished(0, tail, area.commit(owners, latest))
+    return Finished(0, tail, area.commit(owners, build.source_date_epoch))
 
 
 def image_user(ws: Workspace, diff_ids: Sequence[Digest], tree: Tree, spec: str) -> User:
@@ -160,12 +170,13 @@ def _not_later(item: Found, latest: int | None) -> Found:
 
 
 def _run_logged(
-    ws: Workspace, spec: ProcessSpec, step: Step, cancellation: Cancellation
+    build: BuildContext, spec: ProcessSpec, step: Step, secrets: Sequence[str]
 ) -> tuple[int, tuple[str, ...]]:
     """Run the process, passing on each line that it prints; return its exit code and the last lines.
 
     Raises: Cancelled if the build ended meanwhile.
     """
+    hidden = re.compile("|".join(map(re.escape, sorted(secrets, key=len, reverse=True)))) if secrets else None
     tail: deque[str] = deque(maxlen=_TAIL)
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
 
@@ -173,19 +184,20 @@ def _run_logged(
         with os.fdopen(read_end, "rb") as stream:
             for raw in stream:
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                line = hidden.sub("****", line) if hidden else line
                 tail.append(line)
                 step.output(line)
 
     reader = threading.Thread(target=relay)
     reader.start()
     try:
-        handle = ws.runtime.start(spec, ProcessIO(stdout=write_end, stderr=write_end))
+        handle = build.ws.runtime.start(spec, ProcessIO(stdout=write_end, stderr=write_end))
     finally:
         os.close(write_end)
         if "handle" not in locals():
             reader.join()
-    with cancellation.watching(handle):
+    with build.cancellation.watching(handle):
         status = handle.wait()
     reader.join()
-    cancellation.check()
+    build.cancellation.check()
     return status, tuple(tail)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from minidock.core import metadata
@@ -27,10 +27,14 @@ from minidock.core.dockerfile.model import (
 from minidock.core.dockerfile.stages import resolve_args
 from minidock.core.dockerfile.support import unsupported
 from minidock.core.dockerfile.workdir import resolve_workdir
+from minidock.core.networking import Networking, NetworkKind
+from minidock.core.process import MountedFile
+from minidock.engine import run_mounts
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.copy_step import copy, make_directory
 from minidock.engine.progress import Step
-from minidock.engine.run_step import run
+from minidock.engine.rootfs import can_overlay
+from minidock.engine.run_step import StepProcess, run
 from minidock.engine.stage_state import COMMENT, BuildContext, StageState
 from minidock.errors import BuildError, DockerfileError, MinidockError, RuntimeProblem, StepFailed
 from minidock.store.layers import Layer
@@ -153,11 +157,21 @@ class StageBuilder:
         # Proxies reach every RUN; where nothing declares them they are no part of what the result depends on.
         proxies = {name: value for name, value in build.build_args.items() if name in _PROXIES}
         extra = {} if build.source_date_epoch is None else {"SOURCE_DATE_EPOCH": str(build.source_date_epoch)}
-        env = tuple(f"{name}={value}" for name, value in {**proxies, **state.variables, **extra}.items())
-        epoch, warn = build.source_date_epoch, build.progress.warn
+        env = {**proxies, **state.variables, **extra}
+        mounts = run_mounts.resolve(build, instruction, state.variables, state.image.config.working_dir or "/")
+        scripts = _scripts(instruction)
 
         def make(step: Step) -> Layer:
-            finished = run(build.ws, build.session, step, state.image, words, env, epoch, warn, build.cancellation)
+            with run_mounts.mounted(build, mounts, has_overlay=can_overlay(build.ws)) as made:
+                process = StepProcess(
+                    words,
+                    tuple(f"{name}={value}" for name, value in {**env, **made.env}.items()),
+                    _networking(_network_of(instruction, build)),
+                    tuple(made.mounts),
+                    (*scripts, *made.files),
+                    tuple(made.secrets),
+                )
+                finished = run(build, step, state.image, process)
             if finished.layer is None:
                 raise StepFailed(
                     " ".join(words),
@@ -172,9 +186,12 @@ class StageBuilder:
             return finished.layer
 
         step = self._steps.start(instruction.original)
-        self._steps.layer(step, self._run_inputs(instruction, words), entry, state.image.config, make)
+        inputs = self._run_inputs(instruction, words, mounts)
+        self._steps.layer(step, inputs, entry, state.image.config, make)
 
-    def _run_inputs(self, instruction: Run, words: tuple[str, ...]) -> StepInputs:
+    def _run_inputs(
+        self, instruction: Run, words: tuple[str, ...], mounts: Sequence[run_mounts.StepMount]
+    ) -> StepInputs:
         state = self.state
         arguments = {name: value for name, value in state.variables.items() if name in state.args}
         config = state.image.config
@@ -186,16 +203,42 @@ class StageBuilder:
             settings=(
                 ("user", config.user),
                 ("directory", config.working_dir),
-                ("network", instruction.network or "default"),
+                ("network", _network_of(instruction, self._build)),
                 ("architecture", state.image.architecture),
                 ("id mode", self._build.ws.store.id_mode.value),
                 *self._build.settings,
+                *((f"script {file.target}", file.content.decode()) for file in _scripts(instruction)),
+                *run_mounts.settings(mounts),
             ),
+            files=run_mounts.files(mounts),
         )
 
 
 def _command(instruction: Run) -> Command:
-    """Return what the shell gets: the line, with the bodies of its here-documents."""
+    """Return what the shell gets: the line, with the bodies of its here-documents, or the name of a script."""
     if not instruction.heredocs:
         return instruction.command
+    for script in _scripts(instruction):
+        return Command((script.target,), is_shell=True)
     return Command((heredocs.shell_argument(instruction.command.args[0], instruction.heredocs),), is_shell=True)
+
+
+def _scripts(instruction: Run) -> tuple[MountedFile, ...]:
+    """Return the here-document of a RUN that names its own interpreter (#!), as a file to be executed."""
+    if not instruction.heredocs:
+        return ()
+    script = heredocs.script_of(instruction.command.args[0], instruction.heredocs)
+    if script is None:
+        return ()
+    return (MountedFile(f"/dev/pipes/{script.name}", script.text.encode("utf-8", "surrogateescape"), 0o755),)
+
+
+def _network_of(instruction: Run, build: BuildContext) -> str:
+    own = instruction.network if instruction.network != "default" else ""
+    return own or build.network or "default"
+
+
+def _networking(name: str) -> Networking:
+    if name == NetworkKind.NONE:
+        return Networking(NetworkKind.NONE, NetworkKind.NONE)
+    return Networking()

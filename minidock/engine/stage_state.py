@@ -8,10 +8,11 @@ from datetime import datetime
 
 from minidock.core.config import ContainerConfig, ImageConfig
 from minidock.core.digest import Digest
-from minidock.core.dockerfile.model import Copy
+from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.process import DEFAULT_PATH
 from minidock.core.times import format_time
 from minidock.engine.progress import Progress
+from minidock.engine.secrets import Secrets
 from minidock.engine.side_by_side import Cancellation
 from minidock.engine.sources import ContextSource, Source
 from minidock.engine.workspace import Workspace
@@ -39,6 +40,9 @@ class BuildContext:
     open_context: Callable[[], ContextSource]
     open_from: Callable[[Copy], Source]
     cancellation: Cancellation
+    layers_of: Callable[[str, Run, str], tuple[Digest, ...]]  # of a stage or image, for a mount of a RUN
+    secrets: Secrets = field(default_factory=Secrets)
+    network: str = ""  # of RUN instructions that do not say which
 
     @property
     def now(self) -> str:
@@ -46,6 +50,11 @@ class BuildContext:
         if self.source_date_epoch is not None:
             return format_time(self.started_at)
         return format_time(self.ws.clock.now())
+
+    @property
+    def cache_namespace(self) -> str:
+        """What the names of cache mounts begin with."""
+        return self.build_args.get("BUILDKIT_CACHE_MOUNT_NS", "")
 
     @property
     def settings(self) -> tuple[tuple[str, str], ...]:

@@ -242,19 +242,20 @@ def mount_files(points: MountPoints, launch: Launch) -> list[tuple[str, int]]:
     come back as (target, detached mount), to be put in place along with the volumes.
     """
     place = points.built_in("dev")
-    syscalls.mount("tmpfs", through(place), "tmpfs", _PLAIN, "mode=755,size=65536k")
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("tmpfs", through(place), "tmpfs", flags, "mode=755,size=65536k")
     os.close(place)
     store = points.find("dev")
     trees = []
     for number, (path, content) in enumerate(launch["files"]):
         _write(store, str(number), content)
-        trees.append((path, syscalls.clone_tree(store, str(number))))
+        trees.append((path, _clone_plain(store, str(number))))
     secrets = []
     for number, (path, content, mode, uid, gid) in enumerate(launch["secrets"]):
         name = f"secret{number}"
         _write(store, name, content)
         _give(store, name, mode, uid, gid)
-        secrets.append((path, syscalls.clone_tree(store, name)))
+        secrets.append((path, syscalls.clone_tree(store, name) if mode & 0o111 else _clone_plain(store, name)))
     syscalls.umount(through(store), syscalls.MNT_DETACH)
     os.close(store)
     for path, tree in trees:
@@ -263,6 +264,12 @@ def mount_files(points: MountPoints, launch: Launch) -> list[tuple[str, int]]:
         os.close(target)
         os.close(tree)
     return secrets
+
+
+def _clone_plain(directory: int, name: str) -> int:
+    tree = syscalls.clone_tree(directory, name)
+    syscalls.mount_setattr(tree, syscalls.ATTR_NOEXEC)
+    return tree
 
 
 def _give(directory: int, name: str, mode: int, uid: int, gid: int) -> None:

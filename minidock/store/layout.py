@@ -13,6 +13,7 @@
       cache/recent/HEX       the last keys of one step of one Dockerfile
       cache/inputs/HEX       lists of inputs, content-addressed, shared by equal lists
       cache/stat/HEX         what is known about the files of one context
+      cache/mounts/HEX/      a cache mount of build steps: record.json lock data/
       containers/ID/         config.json state.json upper/ work/ log lock …
       volumes/NAME/_data
       locks/                 gate gc index key/HEX lease/SESSION  (flocks: the kernel frees them)
@@ -41,6 +42,7 @@ DIRECTORIES = (
     "cache/recent",
     "cache/inputs",
     "cache/stat",
+    "cache/mounts",
     "containers",
     "volumes",
     "locks",

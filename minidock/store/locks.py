@@ -113,6 +113,10 @@ class Locks:
                 os.close(gate)
             os.close(fd)
 
+    def wait(self, fd: int, what: str) -> None:
+        """Take a lock that is no named one of the store."""
+        wait_lock(fd, exclusive=True, what=what, waiting=self._waiting)
+
     @contextmanager
     def index(self) -> Iterator[None]:
         """Be the only one who changes index.json."""

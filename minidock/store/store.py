@@ -20,6 +20,7 @@ from minidock.store.writer import Disk, explained, remove_tree, write_new
 if TYPE_CHECKING:
     from minidock.store.blobs import Blobs
     from minidock.store.cache import Cache
+    from minidock.store.cache_mounts import CacheMounts
     from minidock.store.containers import Containers
     from minidock.store.images import Images
     from minidock.store.layers import Layers
@@ -82,6 +83,13 @@ class Store:
         from minidock.store.cache import Cache
 
         return Cache(self.layout, self.disk)
+
+    @cached_property
+    def cache_mounts(self) -> CacheMounts:
+        """Cache mounts of build steps."""
+        from minidock.store.cache_mounts import CacheMounts
+
+        return CacheMounts(self.layout, self.disk, self.locks)
 
     @cached_property
     def snapshots(self) -> Snapshots:

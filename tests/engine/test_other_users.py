@@ -38,6 +38,15 @@ def test_a_plain_user_builds_the_same(place: Path) -> None:
     assert "an overlay" not in summary
 
 
+def test_a_plain_users_steps_have_the_same_mounts(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    summary = run_tests(python, place, become_plain, "tests/engine/test_run_mounts.py")
+    if "nothing can be mounted" in summary:
+        pytest.skip("plain users cannot make user namespaces here")
+    assert "passed" in summary
+
+
 def test_a_root_that_may_not_mount_builds_the_same(place: Path) -> None:
     summary = run_tests(sys.executable, place, give_up_mounting, TESTS)
     assert "without an overlay nothing is adopted" in summary

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from minidock.core.dockerfile import words
-from minidock.core.dockerfile.model import Arg, Copy, From, Instruction
+from minidock.core.dockerfile import run_mounts, words
+from minidock.core.dockerfile.model import Arg, Copy, From, Instruction, Run
 from minidock.core.dockerfile.parser import Dockerfile, Warning
+from minidock.core.dockerfile.problem import InstructionError
 from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
 from minidock.core.reference import Reference
@@ -153,6 +154,34 @@ def copy_source(plan: StagePlan, copy: Copy) -> int | str:
     return _source(plan, index, copy)
 
 
+def mount_source(plan: StagePlan, run: Run, name: str, target: str) -> int | str:
+    """Return the stage or the image that a mount of a RUN takes its content from. Raises: DockerfileError."""
+    index = max((stage.index for stage in plan.stages if stage.from_line <= run.first), default=0)
+    found = _named(plan.stages[:index], name)
+    if found is not None:
+        return found
+    if _named(plan.stages[index:], name) is not None:
+        message = f"cannot mount from stage {quoted(name)} to {quoted(target)}"
+        reason = "stage needs to be defined before current command"
+        raise plan.dockerfile.error(f"{message}, {reason}", run.first, run.last)
+    return name
+
+
+def _mount_stages(plan: StagePlan, index: int) -> Iterator[int]:
+    """Yield the stages that the mounts of a stage's RUN instructions name."""
+    for instruction in plan.stages[index].instructions:
+        if not isinstance(instruction, Run):
+            continue
+        for text in instruction.mounts:
+            try:
+                name = run_mounts.source_of(text)
+            except InstructionError as error:
+                raise plan.dockerfile.error(str(error), instruction.first, instruction.last) from error
+            found = _named(plan.stages, name) if name else None
+            if found is not None:
+                yield found
+
+
 class _StageProblem(ValueError):
     """What is wrong with a FROM; `split` adds its lines."""
 
@@ -276,7 +305,8 @@ def _copy_error(plan: StagePlan, copy: Copy, message: str) -> DockerfileError:
 def _dependencies(plan: StagePlan, index: int) -> list[int]:
     stage = plan.stages[index]
     sources = [stage.base, *(_source(plan, index, copy) for copy in _copies(stage))]
-    return [source for source in sources if isinstance(source, int)]
+    mounted = (source for source in _mount_stages(plan, index) if source < index)  # a later one is refused in its place
+    return [source for source in sources if isinstance(source, int)] + list(mounted)
 
 
 def _refuse_circles(plan: StagePlan) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from minidock.core.dockerfile.heredocs import script_of
 from minidock.core.dockerfile.model import Add, Copy, Healthcheck, Instruction, Onbuild, Run
 
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@")
@@ -13,11 +12,8 @@ def unsupported(instruction: Instruction) -> str | None:
     match instruction:
         case Run():
             return _first(
-                ("RUN --mount", instruction.mounts),
-                ("RUN --network", instruction.network not in ("", "default", "host") and instruction.network),
                 ("RUN --security=insecure", instruction.security == "insecure"),
                 ("RUN --device", instruction.devices),
-                ("a here-document that is a script (#!) in RUN", _is_script(instruction)),
             )
         case Copy():
             return _first(
@@ -43,10 +39,6 @@ def unsupported(instruction: Instruction) -> str | None:
             return "ONBUILD"
         case _:
             return None
-
-
-def _is_script(run: Run) -> bool:
-    return bool(run.heredocs) and script_of(run.command.args[0], run.heredocs) is not None
 
 
 def _first(*parts: tuple[str, object]) -> str | None:
