@@ -41,6 +41,7 @@ _CREATE = Command(
     failure_code=1,
 )
 _DIFF = Command("diff", "diff", "Inspect changes to files or directories on a container's filesystem")
+_DOCTOR = Command("doctor", "doctor", "Find out what works on this machine, what does not, and what would help")
 _EVENTS = Command("events", "events", "Get real time events from the store")
 _EXEC = Command("exec", "exec_", "Execute a command in a running container", stops_at_argument=True)
 _HISTORY = Command("history", "history", "Show the history of an image")
@@ -74,6 +75,7 @@ COMMANDS = {
     "cp": _CP,
     "create": _CREATE,
     "diff": _DIFF,
+    "doctor": _DOCTOR,
     "events": _EVENTS,
     "exec": _EXEC,
     "history": _HISTORY,
@@ -125,6 +127,7 @@ COMMANDS = {
     "image tag": _TAG,
     "system df": Command("df", "df", "Show minidock disk usage"),
     "system events": _EVENTS,
+    "system doctor": _DOCTOR,
     "system info": _INFO,
     "system prune": Command("prune", "system_prune", "Remove unused data"),
     "system reset": Command("reset", "reset", "Remove everything: images, containers, volumes and build cache"),

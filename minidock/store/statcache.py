@@ -112,10 +112,11 @@ class StatCache:
 
 def keeps_ctime(device: int) -> bool:
     """Whether the file system of ``device`` is known to note every change of a file in its ctime."""
-    return _file_system(device) in _TRUSTED
+    return file_system(device) in _TRUSTED
 
 
-def _file_system(device: int) -> str:
+def file_system(device: int) -> str:
+    """Return the type of the file system with a device number (``ext4``), ``unknown`` if nobody says."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
         for line in mounts:
