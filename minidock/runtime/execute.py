@@ -33,7 +33,7 @@ def open_terminal(multiplexer: str, *, directory: int | None = None, uid: int) -
     master = os.open(multiplexer, os.O_RDWR | os.O_NOCTTY, dir_fd=directory)
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
     terminal = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
-    _hand_over(master)
+    hand_over(master)
     os.close(master)
     if uid:
         try:
@@ -43,7 +43,8 @@ def open_terminal(multiplexer: str, *, directory: int | None = None, uid: int) -
     return terminal
 
 
-def _hand_over(master: int) -> None:
+def hand_over(master: int) -> None:
+    """Pass the other end of a terminal to the parent; returns when that has it."""
     peer = _socket.socket(fileno=messages.TERMINAL_FD)
     peer.sendmsg([b"t"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", master))])
     if not peer.recv(1):
@@ -81,7 +82,7 @@ def execute(process: Process, *, self_fd: int, is_single_id: bool, alive: int) -
     identity.assume(process, self_fd=self_fd, is_single_id=is_single_id)
     # Last: a change of credentials clears it.
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
-    _check_monitor(alive)
+    check_monitor(alive)
     for fd in keep:
         os.set_inheritable(fd, False)
     syscalls.reset_signals()
@@ -136,7 +137,8 @@ def _make_directories(path: str) -> None:
             raise messages.Failure("problem", f"mkdir {done}: {(error.strerror or '').lower()}") from None
 
 
-def _check_monitor(pipe: int) -> None:
+def check_monitor(pipe: int) -> None:
+    """End this process if its monitor, which holds the other end of ``pipe``, is gone already."""
     os.set_blocking(pipe, False)
     try:
         os.read(pipe, 1)
@@ -145,20 +147,26 @@ def _check_monitor(pipe: int) -> None:
     os._exit(125)
 
 
-def _exec(process: Process) -> NoReturn:
-    args, env = process["args"], process["env"]
-    variables = [entry.encode("utf-8", "surrogateescape").partition(b"=") for entry in env]
-    environment = {name: value for name, equals, value in variables if equals and name}
-    name = args[0]
+def _environment(process: Process) -> dict[bytes, bytes]:
+    variables = [entry.encode("utf-8", "surrogateescape").partition(b"=") for entry in process["env"]]
+    return {name: value for name, equals, value in variables if equals and name}
+
+
+def candidates(process: Process) -> list[str]:
+    """Return the paths that the program may have, in the order in which they are tried."""
+    name = process["args"][0]
     if "/" in name:
-        candidates = [name]
-    else:
-        path = environment.get(b"PATH", DEFAULT_PATH.encode()).decode("utf-8", "surrogateescape")
-        candidates = [f"{directory or '.'}/{name}" for directory in path.split(":")]
+        return [name]
+    path = _environment(process).get(b"PATH", DEFAULT_PATH.encode()).decode("utf-8", "surrogateescape")
+    return [f"{directory or '.'}/{name}" for directory in path.split(":")] if name else []
+
+
+def _exec(process: Process) -> NoReturn:
+    environment = _environment(process)
     denied: OSError | None = None
-    for candidate in candidates if name else []:
+    for candidate in candidates(process):
         try:
-            os.execve(candidate, args, environment)
+            os.execve(candidate, process["args"], environment)
         except (FileNotFoundError, NotADirectoryError):
             if os.path.isfile(candidate):
                 raise messages.Failure("not-found", "no such file or directory (its interpreter is missing)") from None

@@ -32,8 +32,7 @@ def join(orders: Join) -> int:
     directory = os.open(f"/proc/{orders['pid']}", os.O_PATH | os.O_DIRECTORY)
     if is_shared(directory, "mnt"):
         return chroot.join(orders["process"], directory, container)
-    # What is shared must not be asked for: joining one's own namespace needs a capability.
-    kinds = sum(flag for name, flag in _KINDS if not is_shared(directory, name))
+    kinds = unshared(directory)
     if not orders["is_single_id"]:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # nobody inside may look into this process
     join_owner(directory)
@@ -51,6 +50,14 @@ def open_process(pid: int, start_ticks: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         pass
     raise messages.Failure("problem", "the container is not running")
+
+
+def unshared(directory: int) -> int:
+    """Return the flags of the namespaces that a process behind ``directory`` has and this one has not.
+
+    What is shared must not be asked for: joining one's own namespace needs a capability.
+    """
+    return sum(flag for name, flag in _KINDS if not is_shared(directory, name))
 
 
 def is_shared(directory: int, name: str) -> bool:

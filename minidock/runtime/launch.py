@@ -52,6 +52,17 @@ class MountOrders(TypedDict):
     overlay: OverlayOrders | None
 
 
+class Oci(TypedDict):
+    """An OCI runtime that starts the process; ``bundle`` is a directory of the container, hidden while it runs."""
+
+    program: str
+    options: list[str]
+    hides_cgroups: bool
+    bundle: str
+    files: list[tuple[str, bytes]]  # name in the bundle, content
+    has_terminal: bool
+
+
 class Launch(TypedDict):
     """A container to start, in namespaces or (``is_chroot``) in a changed root directory."""
 
@@ -69,6 +80,7 @@ class Launch(TypedDict):
     mounts: list[MountOrders]
     files: list[tuple[str, bytes]]  # path inside, content
     secrets: list[tuple[str, bytes, int, int, int]]  # path inside, content, mode, owner, group
+    oci: Oci | None
 
 
 class Join(TypedDict):
@@ -78,6 +90,7 @@ class Join(TypedDict):
     pid: int
     start_ticks: int
     is_single_id: bool
+    oci: Oci | None
 
 
 class Files(TypedDict):
@@ -116,7 +129,9 @@ def process_of(spec: ProcessSpec, *, is_single_id: bool) -> Process:
     )
 
 
-def launch_of(spec: ProcessSpec, *, is_chroot: bool, user_namespace: tuple[int, int] | None) -> Launch:
+def launch_of(
+    spec: ProcessSpec, *, is_chroot: bool, user_namespace: tuple[int, int] | None, oci: Oci | None = None
+) -> Launch:
     """Return the orders for starting ``spec``."""
     rootfs = spec.rootfs
     return Launch(
@@ -134,6 +149,7 @@ def launch_of(spec: ProcessSpec, *, is_chroot: bool, user_namespace: tuple[int, 
         mounts=[_mount_orders(mount, is_user_namespace=user_namespace is not None) for mount in spec.mounts],
         files=network_files(spec),
         secrets=[(file.target, file.content, file.mode, file.uid, file.gid) for file in spec.files],
+        oci=oci,
     )
 
 

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 LAUNCH_FAILED = 125
 
 
-def fork(run: Callable[[int], NoReturn]) -> int:
+def fork(run: Callable[[int], NoReturn], *, is_silent: bool = False) -> int:
     """Fork, tell the parent the PID of the child and return it; the child runs ``run``.
 
-    ``run`` receives the end of a pipe that this process holds open as long as it lives.
+    ``run`` receives the end of a pipe that this process holds open as long as it lives. If ``is_silent`` it is for the
+    child to tell which process was started.
     """
     null = os.open(os.devnull, os.O_RDWR)
     alive, held = os.pipe()
@@ -35,7 +36,8 @@ def fork(run: Callable[[int], NoReturn]) -> int:
             report(error)
         os._exit(LAUNCH_FAILED)
     os.close(alive)
-    messages.send(messages.STATUS_FD, ("started", pid, start_ticks(pid)))
+    if not is_silent:
+        messages.send(messages.STATUS_FD, ("started", pid, start_ticks(pid)))
     for fd in (0, 1, 2, messages.STATUS_FD, messages.TERMINAL_FD):
         os.dup2(null, fd)  # whoever reads from them must see the end when the process closes its own
     return pid
@@ -74,13 +76,13 @@ def report(error: BaseException) -> None:
         pass  # nobody listens
 
 
-def start_ticks(pid: int) -> int:
+def start_ticks(pid: int, proc: str = "/proc") -> int:
     """Return when a process started, in clock ticks since boot. Raises FileNotFoundError, ProcessLookupError."""
-    return int(stat_fields(pid)[19])
+    return int(stat_fields(pid, proc)[19])
 
 
-def stat_fields(pid: int) -> list[str]:
+def stat_fields(pid: int, proc: str = "/proc") -> list[str]:
     """Return the fields of /proc/PID/stat from the third (the state) on."""
-    with open(f"/proc/{pid}/stat", "rb") as file:
+    with open(f"{proc}/{pid}/stat", "rb") as file:
         # The second field, the name, is in parentheses and may hold anything.
         return file.read().rpartition(b")")[2].decode().split()

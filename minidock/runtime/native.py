@@ -18,7 +18,7 @@ from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, Ru
 from minidock.runtime import interpreter, monitor, spawn
 from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started
 from minidock.runtime.circumstances import circumstances
-from minidock.runtime.launch import Join, launch_of, process_of
+from minidock.runtime.launch import Join, Oci, launch_of, process_of
 
 NATIVE = "native"
 
@@ -79,7 +79,8 @@ class NativeRuntime:
         if is_chroot:
             _check_chroot(spec)
         user_namespace = None if os.geteuid() == 0 else (os.geteuid(), os.getegid())
-        orders = launch_of(spec, is_chroot=is_chroot, user_namespace=user_namespace)
+        oci = self._oci(spec, is_joining=False)
+        orders = launch_of(spec, is_chroot=is_chroot, user_namespace=user_namespace, oci=oci)
         return self._launch("start", orders, spec, io, is_exposed=not is_chroot)
 
     def exec(self, started: Started, spec: ProcessSpec, io: ProcessIO) -> NativeHandle:
@@ -89,6 +90,7 @@ class NativeRuntime:
             pid=started.pid,
             start_ticks=started.start_ticks,
             is_single_id=is_single_id,
+            oci=self._oci(spec, is_joining=True),
         )
         return self._launch("join", orders, spec, io, is_exposed=True)
 
@@ -115,7 +117,31 @@ class NativeRuntime:
         except BaseException:  # Ctrl-C, above all: nobody would ever wait for the process
             stub.end()
             raise
-        return NativeHandle(stub, _started(stub, spec.args[0], said))
+        return NativeHandle(stub, self._started(stub, spec.args[0], said))
+
+    def _oci(self, spec: ProcessSpec, *, is_joining: bool) -> Oci | None:
+        """Return which other program is to start the process; here none."""
+        return None
+
+    def _started(self, stub: spawn.Stub, command: str, said: list[tuple[Any, ...]]) -> Started:
+        started: Started | None = None
+        for message in said:
+            if message[0] == "started":
+                started = Started(pid=message[1], start_ticks=message[2])
+            else:
+                stub.wait()
+                raise self._failure(command, message)
+        if started is None:
+            raise RuntimeProblem(f"the launcher ended before the process was started (exit code {stub.wait()})")
+        return started
+
+    def _failure(self, command: str, message: tuple[Any, ...]) -> RuntimeProblem:
+        kind, text = message[0], message[1]
+        if kind == "not-found":
+            return CommandNotFound(command, text) if text else CommandNotFound(command)
+        if kind == "not-executable":
+            return CommandNotExecutable(command, text)
+        return RuntimeProblem(text)
 
     def _isolation(self, spec: ProcessSpec) -> Isolation:
         if self._forced is not None:
@@ -173,25 +199,3 @@ def _check_chroot(spec: ProcessSpec) -> None:
         raise RuntimeProblem(f"a process cannot be kept off the network {missing}", hint="use --network host")
     if not spec.rootfs.copied:
         raise RuntimeProblem(f"a copied root file system is needed {missing}")
-
-
-def _started(stub: spawn.Stub, command: str, said: list[tuple[Any, ...]]) -> Started:
-    started: Started | None = None
-    for message in said:
-        if message[0] == "started":
-            started = Started(pid=message[1], start_ticks=message[2])
-        else:
-            stub.wait()
-            raise _failure(command, message)
-    if started is None:
-        raise RuntimeProblem(f"the launcher ended before the process was started (exit code {stub.wait()})")
-    return started
-
-
-def _failure(command: str, message: tuple[Any, ...]) -> RuntimeProblem:
-    kind, text = message[0], message[1]
-    if kind == "not-found":
-        return CommandNotFound(command, text) if text else CommandNotFound(command)
-    if kind == "not-executable":
-        return CommandNotExecutable(command, text)
-    return RuntimeProblem(text)

@@ -116,8 +116,8 @@ def mount_system(points: MountPoints, launch: Launch) -> int:
     is_single_id = launch["user_namespace"] is not None
     proc = points.built_in("proc")
     syscalls.mount("proc", through(proc), "proc", _PLAIN)
-    _mount_sys(points, own_network=launch["own_network"])
-    dev = _mount_dev(points, is_single_id=is_single_id)
+    mount_sys(points, own_network=launch["own_network"])
+    dev = mount_dev(points, is_single_id=is_single_id)
     _mask(points)
     for path in READ_ONLY:
         _cover_read_only(points, path)
@@ -125,7 +125,8 @@ def mount_system(points: MountPoints, launch: Launch) -> int:
     return dev
 
 
-def _mount_sys(points: MountPoints, *, own_network: bool) -> None:
+def mount_sys(points: MountPoints, *, own_network: bool) -> None:
+    """Mount /sys read-only: one of its own with a network of its own, else the host's."""
     target = points.built_in("sys")
     if own_network:
         syscalls.mount("sysfs", through(target), "sysfs", _PLAIN | syscalls.MS_RDONLY)
@@ -151,7 +152,8 @@ def _mount_cgroup(points: MountPoints) -> None:
         os.close(fd)
 
 
-def _mount_dev(points: MountPoints, *, is_single_id: bool) -> int:
+def mount_dev(points: MountPoints, *, is_single_id: bool, has_queues: bool = True) -> int:
+    """Mount /dev and what is in it; return a descriptor of it. Message queues are those of the IPC namespace."""
     target = points.built_in("dev")
     syscalls.mount("tmpfs", through(target), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=65536k")
     os.close(target)
@@ -164,7 +166,8 @@ def _mount_dev(points: MountPoints, *, is_single_id: bool) -> int:
     base = through(dev)
     syscalls.mount("devpts", f"{base}/pts", "devpts", syscalls.MS_NOSUID | syscalls.MS_NOEXEC, terminals)
     syscalls.mount("tmpfs", f"{base}/shm", "tmpfs", _PLAIN, "mode=1777,size=65536k")
-    syscalls.mount("mqueue", f"{base}/mqueue", "mqueue", _PLAIN)
+    if has_queues:
+        syscalls.mount("mqueue", f"{base}/mqueue", "mqueue", _PLAIN)
     for name, link in LINKS:
         os.symlink(link, name, dir_fd=dev)
     if is_single_id:

@@ -13,17 +13,16 @@ loaded here may use dataclasses, enum or typing: they double the time to start.
 
 from __future__ import annotations
 
-import _socket
-import fcntl
 import os
-import struct
 
 from minidock.runtime import (
     chroot,
+    delegate,
     execute,
     files,
     identity,
     joining,
+    loopback,
     messages,
     monitor,
     rootfs,
@@ -37,10 +36,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from minidock.runtime.launch import Launch
+    from minidock.runtime.launch import Join, Launch
     from minidock.runtime.mountpoints import Records
-
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
 def main() -> NoReturn:
@@ -52,7 +49,7 @@ def main() -> NoReturn:
         for fd in (messages.ORDERS_FD, messages.STATUS_FD, messages.TERMINAL_FD):
             os.set_inheritable(fd, False)
         verb, orders = messages.receive(messages.ORDERS_FD)
-        code = {"start": start, "join": joining.join, "try": trial.run, "files": files.run}[verb](orders)
+        code = {"start": start, "join": join, "try": trial.run, "files": files.run}[verb](orders)
     except EOFError:
         pass  # the parent ended before it had said anything
     except BaseException as error:
@@ -67,10 +64,15 @@ def start(launch: Launch) -> int:
     base = os.open(launch["copied"] or launch["upper"], os.O_RDONLY | os.O_DIRECTORY)
     if launch["user_namespace"] is not None:
         identity.enter_user_namespace(launch["user_namespace"])
-    kinds = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
-    syscalls.unshare(kinds | (syscalls.CLONE_NEWNET if launch["own_network"] else 0))
+    oci = launch["oci"]
+    kinds = 0 if oci else syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS  # those are the runtime's
+    kinds |= syscalls.CLONE_NEWPID | (syscalls.CLONE_NEWNET if launch["own_network"] else 0)
+    syscalls.unshare(kinds)
     records, records_end = os.pipe()
-    pid = monitor.fork(lambda alive: _run_first(launch, base, records_end, alive))
+    if oci:
+        pid = monitor.fork(lambda alive: delegate.keep(launch, oci, base, records_end, alive), is_silent=True)
+    else:
+        pid = monitor.fork(lambda alive: _run_first(launch, base, records_end, alive))
     os.close(records_end)
     try:
         made: Records = messages.receive(records)
@@ -81,6 +83,12 @@ def start(launch: Launch) -> int:
     if launch["lowers"] and not launch["copied"]:
         rootfs.clear_work_directory(launch["work"])
     return code
+
+
+def join(orders: Join) -> int:
+    """Start one more process in a container, wait for it and return its exit code."""
+    oci = orders["oci"]
+    return delegate.join(oci, orders) if oci else joining.join(orders)
 
 
 def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoReturn:
@@ -99,7 +107,7 @@ def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoRet
     if launch["hostname"]:
         syscalls.sethostname(launch["hostname"])
     if launch["own_network"]:
-        _raise_loopback()
+        loopback.rise()
     try:
         syscalls.join_new_session_keyring()
     except OSError:
@@ -122,11 +130,3 @@ def _mount_all(points: MountPoints, launch: Launch, trees: list[int]) -> int | N
     if launch["is_read_only"] and launch["process"]["make_cwd"]:
         os.close(points.find_or_make(launch["process"]["cwd"], is_directory=True))  # later it could not be made
     return terminal
-
-
-def _raise_loopback() -> None:
-    connection = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
-    answer = fcntl.ioctl(connection.fileno(), _SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0))
-    flags = struct.unpack("16sh22x", answer)[1] | _IFF_UP
-    fcntl.ioctl(connection.fileno(), _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags))
-    connection.close()

@@ -65,6 +65,7 @@ _X86_64 = {
     "capset": 126,
     "keyctl": 250,
     "sethostname": 170,
+    "accept4": 288,
 }
 _GENERIC = {
     "mount": 40,
@@ -80,6 +81,7 @@ _GENERIC = {
     "capset": 91,
     "keyctl": 219,
     "sethostname": 161,
+    "accept4": 242,
 }
 _EVERYWHERE = {"open_tree": 428, "move_mount": 429, "close_range": 436, "openat2": 437, "mount_setattr": 442}
 _NUMBERS = {**(_X86_64 if os.uname().machine == "x86_64" else _GENERIC), **_EVERYWHERE}
@@ -137,6 +139,11 @@ def sethostname(name: str) -> None:
     """Name this UTS namespace."""
     encoded = os.fsencode(name)
     _call("sethostname", name, encoded, len(encoded))
+
+
+def accept(listener: int) -> int:
+    """Return a descriptor of the next connection of a listening socket (`_socket` alone has no such method)."""
+    return _call("accept4", "", listener, None, None, os.O_CLOEXEC)
 
 
 def join_new_session_keyring() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from minidock.runtime import oci
 from minidock.runtime.base import Isolation, RuntimeReport
 from minidock.runtime.native import NativeRuntime
 from tests.runtime.machine import Containers, make_rootfs
@@ -26,9 +27,17 @@ def lower(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_rootfs(tmp_path_factory.mktemp("rootfs"))
 
 
-@pytest.fixture(scope="session")
-def runtime(report: RuntimeReport) -> NativeRuntime:
-    return NativeRuntime(report.isolation)
+@pytest.fixture(scope="session", params=["native", *oci.KNOWN])
+def runtime(request: pytest.FixtureRequest, report: RuntimeReport) -> NativeRuntime:
+    """Every runtime that there is here, one after the other."""
+    if request.param == "native":
+        return NativeRuntime(report.isolation)
+    program = oci.found().get(request.param)
+    if program is None:
+        pytest.skip(f"{request.param} is not installed")
+    if report.isolation is not Isolation.NAMESPACES:
+        pytest.skip("an OCI runtime needs namespaces")
+    return oci.OciRuntime(program, report.isolation)
 
 
 @pytest.fixture
