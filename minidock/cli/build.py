@@ -26,7 +26,7 @@ def parse_tag(text: str) -> str:
 
 def parse_progress(text: str) -> str:
     """Return the kind of progress. Raises: FlagError."""
-    return parse_choice(text, ("auto", "plain", "quiet"))
+    return parse_choice(text, ("auto", "none", "plain", "quiet", "rawjson", "tty"))
 
 
 def parse_network(text: str) -> str:
@@ -85,7 +85,7 @@ def build(
             "--progress",
             parser=parse_progress,
             metavar="string",
-            help="Set type of progress output (auto, plain, quiet)",
+            help='Set type of progress output ("auto", "none", "plain", "quiet", "rawjson", "tty")',
         ),
     ] = "auto",
     quiet: Annotated[

@@ -13,9 +13,10 @@ Source: docker buildx, `--progress=plain`, as seen from outside.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Protocol, Self, TextIO
 
 from minidock.core.digest import Digest
 from minidock.core.events import (
@@ -37,8 +38,11 @@ class Kind(StrEnum):
     """The values of ``--progress``."""
 
     AUTO = "auto"
+    NONE = "none"
     PLAIN = "plain"
     QUIET = "quiet"
+    RAW_JSON = "rawjson"
+    TTY = "tty"
 
 
 class QuietProgress:
@@ -68,11 +72,7 @@ class PlainProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if not self._warnings:
-            return
-        plural = "" if len(self._warnings) == 1 else "s"
-        self._stream.write(f"\n {len(self._warnings)} warning{plural} found:\n")
-        self._stream.writelines(f" - {text}\n" for text in self._warnings)
+        self._stream.write(warnings_text(self._warnings))
         self._stream.flush()
 
     def __call__(self, event: Event) -> None:
@@ -126,6 +126,14 @@ class PlainProgress:
             self._stream.write(f"#{self._current} WARN: {text}\n")
 
 
+def warnings_text(warnings: Sequence[str]) -> str:
+    """Return the list of warnings that a build ends with, nothing if there are none."""
+    if not warnings:
+        return ""
+    plural = "" if len(warnings) == 1 else "s"
+    return f"\n {len(warnings)} warning{plural} found:\n" + "".join(f" - {text}\n" for text in warnings)
+
+
 def stamp(seconds: float) -> str:
     """Return the time of a line of output: three decimals below ten seconds, then two, then one."""
     for limit, digits in ((10, 3), (100, 2)):
@@ -134,6 +142,30 @@ def stamp(seconds: float) -> str:
     return f"{seconds:.1f}"
 
 
-def progress(kind: Kind, stream: TextIO) -> PlainProgress | QuietProgress:
-    """Return the observer that ``--progress`` asks for; `auto` is plain, on a terminal too."""
-    return QuietProgress() if kind is Kind.QUIET else PlainProgress(stream)
+class Observing(Protocol):
+    """An observer of a build that begins and ends with it."""
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+
+def progress(kind: Kind, stream: TextIO) -> Observing:
+    """Return the observer that ``--progress`` asks for; `auto` is live on a terminal that can be drawn on."""
+    if kind in (Kind.QUIET, Kind.NONE):
+        return QuietProgress()
+    if kind is Kind.RAW_JSON:
+        from minidock.render.raw_json import RawJsonProgress
+
+        return RawJsonProgress(stream)
+    if kind is Kind.TTY or (kind is Kind.AUTO and stream.isatty()):
+        from minidock.render.live import LiveProgress  # rich takes longer to load than most builds to find their cache
+
+        return LiveProgress(stream)
+    return PlainProgress(stream)
