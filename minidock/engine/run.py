@@ -25,10 +25,11 @@ from minidock.engine import events, images, volumes
 from minidock.engine.container_mounts import mounts_of
 from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.images import Image
-from minidock.engine.rootfs import can_overlay
+from minidock.engine.rootfs import can_overlay, probe
 from minidock.engine.run_step import image_user
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NameConflict
+from minidock.runtime.base import Isolation
 from minidock.store.container_record import ContainerRecord
 from minidock.store.session import Session
 
@@ -163,6 +164,9 @@ def _record(
 ) -> ContainerRecord:
     config = image.config.config
     container_id = secrets.token_hex(32)
+    # Where nothing can be mounted the volumes of the image are directories of the container's private copy.
+    has_mounts = probe(ws).isolation is not Isolation.CHROOT
+    image_volumes = config.volumes if has_mounts else ()
     return ContainerRecord(
         id=container_id,
         name=request.name or rules.made_up_name(secrets.choice),
@@ -175,7 +179,7 @@ def _record(
         cwd=rules.working_directory(request.cwd, config.working_dir),
         user_text=request.user or config.user,
         user=user,
-        mounts=mounts_of(ws, request.mounts, request.volumes_from, config.volumes),
+        mounts=mounts_of(ws, request.mounts, request.volumes_from, image_volumes),
         hostname=request.hostname or container_id[:12],
         networking=_networking(request),
         security=request.security,

@@ -16,6 +16,7 @@ from minidock.runtime.rootfs import NODES, through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from minidock.runtime.launch import Launch, Process
@@ -28,33 +29,62 @@ _WRITTEN = ("/etc/resolv.conf", "/etc/hosts")  # a host name is not written: it 
 
 def start(launch: Launch) -> int:
     """Start the process, wait for it, end all its descendants, put the files back; return its exit code."""
-    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     root = os.open(launch["copied"], os.O_RDONLY | os.O_DIRECTORY)
     points = MountPoints(root, root)
     placed: list[Placed] = []
     nodes: list[str] = []
-    try:
-        placed = [_place(points, path, content) for path, content in launch["files"] if path in _WRITTEN]
-        nodes = _make_nodes(points)
-        pid = monitor.fork(lambda alive: _run(launch["process"], root, alive))
-        code = monitor.watch(pid)
-        _end_descendants()
-    finally:
+
+    def tidy() -> None:
         _remove_nodes(points, nodes)
         for entry in reversed(placed):
             _put_back(points, entry)
         remove_unused(root, points.records)
-    return code
+
+    try:
+        for path, content in launch["files"]:
+            if path in _WRITTEN:
+                placed.append(_place(points, path, content))
+        nodes += _make_nodes(points)
+    except BaseException:
+        tidy()
+        raise
+    return _guarded(lambda alive: _run(launch["process"], root, alive), tidy)
 
 
 def join(process: Process, directory: int, container: int) -> int:
     """Start one more process with the root directory of the process behind ``directory`` (in /proc)."""
-    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     root = os.open("root", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
-    pid = monitor.fork(lambda alive: _run(process, root, alive))
-    code = monitor.watch(pid, container=container)
+    return _guarded(lambda alive: _run(process, root, alive), lambda: None, container=container)
+
+
+def _guarded(run: Callable[[int], NoReturn], tidy: Callable[[], None], *, container: int | None = None) -> int:
+    """Start a process below two processes that watch over it, and return its exit code.
+
+    Without a PID namespace its descendants outlive it. Orphans come to the nearest ancestor that is a subreaper: the
+    inner of the two, and if that is killed the outer; if the outer is killed the inner notices. One of them is always
+    there to end what is left.
+    """
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    outer = os.pidfd_open(os.getpid())
+    inner = os.fork()
+    if inner == 0:
+        code = monitor.LAUNCH_FAILED
+        try:
+            syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+            pid = monitor.fork(run)
+            code = monitor.watch(pid, container=container, guardian=outer)
+        except BaseException as error:
+            monitor.report(error)
+        finally:
+            _end_descendants()
+            tidy()
+            os._exit(code)
+    monitor.let_go()
+    status = os.waitpid(inner, 0)[1]
     _end_descendants()
-    return code
+    if os.WIFSIGNALED(status):
+        tidy()
+    return monitor.exit_code(status)
 
 
 def _run(process: Process, root: int, alive: int) -> NoReturn:

@@ -24,7 +24,6 @@ def fork(run: Callable[[int], NoReturn], *, is_silent: bool = False) -> int:
     ``run`` receives the end of a pipe that this process holds open as long as it lives. If ``is_silent`` it is for the
     child to tell which process was started.
     """
-    null = os.open(os.devnull, os.O_RDWR)
     alive, held = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -38,19 +37,27 @@ def fork(run: Callable[[int], NoReturn], *, is_silent: bool = False) -> int:
     os.close(alive)
     if not is_silent:
         messages.send(messages.STATUS_FD, ("started", pid, start_ticks(pid)))
-    for fd in (0, 1, 2, messages.STATUS_FD, messages.TERMINAL_FD):
-        os.dup2(null, fd)  # whoever reads from them must see the end when the process closes its own
+    let_go()
     return pid
 
 
-def watch(pid: int, *, container: int | None = None) -> int:
-    """Wait for a child and return its exit code; kill it when the parent or ``container`` (a pidfd) is gone."""
+def let_go() -> None:
+    """Close the streams of the process: whoever reads from them must see the end when it closes its own."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2, messages.STATUS_FD, messages.TERMINAL_FD):
+        os.dup2(null, fd)
+    os.close(null)
+
+
+def watch(pid: int, *, container: int | None = None, guardian: int | None = None) -> int:
+    """Wait for a child and return its exit code; kill it when the parent or one of the pidfds is gone."""
     child = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(child, select.POLLIN)
     poll.register(messages.ORDERS_FD, 0)  # a hang-up is always reported
-    if container is not None:
-        poll.register(container, select.POLLIN)
+    for other in (container, guardian):
+        if other is not None:
+            poll.register(other, select.POLLIN)
     ready = [fd for fd, _ in poll.poll()]
     if child not in ready:
         os.kill(pid, syscalls.SIGKILL)

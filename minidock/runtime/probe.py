@@ -37,8 +37,9 @@ _RESTRICTIONS = (
     ),
 )
 _CHROOT_REASON = (
-    "processes are not isolated: they run with a changed root directory only, without /proc, volumes, "
+    "processes are not isolated: they run with a changed root directory only, without /proc, mounts, "
     "a host name or a network of their own, and see the host's processes; "
+    "the volumes of an image are plain directories of its container; "
     "for isolation give this container CAP_SYS_ADMIN (docker run --privileged) or run as a plain user"
 )
 

@@ -431,3 +431,40 @@ def test_the_binary_of_the_launcher_cannot_be_overwritten(isolated: Containers, 
     assert os.statvfs(f"/proc/{monitor}/exe").f_flag & os.ST_RDONLY
     handle.kill(9)
     handle.wait()
+
+
+def test_whoever_of_the_guards_is_killed_nothing_of_a_changed_root_stays(
+    report: RuntimeReport, box: Containers, lower: Path
+) -> None:
+    if report.isolation is not Isolation.CHROOT:
+        pytest.skip("a PID namespace ends with its first process")
+    for victim in ("outer", "inner"):
+        spec = box.shell("(sh -c 'exec sleep 1001' &) ; touch /ready; exec sleep 1002")
+        root = Path(spec.rootfs.copied or "")
+        before = sorted(path.name for path in (root / "etc").iterdir())
+        handle = box.runtime.start(spec, NOTHING)
+        while not (root / "ready").exists():
+            time.sleep(0.01)
+        inner = int(stat_fields(handle.started.pid)[1])
+        outer = int(stat_fields(inner)[1])
+        os.kill(outer if victim == "outer" else inner, signal.SIGKILL)
+        assert handle.wait() == 137
+        deadline = time.monotonic() + 5
+        while _with_root(root) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert _with_root(root) == []
+        while sorted(path.name for path in (root / "etc").iterdir()) != before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert sorted(path.name for path in (root / "etc").iterdir()) == before
+
+
+def _with_root(root: Path) -> list[str]:
+    """Return the processes whose root directory this is."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and os.readlink(f"/proc/{name}/root") == str(root):
+                found.append(name)
+        except OSError:
+            continue
+    return found
