@@ -60,7 +60,14 @@ def _content(layout: Layout) -> set[str]:
         raise StoreUnwritable(f"{layout.root} is not a directory") from error
     except PermissionError as error:
         raise StoreUnwritable(f"{layout.root} belongs to another user") from error
-    known = {name.partition("/")[0] for name in DIRECTORIES} | {"index.json", "probe.json", "reserve", *_LAST}
+    known = {name.partition("/")[0] for name in DIRECTORIES} | {
+        "index.json",
+        "probe.json",
+        "events",
+        "events.1",
+        "reserve",
+        *_LAST,
+    }
     strangers = {name for name in names - known if name.rpartition(".")[0] not in known and name[:7] != ".probe-"}
     if strangers:
         raise StoreUnwritable(

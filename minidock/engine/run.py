@@ -25,7 +25,7 @@ from minidock.engine import events, images, volumes
 from minidock.engine.container_mounts import mounts_of
 from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.images import Image
-from minidock.engine.rootfs import can_overlay, probe
+from minidock.engine.rootfs import probe
 from minidock.engine.run_step import image_user
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NameConflict
@@ -90,8 +90,14 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
     image = images.find(ws, request.image)
     _check_platform(request, image)
     args = rules.command_line(image.config.config, request.entrypoint, request.args)
-    is_copied = not can_overlay(ws)
-    if is_copied:
+    report = probe(ws)
+    is_copied = not report.has_overlay
+    if report.isolation is Isolation.CHROOT:
+        warn(
+            "containers cannot be isolated here: this one gets a changed root directory, on a whole copy of its root file "
+            "system, and sees the processes and the network of the host (see `minidock doctor`)"
+        )
+    elif is_copied:
         warn("overlayfs cannot be used for this store: the container gets a whole copy of its root file system")
     with ws.store.session() as session:
         finish_removals(ws, session)
