@@ -94,8 +94,8 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
     is_copied = not report.has_overlay
     if report.isolation is Isolation.CHROOT:
         warn(
-            "containers cannot be isolated here: this one gets a changed root directory, on a whole copy of its root file "
-            "system, and sees the processes and the network of the host (see `minidock doctor`)"
+            "containers cannot be isolated here: this one gets a changed root directory on a whole copy of its root "
+            "file system, and sees the processes and the network of the host (see `minidock doctor`)"
         )
     elif is_copied:
         warn("overlayfs cannot be used for this store: the container gets a whole copy of its root file system")
