@@ -32,6 +32,7 @@ class Choice(NamedTuple):
 
     words: tuple[str, ...]
     root: str = ""
+    runtime: str = ""
     wants_help: bool = False
     wants_version: bool = False
     wants_traceback: bool = False
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None, table: Table = commands.COMMANDS) ->
     choice = Choice(())
     try:
         choice = _choice(sys.argv[1:] if argv is None else argv)
-        with options.given_root(choice.root):
+        with options.given_root(choice.root), options.given_runtime(choice.runtime):
             code = _run(choice, table)
         sys.stdout.flush()
         return code
@@ -107,6 +108,7 @@ def _choice(words: Sequence[str]) -> Choice:
     return Choice(
         rest,
         root=given.get("root", ""),
+        runtime=given.get("runtime", ""),
         wants_help=parse_bool(given.get("help", "false")),
         wants_version=parse_bool(given.get("version", "false")),
         wants_traceback=parse_bool(given.get("debug", "false")),

@@ -138,7 +138,9 @@ def build(
         os.unlink(iidfile)  # a script that looks for it afterwards must not find the last one
     with observer_for(Kind.QUIET if quiet else Kind(progress), sys.stderr) as observer:
         ws = workspace.open_workspace(
-            options.store_root(), waiting=lambda text: observer(StoreWaiting(f"waiting for {text}"))
+            options.store_root(),
+            waiting=lambda text: observer(StoreWaiting(f"waiting for {text}")),
+            runtime=options.runtime(),
         )
         result = build_image(ws, request, observer)
     if iidfile:

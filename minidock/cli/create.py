@@ -35,7 +35,8 @@ def create(
     request = request_of(
         image, args, process, mounts, network, security, resources, lifecycle, is_detached=False, is_made_only=True
     )
-    ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
+    runtime = options.runtime(process.runtime)
+    ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting, runtime=runtime)
     with lifecycle.cid_file_reserved() as tell_id:
         created = engine.create(ws, request, streams.warn)
         tell_id(created.record.id)

@@ -23,4 +23,8 @@ def info(
     from minidock.render.console import Console
     from minidock.render.info import print_info
 
-    print_info(Console.standard(), info.info(workspace.open_workspace(options.store_root())), shape=shape)
+    print_info(
+        Console.standard(),
+        info.info(workspace.open_workspace(options.store_root(), runtime=options.runtime())),
+        shape=shape,
+    )

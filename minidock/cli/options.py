@@ -1,4 +1,4 @@
-"""What every command reads from outside: where the store is."""
+"""What every command reads from outside: where the store is, what starts processes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from contextvars import ContextVar
 from minidock.errors import MinidockError
 
 ROOT_VARIABLE = "MINIDOCK_ROOT"
+RUNTIME_VARIABLE = "MINIDOCK_RUNTIME"
 SYSTEM_ROOT = "/var/lib/minidock"
 
-# `--root` stands before the command, whose own parameters do not know of it.
+# These options stand before the command, whose own parameters do not know of them.
 _given_root: ContextVar[str] = ContextVar("given_root", default="")
+_given_runtime: ContextVar[str] = ContextVar("given_runtime", default="")
 
 
 @contextmanager
@@ -24,6 +26,24 @@ def given_root(directory: str) -> Iterator[None]:
         yield
     finally:
         _given_root.reset(token)
+
+
+@contextmanager
+def given_runtime(name: str) -> Iterator[None]:
+    """Make ``name`` the runtime of everything that runs inside; an empty one changes nothing."""
+    token = _given_runtime.set(name or _given_runtime.get())
+    try:
+        yield
+    finally:
+        _given_runtime.reset(token)
+
+
+def runtime(wanted: str = "") -> str:
+    """Return the name of the runtime for new processes, empty for the usual one.
+
+    The first of: ``wanted`` (an option of the command), ``--runtime`` before the command, ``$MINIDOCK_RUNTIME``.
+    """
+    return wanted or _given_runtime.get() or os.environ.get(RUNTIME_VARIABLE, "")
 
 
 def store_root() -> str:

@@ -43,7 +43,8 @@ def run(
         return 1
     keys = streams.detach_keys(detach_keys)
     request = request_of(image, args, process, mounts, network, security, resources, lifecycle, is_detached=detach)
-    ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
+    runtime = options.runtime(process.runtime)
+    ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting, runtime=runtime)
     with lifecycle.cid_file_reserved() as tell_id:
         created = create(ws, request, streams.warn)
         tell_id(created.record.id)

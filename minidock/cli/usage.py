@@ -25,6 +25,7 @@ class OptionHelp(NamedTuple):
 GLOBAL_OPTIONS = (
     OptionHelp("debug", "D", "", "Show where an unexpected error comes from"),
     OptionHelp("root", "", "string", "Directory of the store ($MINIDOCK_ROOT)"),
+    OptionHelp("runtime", "", "string", "What starts processes: native, crun, runc or a path ($MINIDOCK_RUNTIME)"),
     OptionHelp("version", "v", "", "Print version information and quit"),
 )
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class SystemInfo:
     """The store, its counts, and the runtime; ``reasons`` say what is missing on this machine and what would help.
 
-    ``isolation`` and ``id_mode`` are the words of the runtime; ``architecture`` is Go's name for the machine.
+    ``runtime`` is the one in use, ``runtimes`` all of this machine; ``isolation`` and ``id_mode`` are the words of the
+    runtime; ``architecture`` is Go's name for the machine.
     """
 
     root: str
@@ -21,6 +22,8 @@ class SystemInfo:
     images: int
     volumes: int
     cache_records: int
+    runtime: str
+    runtimes: tuple[str, ...]
     isolation: str
     has_overlay: bool
     reasons: tuple[str, ...]

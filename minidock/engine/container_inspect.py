@@ -94,7 +94,7 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         **({"Tmpfs": tmpfs} if tmpfs else {}),
         "Privileged": record.security.is_privileged,
         "ReadonlyRootfs": record.is_read_only,
-        "Runtime": "minidock",
+        "Runtime": record.runtime,
     }
 
 

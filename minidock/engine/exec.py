@@ -56,7 +56,8 @@ def execute(ws: Workspace, name: str, request: ExecRequest, streams: Streams) ->
         make_cwd=False,
     )
     started = started_of(container)
-    return attend(lambda io: ws.runtime.exec(started, spec, io), streams, has_terminal=request.has_terminal)
+    runtime = ws.runtime_called(record.runtime)
+    return attend(lambda io: runtime.exec(started, spec, io), streams, has_terminal=request.has_terminal)
 
 
 def container_user(ws: Workspace, record: ContainerRecord, spec: str) -> User:

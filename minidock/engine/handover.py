@@ -35,7 +35,7 @@ def start_process(ws: Workspace, created: Created, io: ProcessIO, *, restarts: i
     containers, record = ws.store.containers, created.record
     before = containers.get(record.id).state
     try:
-        handle = ws.runtime.start(process_spec(ws, created), io)
+        handle = ws.runtime_called(record.runtime).start(process_spec(ws, created), io)
     except MinidockError as error:
         failed = replace(before, exit_code=error.exit_code, error=str(error), restart_count=restarts)
         if failed.status is ContainerState.RESTARTING:

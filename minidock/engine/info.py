@@ -9,6 +9,7 @@ from minidock.core.summary import ContainerState
 from minidock.core.system_info import SystemInfo
 from minidock.engine.image_list import list_images
 from minidock.engine.importer import architecture
+from minidock.engine.runtimes import installed
 from minidock.engine.workspace import Workspace
 from minidock.errors import StoreUnwritable
 from minidock.runtime.base import Isolation, RuntimeReport
@@ -30,6 +31,8 @@ def info(ws: Workspace) -> SystemInfo:
         images=len({row.image_id for row in list_images(ws)}),
         volumes=len(store.volumes.list()),
         cache_records=len(store.cache.records()),
+        runtime=ws.runtime.name,
+        runtimes=installed(),
         isolation=report.isolation.value,
         has_overlay=report.has_overlay,
         reasons=report.reasons,

@@ -200,6 +200,7 @@ def _record(
         # What a container in the foreground prints has been seen; nobody reads it again once it is removed.
         has_log=_has_log(request),
         is_copied=is_copied,
+        runtime=ws.runtime.name,
         entrypoint=config.entrypoint if request.entrypoint is None else tuple(filter(None, [request.entrypoint])),
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 from minidock.core.id_mode import IdMode
+from minidock.engine.runtimes import make_runtime
 from minidock.store.locks import Waiting
 from minidock.store.store import Store
 
@@ -32,17 +33,10 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-def native_runtime() -> Runtime:
-    """Return the runtime that needs no helper; imported when the first process is started: most commands start none."""
-    from minidock.runtime.native import NativeRuntime
-
-    return NativeRuntime()
-
-
 class Workspace:
     """Collaborators of the use cases: the store, the clock, and the runtime, which is made when it is first needed."""
 
-    def __init__(self, store: Store, clock: Clock, make_runtime: Callable[[], Runtime] = native_runtime) -> None:
+    def __init__(self, store: Store, clock: Clock, make_runtime: Callable[[], Runtime] = make_runtime) -> None:
         self.store = store
         self.clock = clock
         self._make_runtime = make_runtime
@@ -53,20 +47,26 @@ class Workspace:
         """The runtime that processes are started with; one for the life of the workspace, it remembers its probe."""
         return self._make_runtime()
 
+    def runtime_called(self, name: str) -> Runtime:
+        """Return the runtime that a container was made for, this or another. Raises: InvalidRequest if it is gone."""
+        return self.runtime if name == self.runtime.name else make_runtime(name)
+
     def with_runtime(self, runtime: Runtime) -> Workspace:
         """Return the same workspace with another runtime."""
         return Workspace(self.store, self.clock, lambda: runtime)
 
 
-def open_workspace(root: str, waiting: Waiting | None = None) -> Workspace:
+def open_workspace(root: str, waiting: Waiting | None = None, *, runtime: str = "") -> Workspace:
     """Return the workspace of the store at ``root``; nothing is created before something is written.
+
+    ``runtime`` names what new processes are started with (`runtimes.make_runtime`).
 
     Raises: StoreForeign if the store is another user's or of another id mode.
     """
     uid = os.geteuid()
     id_mode = IdMode.ROOT if uid == 0 else IdMode.SINGLE
     store = Store(root, uid=uid, id_mode=id_mode, boot_id=boot_id(), waiting=waiting)
-    return Workspace(store, SystemClock())
+    return Workspace(store, SystemClock(), partial(make_runtime, runtime))
 
 
 def boot_id() -> str:

@@ -53,6 +53,7 @@ class ContainerRecord:
     has_log: bool = True
     is_copied: bool = False
     entrypoint: tuple[str, ...] | None = None
+    runtime: str = "native"
 
     @property
     def volumes(self) -> tuple[str, ...]:
@@ -89,6 +90,7 @@ class ContainerRecord:
             "auto_remove": self.auto_remove,
             "log": self.has_log,
             "copied": self.is_copied,
+            "runtime": self.runtime,
         }
 
     @classmethod
@@ -122,6 +124,7 @@ class ContainerRecord:
             auto_remove=members["auto_remove"],
             has_log=members["log"],
             is_copied=members["copied"],
+            runtime=members.get("runtime", "native"),
             entrypoint=None if entrypoint is None else tuple(entrypoint),
         )
 

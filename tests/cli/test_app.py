@@ -97,9 +97,10 @@ def test_help_that_was_asked_for_goes_to_stdout(capsys: pytest.CaptureFixture[st
     )
     assert asked.out.endswith(
         "Global Options:\n"
-        "  -D, --debug         Show where an unexpected error comes from\n"
-        "      --root string   Directory of the store ($MINIDOCK_ROOT)\n"
-        "  -v, --version       Print version information and quit\n\n"
+        "  -D, --debug            Show where an unexpected error comes from\n"
+        "      --root string      Directory of the store ($MINIDOCK_ROOT)\n"
+        "      --runtime string   What starts processes: native, crun, runc or a path ($MINIDOCK_RUNTIME)\n"
+        "  -v, --version          Print version information and quit\n\n"
         "Run 'minidock COMMAND --help' for more information on a command.\n"
     )
 

@@ -1,4 +1,4 @@
-"""Where the store is."""
+"""Where the store is, and what starts processes."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def test_without_either_it_depends_on_the_user(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("MINIDOCK_ROOT", "")
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     assert options.store_root() == ("/var/lib/minidock" if os.geteuid() == 0 else "/data/minidock")
+
+
+def test_the_runtime_nearest_to_the_command_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MINIDOCK_RUNTIME", raising=False)
+    found = [options.runtime()]
+    monkeypatch.setenv("MINIDOCK_RUNTIME", "from-environment")
+    found.append(options.runtime())
+    with options.given_runtime("global"):
+        found += [options.runtime(), options.runtime("of-the-command")]
+    assert found == ["", "from-environment", "global", "of-the-command"]

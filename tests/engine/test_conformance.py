@@ -19,7 +19,7 @@ import pytest
 
 from minidock.core.entries import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Tree
 from minidock.engine import images
-from minidock.engine.workspace import SystemClock, Workspace, native_runtime
+from minidock.engine.workspace import SystemClock, Workspace
 from minidock.errors import MinidockError
 from tests.engine.building import directory, import_base, link, member, open_store, root_tar, run_build, workspace
 
@@ -142,7 +142,7 @@ def test_an_image_is_what_docker_makes_of_it(case: dict[str, Any], tmp_path: Pat
         pytest.skip("nobody knows what to expect")
     ws = workspace(tmp_path / "store")
     if case["needs_run"]:
-        ws = Workspace(open_store(tmp_path / "store"), SystemClock(), native_runtime)
+        ws = Workspace(open_store(tmp_path / "store"), SystemClock())
     for name in case["base_images"]:
         import_base(ws, base("etc/alpine-release" in json.dumps(case)), name)
     make_context(tmp_path / "context", case["context"])

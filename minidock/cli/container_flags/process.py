@@ -49,6 +49,7 @@ class ProcessFlags:
         "missing"
     )
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Suppress the pull output")] = False
+    runtime: Annotated[str, typer.Option("--runtime", help="Runtime to use for this container")] = ""
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Allocate a pseudo-TTY")] = False
     user: Annotated[str, typer.Option("--user", "-u", help="Username or UID (format: <name|uid>[:<group|gid>])")] = ""
     workdir: Annotated[str, typer.Option("--workdir", "-w", help="Working directory inside the container")] = ""
