@@ -12,6 +12,7 @@ from typing import Any
 
 from minidock.core.canonical import dumps
 from minidock.core.digest import Digest
+from minidock.core.health import HealthCheck
 from minidock.errors import StoreError
 
 
@@ -59,6 +60,8 @@ class ContainerConfig:
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
     shell: tuple[str, ...] | None = None
+    healthcheck: HealthCheck | None = None
+    on_build: tuple[str, ...] = ()
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -84,6 +87,10 @@ class ContainerConfig:
             members["StopSignal"] = self.stop_signal
         if self.shell is not None:
             members["Shell"] = list(self.shell)
+        if self.healthcheck is not None:
+            members["Healthcheck"] = self.healthcheck.to_json()
+        if self.on_build:
+            members["OnBuild"] = list(self.on_build)
         return dict(sorted(members.items()))
 
     @classmethod
@@ -100,6 +107,8 @@ class ContainerConfig:
             "Labels",
             "StopSignal",
             "Shell",
+            "Healthcheck",
+            "OnBuild",
         }
         env = _strings(members, "Env") or ()
         for variable in env:
@@ -119,6 +128,8 @@ class ContainerConfig:
             labels={str(key): str(value) for key, value in labels.items()},
             stop_signal=_text(members, "StopSignal"),
             shell=_strings(members, "Shell"),
+            healthcheck=_healthcheck(members),
+            on_build=_strings(members, "OnBuild") or (),
             other={key: value for key, value in members.items() if key not in known},
         )
 
@@ -137,6 +148,16 @@ def _strings(members: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise StoreError(f"image config: {name} is not a list of strings")
     return tuple(value)
+
+
+def _healthcheck(members: Mapping[str, Any]) -> HealthCheck | None:
+    value = members.get("Healthcheck")
+    if value is None:
+        return None
+    try:
+        return HealthCheck.from_json(value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise StoreError("image config: Healthcheck is malformed") from error
 
 
 def _keys(members: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""COPY and ADD, decided: which files an instruction takes, and which entries its layer gets.
+"""COPY and ADD, decided: which entries the layer of an instruction gets.
 
 Works on merged trees alone: the source is a build context's, a stage's or an image's, the destination that of the
 stage being built. Source: BuildKit, solver/llbsolver/file/backend.go and tonistiigi/fsutil, copy/copy.go.
@@ -6,11 +6,11 @@ stage being built. Source: BuildKit, solver/llbsolver/file/backend.go and tonist
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from minidock.core.dockerfile.glob import has_wildcard, match
 from minidock.core.entries import (
     DIRECTORY,
     FILE,
@@ -20,23 +20,12 @@ from minidock.core.entries import (
     Tree,
     ancestors,
     join,
-    name_of,
     parent_of,
     resolve,
 )
+from minidock.core.file_mode import ModeChange
+from minidock.core.selecting import Selected
 from minidock.errors import BuildError
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """One source: ``name`` is what it is called at the destination, ``entry`` stands in the source's tree.
-
-    For a directory ``members`` is everything below it, sorted, with paths relative to it.
-    """
-
-    name: str
-    entry: Entry
-    members: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +37,14 @@ class Unpacked:
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What the options of the instruction say: owner and mode of everything copied, None where the source's count.
+    """What the flags of the instruction say: owner and mode of everything copied, None where the source's count.
 
     ``created_at`` (seconds) is given to directories that the instruction makes; ``latest`` is the newest time that a
     copied file may have (SOURCE_DATE_EPOCH), None for any.
     """
 
     owner: tuple[int, int] | None = None
-    mode: int | None = None
+    mode: ModeChange | None = None
     created_at: int = 0
     latest: int | None = None
 
@@ -72,64 +61,21 @@ class Planned(NamedTuple):
     origin: int = 0
 
 
-def select(tree: Tree, pattern: str) -> tuple[Selected, ...]:
-    """Return the sources that ``pattern`` names in ``tree``, sorted by path; none if a wildcard matches nothing.
-
-    A link that is named is followed, and copied under its own name. Raises: BuildError if a literal path is missing.
-    """
-    clean = _clean(pattern)
-    if not has_wildcard(clean):
-        real = tree.resolve(clean)
-        entry = tree.get(real)
-        if entry is None:
-            raise BuildError(f'failed to calculate checksum: "/{clean}": not found')
-        return (_selected(tree, name_of(clean), entry),)
-    parts = clean.split("/")
-    found = [""]
-    for part in parts:
-        found = [path for directory in found for path in _matches(tree, directory, part)]
-    selected = []
-    for path in sorted(found):
-        entry = tree.get(tree.resolve(path))
-        if entry is not None:
-            selected.append(_selected(tree, name_of(path), entry))
-    return tuple(selected)
-
-
-def _clean(pattern: str) -> str:
-    parts: list[str] = []
-    for part in pattern.split("/"):
-        if part == "..":
-            parts[-1:] = []
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
-
-
-def _matches(tree: Tree, directory: str, pattern: str) -> list[str]:
-    real = tree.resolve(directory)
-    if not has_wildcard(pattern):
-        return [join(directory, pattern)] if join(real, pattern) in tree else []
-    names = [name_of(entry.path) for entry in tree.below(real) if entry.path == join(real, name_of(entry.path))]
-    return [join(directory, name) for name in names if match(pattern, name)]
-
-
-def _selected(tree: Tree, name: str, entry: Entry) -> Selected:
-    if entry.kind != DIRECTORY:
-        return Selected(name, entry)
-    start = len(entry.path) + 1 if entry.path else 0
-    return Selected(name, entry, tuple(item._replace(path=item.path[start:]) for item in tree.below(entry.path)))
-
-
 def plan(
-    sources: Sequence[Selected | Unpacked], destination: str, workdir: str, tree: Tree, attributes: Attributes
+    sources: Sequence[Selected | Unpacked],
+    destination: str,
+    workdir: str,
+    tree: Tree | None,
+    attributes: Attributes,
 ) -> tuple[Planned, ...]:
     """Return the entries of the layer, sorted by path, a parent directory of each included.
 
-    ``tree`` is what the stage holds so far. Raises: BuildError where a file and a directory collide.
+    ``tree`` is what the stage holds so far; None for --link, whose layer depends on nothing below and so says nothing
+    of the root. Raises: BuildError where a file and a directory collide.
     """
-    copier = _Copier(tree, attributes)
-    target = destination if destination.startswith("/") else f"{workdir.rstrip('/')}/{destination}"
+    copier = _Copier(tree or Tree(), attributes)
+    # As BuildKit: `..` takes back the name before it, also where that is a link.
+    target = posixpath.normpath(destination if destination.startswith("/") else f"{workdir}/{destination}")
     wants_directory = destination in ("", ".") or destination.endswith(("/", "/."))
     for origin, source in enumerate(sources):
         copier.begin(origin)
@@ -139,7 +85,8 @@ def plan(
             copier.directory(source, target)
         else:
             copier.file(source, target, wants_directory=wants_directory)
-    return copier.finish()
+    planned = copier.finish()
+    return planned if tree is not None else planned[1:]
 
 
 def make_directory(path: str, tree: Tree, attributes: Attributes) -> tuple[Planned, ...]:
@@ -171,58 +118,74 @@ class _Copier:
     def _resolve(self, path: str, *, follow_last: bool = True) -> str:
         return resolve(self._current, path, follow_last=follow_last)
 
-    def make_directory(self, path: str, like: Entry | None = None) -> None:
-        """Make ``path`` and its parents where they are missing; ``like`` gives the attributes of the last one."""
+    def make_directory(self, path: str, *, is_for_archive: bool = False) -> bool:
+        """Make ``path`` and its parents where they are missing; tell whether ``path`` was."""
+        is_new = False
         for directory in (*ancestors(path), path):
             current = self._current(directory)
+            is_new = current is None
             if current is None:
-                template = like if like is not None and directory == path else None
-                self._planned[directory] = Planned(self._new_directory(directory, template), None)
+                mode = self._attributes.mode if not is_for_archive else None
+                self._planned[directory] = Planned(self._new_directory(directory, mode), None)
             elif current.kind != DIRECTORY:
                 raise BuildError(f"cannot copy to non-directory: /{directory}")
+        return is_new
 
-    def _new_directory(self, path: str, like: Entry | None) -> Entry:
-        if like is not None:
-            return self._adjusted(like, path)
+    def _new_directory(self, path: str, mode: ModeChange | None) -> Entry:
         owner = self._attributes.owner or (0, 0)
-        mode = 0o755 if self._attributes.mode is None else self._attributes.mode
-        return Entry(path, DIRECTORY, mode, owner[0], owner[1], mtime=self._attributes.created_at)
+        bits = 0o755 if mode is None else mode.of_parents
+        return Entry(path, DIRECTORY, bits, owner[0], owner[1], mtime=self._attributes.created_at)
 
-    def _adjusted(self, entry: Entry, path: str) -> Entry:
+    def _adjusted(self, entry: Entry, path: str, *, keeps_mode: bool = False) -> Entry:
         owner = self._attributes.owner or (entry.uid, entry.gid)
         mode = entry.mode
-        if self._attributes.mode is not None and entry.kind != SYMLINK:
-            mode = self._attributes.mode
+        if self._attributes.mode is not None and entry.kind != SYMLINK and not keeps_mode:
+            mode = self._attributes.mode.apply(mode, is_directory=entry.kind == DIRECTORY)
+        return entry._replace(path=path, mode=mode, uid=owner[0], gid=owner[1], mtime=self._time(entry))
+
+    def _time(self, entry: Entry) -> int:
         latest = self._attributes.latest
-        mtime = entry.mtime if latest is None else min(entry.mtime, latest)
-        return entry._replace(path=path, mode=mode, uid=owner[0], gid=owner[1], mtime=mtime)
+        return entry.mtime if latest is None else min(entry.mtime, latest)
 
     def directory(self, source: Selected, destination: str) -> None:
         """Merge what a directory holds into ``destination``."""
         target = self._resolve(destination)
-        self.make_directory(target, like=source.entry)
+        if self.make_directory(target):
+            made = self._planned[target].entry
+            self._planned[target] = Planned(made._replace(mtime=self._time(source.entry)), None)
         for member in source.members:
             place = join(target, member.path)
             if member.kind != DIRECTORY:
                 self._put(member, place, join(source.entry.path, member.path))
-                continue
-            self.make_directory(place)
-            self._planned[place] = Planned(self._adjusted(member, place), None)
+            elif member.path in source.passed:
+                self._pass(member, place)
+            else:
+                self.make_directory(place)
+                self._planned[place] = Planned(self._adjusted(member, place), None)
+
+    def _pass(self, member: Entry, place: str) -> None:
+        """Make a directory that is copied for what it holds only: of one that is there it changes the mode."""
+        current = self._current(place)
+        if self.make_directory(place) or current is None:
+            entry = self._adjusted(member, place)
+        else:
+            entry = current._replace(mode=member.mode)
+        self._planned[place] = Planned(entry, None)
 
     def archive(self, source: Unpacked, destination: str) -> None:
         """Unpack an archive: links of the image are followed inside the root, what is in the way is replaced."""
         root = self._resolve(destination)
-        self.make_directory(root)
+        self.make_directory(root, is_for_archive=True)
         for member, content in _without_hard_links(source.members):
             place = self._resolve(join(root, member.path), follow_last=False)
             current = self._current(place)
             if current is not None and (member.kind == DIRECTORY) != (current.kind == DIRECTORY):
                 self._forget_below(place)
-            self.make_directory(self._resolve(parent_of(place)))
+            self.make_directory(self._resolve(parent_of(place)), is_for_archive=True)
             if member.kind == DIRECTORY:
-                self._planned[place] = Planned(self._adjusted(member, place), None)
+                self._planned[place] = Planned(self._adjusted(member, place, keeps_mode=True), None)
             else:
-                self._plan(member, place, content)
+                self._plan(member, place, content, keeps_mode=True)
 
     def _forget_below(self, path: str) -> None:
         for planned in [planned for planned in self._planned if planned.startswith(f"{path}/")]:
@@ -244,12 +207,13 @@ class _Copier:
         self.make_directory(parent_of(target))
         self._plan(entry, target, source)
 
-    def _plan(self, entry: Entry, target: str, source: str) -> None:
+    def _plan(self, entry: Entry, target: str, source: str, *, keeps_mode: bool = False) -> None:
+        adjusted = self._adjusted(entry, target, keeps_mode=keeps_mode)
         if entry.kind != FILE:
-            self._planned[target] = Planned(self._adjusted(entry, target), None)
+            self._planned[target] = Planned(adjusted, None)
             return
         self._groups[target] = (self._origin, inode_of(entry, source))
-        self._planned[target] = Planned(self._adjusted(entry, target)._replace(linkname=""), source, self._origin)
+        self._planned[target] = Planned(adjusted._replace(linkname=""), source, self._origin)
 
     def finish(self) -> tuple[Planned, ...]:
         """Return what was collected, with the parents that the stage has already, hard links told apart."""

@@ -45,3 +45,21 @@ def parse_duration(text: str) -> int:
     if total > _LONGEST:
         raise BadDuration(f"time: invalid duration {quoted(text)}")
     return -int(total) if text.startswith("-") else int(total)
+
+
+def format_duration(nanoseconds: int) -> str:
+    """Return a duration as Go prints it: ``1m30s``, ``1.5s``, ``5m0s``, ``0s``."""
+    sign, rest = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
+    for unit, size in (("ns", 1), ("\u00b5s", 1_000), ("ms", 1_000_000)):
+        if 0 < rest < size * 1_000:
+            return f"{sign}{_decimal(rest, size)}{unit}"
+    minutes, seconds = divmod(rest, _UNITS["m"])
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{shown}{_decimal(seconds, _UNITS['s'])}s"
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, rest = divmod(value, unit)
+    digits = str(rest).zfill(len(str(unit)) - 1).rstrip("0") if rest else ""
+    return f"{whole}.{digits}" if digits else str(whole)

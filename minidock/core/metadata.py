@@ -15,6 +15,7 @@ from minidock.core.dockerfile.model import (
     Entrypoint,
     Env,
     Expose,
+    Healthcheck,
     Instruction,
     Label,
     Shell,
@@ -22,6 +23,8 @@ from minidock.core.dockerfile.model import (
     User,
     Volume,
 )
+from minidock.core.durations import format_duration
+from minidock.core.health import HealthCheck
 from minidock.core.quoting import quoted
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
@@ -57,8 +60,30 @@ def apply(instruction: Instruction, config: ContainerConfig) -> tuple[ContainerC
             return replace(config, shell=instruction.args), f"SHELL [{' '.join(instruction.args)}]"
         case StopSignal():
             return replace(config, stop_signal=instruction.signal), f"STOPSIGNAL {instruction.signal}"
+        case Healthcheck():
+            return replace(config, healthcheck=_check(instruction)), _check_text(instruction)
         case _:
             raise AssertionError(f"not a metadata instruction: {type(instruction).__name__}")
+
+
+def _check(instruction: Healthcheck) -> HealthCheck:
+    return HealthCheck(
+        instruction.test,
+        instruction.interval,
+        instruction.timeout,
+        instruction.start_period,
+        instruction.start_interval,
+        instruction.retries,
+    )
+
+
+def _check_text(instruction: Healthcheck) -> str:
+    interval, timeout = format_duration(instruction.interval), format_duration(instruction.timeout)
+    period, start = format_duration(instruction.start_period), format_duration(instruction.start_interval)
+    return (
+        f"HEALTHCHECK {{Test:[{' '.join(instruction.test)}] Interval:{interval} Timeout:{timeout} "
+        f"StartPeriod:{period} StartInterval:{start} Retries:{instruction.retries}}}"
+    )
 
 
 def in_shell(command: Command, config: ContainerConfig) -> tuple[str, ...]:

@@ -48,6 +48,50 @@ def resolve_user(spec: str, passwd_text: str | None, group_text: str | None, def
     return User(user.uid, user.gid, groups or user.groups, user.home)
 
 
+class Owner(NamedTuple):
+    """Whom --chown makes the owner; ``unknown`` are the names that the files do not have, which stand for 0."""
+
+    uid: int
+    gid: int
+    unknown: tuple[str, ...] = ()
+
+
+def resolve_owner(spec: str, passwd_text: str, group_text: str) -> Owner:
+    """Return the owner that ``user[:group]`` of --chown means; without a group it is the user's.
+
+    The rules are not those of USER: a number is never looked up and is its own group, ``root`` is 0 whatever the files
+    say, and an unknown name is no error. Source: BuildKit, solver/llbsolver/ops/user_linux.go, client/llb/fileop.go.
+    """
+    user_part, colon, group_part = spec.partition(":")
+    uid, gid = _owner_number(user_part), 0
+    unknown = []
+    if uid is None:
+        account = next((account for account in _accounts(passwd_text) if account.name == user_part), None)
+        uid, gid = (0, 0) if account is None else (account.uid, account.gid)
+        unknown += [user_part] if account is None else []
+    else:
+        gid = uid
+    if colon:
+        number = _owner_number(group_part)
+        if number is None:
+            number = next((group.gid for group in _groups(group_text) if group.name == group_part), None)
+            unknown += [group_part] if number is None else []
+        gid = gid if number is None else number
+    return Owner(uid, gid, tuple(unknown))
+
+
+def _owner_number(text: str) -> int | None:
+    """Return the ID that is not looked up, None for a name."""
+    if text in ("", "root"):
+        return 0
+    return int(text) if _NUMBER.fullmatch(text) and 0 <= _integer(text) <= _HIGHEST else None
+
+
+def names_nobody(spec: str) -> bool:
+    """Tell whether ``user[:group]`` of --chown can be told without any file."""
+    return all(_owner_number(part) is not None for part in spec.split(":", 1))
+
+
 def resolve_groups(names: Iterable[str], group_text: str | None) -> tuple[int, ...]:
     """Return the IDs of groups given by name or number (--group-add), each once, in order. Raises: RuntimeProblem."""
     return tuple(dict.fromkeys(_find_group(name, group_text or "") for name in names))

@@ -7,10 +7,11 @@ import os
 import tempfile
 from dataclasses import dataclass
 
-from minidock.core.copying import Planned, Selected
+from minidock.core.copying import Planned
 from minidock.core.entries import FILE, Entry
+from minidock.core.selecting import Selected
+from minidock.engine.copy_parts import Part
 from minidock.engine.importer import decompressed
-from minidock.engine.sources import Source
 from minidock.errors import TarError
 from minidock.store.layers import read_entries
 from minidock.store.tar import BLOCK_SIZE
@@ -34,11 +35,11 @@ class Archive:
         self.file.close()
 
 
-def open_archive(source: Source, item: Selected) -> Archive | None:
+def open_archive(part: Part, item: Selected) -> Archive | None:
     """Return the archive that a selected file is, None if it is none (or not a file)."""
     if item.entry.kind != FILE or item.entry.size == 0:
         return None
-    fd, start = source.open(item.entry, item.entry.path)
+    fd, start = part.open(Planned(item.entry, item.entry.path))
     if start:
         os.lseek(fd, start, os.SEEK_SET)
     with os.fdopen(fd, "rb") as packed:

@@ -15,6 +15,7 @@ from minidock.core.dockerfile import stages
 from minidock.core.dockerfile.checks.check import CHECKED
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Add, Copy, Run, Workdir
+from minidock.core.dockerfile.triggers import with_triggers
 from minidock.core.events import BuildWarning, Observer
 from minidock.core.reference import Reference
 from minidock.engine import images
@@ -75,10 +76,11 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     definition = read_definition(request.context, request.dockerfile, progress)
     plan = definition.plan(request.build_args, request.target)
     target = stages.resolve_target(plan, request.target)
-    wanted = stages.needed(plan, target)
+    fired = with_triggers(plan, lambda name: _triggers(ws, name))
+    wanted = stages.needed(fired, target)
     _report(ws, request, definition, plan, wanted, observer)
     with ws.store.session() as session, ExitStack() as stack:
-        builder = _Builder(ws, session, stack, request, progress, definition, plan)
+        builder = _Builder(ws, session, stack, request, progress, definition, fired)
         result = builder.build(wanted, target, names)
         builder.save()
     return result
@@ -110,6 +112,11 @@ def base_config(ws: Workspace, name: str) -> ImageConfig | None:
         return images.find(ws, name).config
     except MinidockError:
         return None  # the build says so where it needs the image
+
+
+def _triggers(ws: Workspace, name: str) -> tuple[str, ...]:
+    image = base_config(ws, name)
+    return () if image is None else image.config.on_build
 
 
 class _Builder:
@@ -173,6 +180,7 @@ class _Builder:
         stage = self._plan.stages[index]
         with self._located(stage.from_line):
             state, shown = self._base(stage)
+        state = replace(state, image=replace(state.image, config=replace(state.image.config, on_build=())))
         total = sum(isinstance(item, _LAYERED) for item in stage.instructions) + (not stage.is_scratch)
         name = stage.name or f"stage-{index}"
         is_excluded = stage.name in self._request.no_cache_stages
@@ -219,7 +227,8 @@ class _Builder:
         if stage.platform is not None and stage.platform.architecture != architecture():
             raise self._platform_error(stage)
         if isinstance(stage.base, int):
-            return self._stages.state(stage.base), self._plan.display_name(stage.base)
+            # The values of its ARGs go on, but the history of this stage names only those that it declares itself.
+            return replace(self._stages.state(stage.base), args={}), self._plan.display_name(stage.base)
         image = images.find(self._ws, stage.base)
         self._session.pin([image.image_id, *image.config.diff_ids])
         variables = {name: value for name, _, value in (item.partition("=") for item in image.config.config.env)}

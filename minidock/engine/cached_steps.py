@@ -106,6 +106,12 @@ class CachedSteps:
         # By the number that is shown: an ENV or LABEL put in between does not make another step of those behind it.
         return f"{self._step_id(self._shown)} layer"
 
+    def configure(self, config: ContainerConfig) -> None:
+        """Change the config without a step of its own: history says nothing of it (ONBUILD)."""
+        image = replace(self.state.image, config=config)
+        image_id = self._store.blobs.put(self._build.session, image.to_bytes())
+        self.state = replace(self.state, image=image, image_id=image_id)
+
     # --- steps that make a layer
 
     def layer(
@@ -115,21 +121,25 @@ class CachedSteps:
         entry: HistoryEntry,
         config: ContainerConfig,
         make: Callable[[Step], Layer],
+        *,
+        is_independent: bool = False,
     ) -> None:
         """Add a step that makes a layer: the cache's if it has one for these inputs, else what ``make`` returns.
 
         ``entry`` is its history entry without the time. Of several processes one makes it, the others wait for that.
+        What ``is_independent`` of the layers below (COPY --link) comes from the cache though those were rebuilt.
         """
         key = inputs.key()
         self._ordinal += 1
         with step.failing():
-            record, is_new = self._look_up(key), False
+            follows = self.state.was_rebuilt and not is_independent
+            record, is_new = self._look_up(key, follows_rebuilt=follows), False
             if record is None:
                 with self._store.locks.key(key.hex, f"another build of {step.name}"):
-                    record = self._look_up(key)
+                    record = self._look_up(key, follows_rebuilt=follows)
                     if record is None:
                         self._build.cancellation.check()
-                        step.reason(self._reason(inputs))
+                        step.reason(self._reason(inputs, follows_rebuilt=follows))
                         record, is_new = self._carry_out(inputs, entry, step, make), True
             assert record.diff_id is not None
             if not is_new:
@@ -143,24 +153,24 @@ class CachedSteps:
         else:
             step.cached(image_id)
 
-    def _look_up(self, key: Digest) -> Record | None:
+    def _look_up(self, key: Digest, *, follows_rebuilt: bool) -> Record | None:
         """Return the record of a key if its layer is there. A layer that vanished makes a miss, not an error."""
         if not self._build.uses_cache:
             return None
         record = self._store.cache.get(key)
         if record is None or record.diff_id is None:
             return None
-        if self.state.was_rebuilt and parse_time(record.created) < self._build.started_at:
+        if follows_rebuilt and parse_time(record.created) < self._build.started_at:
             return None  # what follows a rebuilt step is rebuilt, unless another build has just done so
         self._build.session.pin([record.diff_id])
         if not os.path.exists(self._store.layout.layer(record.diff_id)) or not self._store.blobs.has(record.diff_id):
             return None
         return record
 
-    def _reason(self, inputs: StepInputs) -> str:
+    def _reason(self, inputs: StepInputs, *, follows_rebuilt: bool) -> str:
         if not self._build.uses_cache:
             return "--no-cache"
-        if self.state.was_rebuilt:
+        if follows_rebuilt:
             return "parent rebuilt"
         before = self._store.cache.last_inputs(self._layer_id)
         if before is None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import platform
+import zlib
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
@@ -16,10 +17,11 @@ from minidock.core.process import DEFAULT_PATH
 from minidock.core.times import format_time
 from minidock.engine import from_host, images
 from minidock.engine.workspace import Workspace
-from minidock.errors import MinidockError, TarError
+from minidock.errors import TarError
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_BZIP2, _XZ = b"BZh", b"\xfd7zX"
 
 
 def architecture() -> str:
@@ -31,7 +33,7 @@ def architecture() -> str:
 def import_tar(
     ws: Workspace, stream: BinaryIO, name: str | None, *, message: str, source_date_epoch: int | None = None
 ) -> Digest:
-    """Store a root file system tar (plain, gzip or zstd) as an image of one layer; return its ID. Raises: TarError."""
+    """Store a root file system tar (plain or compressed) as an image of one layer; return its ID. Raises: TarError."""
     names = [images.familiar(name)] if name else []
     created = creation_time(ws, source_date_epoch)
     with ws.store.session() as session:
@@ -105,10 +107,14 @@ def decompressed(stream: BinaryIO) -> Plain:
 
         reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(buffered, read_across_frames=True)
         return Plain(reader)
-    if start.startswith((b"BZh", b"\xfd7zX")):
-        raise MinidockError(
-            "bzip2 and xz are not supported", hint="decompress it first: xz -dc FILE | minidock import -"
-        )
+    if start.startswith(_BZIP2):
+        import bz2
+
+        return Plain(bz2.BZ2File(buffered))
+    if start.startswith(_XZ):
+        import lzma
+
+        return Plain(lzma.LZMAFile(buffered))
     return Plain(buffered)
 
 
@@ -121,10 +127,11 @@ class Plain:
     def read(self, size: int = -1, /) -> bytes:
         try:
             data: bytes = self._inner.read(size)  # type: ignore[attr-defined]
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             raise TarError(f"the compressed stream is damaged: {error}") from error
         except Exception as error:
-            if type(error).__module__.startswith("zstandard"):
+            # Not imported for their errors' sake only: most archives are neither.
+            if type(error).__module__.startswith(("zstandard", "_lzma", "lzma")):
                 raise TarError(f"the compressed stream is damaged: {error}") from error
             raise
         return data

@@ -88,6 +88,12 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
 
 def image_user(ws: Workspace, diff_ids: Sequence[Digest], tree: Tree, spec: str) -> User:
     """Return the numeric user that ``spec`` names in an image's own passwd and group files. Raises: RuntimeProblem."""
+    passwd, group = account_files(ws, diff_ids, tree)
+    return resolve_user(spec, passwd, group, User(home="/"))
+
+
+def account_files(ws: Workspace, diff_ids: Sequence[Digest], tree: Tree) -> tuple[str, str]:
+    """Return the texts of an image's passwd and group files, empty where there are none."""
     with Contents(ws.store.blobs, ws.store.layers, diff_ids) as contents:
 
         def text(path: str) -> str:
@@ -95,7 +101,7 @@ def image_user(ws: Workspace, diff_ids: Sequence[Digest], tree: Tree, spec: str)
             is_file = entry is not None and entry.kind == FILE
             return contents.read(entry).decode("utf-8", "surrogateescape") if entry and is_file else ""
 
-        return resolve_user(spec, text("etc/passwd"), text("etc/group"), User(home="/"))
+        return text("etc/passwd"), text("etc/group")
 
 
 def process_env(env: Sequence[str], user: User) -> tuple[str, ...]:

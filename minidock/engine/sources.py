@@ -6,13 +6,15 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from minidock.core import units
 from minidock.core.cache_key import InputFile
-from minidock.core.copying import Selected, inode_of, select
+from minidock.core.copying import inode_of
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, Entry, Tree, join
+from minidock.core.selecting import Selected, Selection
 from minidock.engine.context import Context
 from minidock.engine.progress import Progress
 from minidock.errors import BuildError, StoreError
@@ -23,8 +25,8 @@ from minidock.store.store import Store
 class Source(Protocol):
     """Something that COPY and ADD take files from."""
 
-    def select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
-        """Return what the patterns name, with the digests of every file's content."""
+    def select(self, patterns: Sequence[str], selection: Selection) -> tuple[tuple[Selected, ...], ...]:
+        """Return what each of the patterns names, with the digests of every file's content."""
         ...
 
     def open(self, entry: Entry, path: str) -> tuple[int, int | None]:
@@ -55,51 +57,35 @@ class ContextSource:
         self._is_loaded = False
         self._lock = threading.Lock()  # stages that are built side by side share the context
 
-    def select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
-        """Return what the patterns name, with the digests of every file's content.
+    def select(self, patterns: Sequence[str], selection: Selection) -> tuple[tuple[Selected, ...], ...]:
+        """Return what each of the patterns names, with the digests of every file's content.
 
         The first time this is a step of its own in the progress: the context is loaded.
         """
         with self._lock:
-            return self._loaded(patterns)
+            return self._loaded(patterns, selection)
 
-    def _loaded(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
+    def _loaded(self, patterns: Sequence[str], selection: Selection) -> tuple[tuple[Selected, ...], ...]:
         if self._is_loaded:
-            return self._select(patterns)
+            return self._select(patterns, selection)
         self._is_loaded = True
         step = self._progress.start("[internal] load build context")
         try:
-            return self._select(patterns)
+            return self._select(patterns, selection)
         finally:
             step.status(f"transferring context: {units.progress_size(self._context.read_size)} done")
             step.done(None)
 
-    def _select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
+    def _select(self, patterns: Sequence[str], selection: Selection) -> tuple[tuple[Selected, ...], ...]:
         tree = self._context.tree(patterns)
-        chosen = [item for pattern in patterns for item in self._named(tree, pattern)]
-        digests = self._context.hashed(
-            dict.fromkeys(path for item in chosen for path, entry in _files(item) if entry.kind == FILE)
-        )
+        chosen = [self._named(tree, pattern, selection) for pattern in patterns]
+        return tuple(with_digests(self._context, items) for items in chosen)
 
-        def known(entry: Entry, path: str) -> Entry:
-            if entry.kind != FILE:
-                return entry
-            return entry._replace(sha256=digests[path].sha256, xxh3=digests[path].xxh3)
-
-        return tuple(
-            Selected(
-                item.name,
-                known(item.entry, item.entry.path),
-                tuple(known(member, join(item.entry.path, member.path)) for member in item.members),
-            )
-            for item in chosen
-        )
-
-    def _named(self, tree: Tree, pattern: str) -> tuple[Selected, ...]:
+    def _named(self, tree: Tree, pattern: str, selection: Selection) -> tuple[Selected, ...]:
         try:
-            return select(tree, pattern)
+            return selection.of(tree, pattern)
         except BuildError as error:
-            raise BuildError(str(error), hint=self._context.why_missing(pattern)) from error
+            raise BuildError(str(error), hint=error.hint or self._context.why_missing(pattern)) from error
 
     def open(self, entry: Entry, path: str) -> tuple[int, int | None]:
         """Return an open descriptor of a file of the context. Raises: ContentChanged if it is no file any more."""
@@ -120,9 +106,9 @@ class LayerSource:
         self.tree: Tree = store.layers.tree(diff_ids)
         self._contents = contents
 
-    def select(self, patterns: Sequence[str]) -> tuple[Selected, ...]:
-        """Return what the patterns name."""
-        return tuple(item for pattern in patterns for item in select(self.tree, pattern))
+    def select(self, patterns: Sequence[str], selection: Selection) -> tuple[tuple[Selected, ...], ...]:
+        """Return what each of the patterns names."""
+        return tuple(selection.of(self.tree, pattern) for pattern in patterns)
 
     def open(self, entry: Entry, path: str) -> tuple[int, int | None]:
         """Return the layer's tar and the place of the content in it."""
@@ -142,6 +128,27 @@ def layer_source(store: Store, diff_ids: Sequence[Digest]) -> Iterator[LayerSour
         yield LayerSource(store, diff_ids, contents)
 
 
+def with_digests(context: Context, items: Sequence[Selected]) -> tuple[Selected, ...]:
+    """Return what was selected in a context with the digests of every file's content."""
+    digests = context.hashed(
+        dict.fromkeys(path for item in items for path, entry in _files(item) if entry.kind == FILE)
+    )
+
+    def known(entry: Entry, path: str) -> Entry:
+        if entry.kind != FILE:
+            return entry
+        return entry._replace(sha256=digests[path].sha256, xxh3=digests[path].xxh3)
+
+    return tuple(
+        replace(
+            item,
+            entry=known(item.entry, item.entry.path),
+            members=tuple(known(member, join(item.entry.path, member.path)) for member in item.members),
+        )
+        for item in items
+    )
+
+
 def _files(item: Selected) -> Iterable[tuple[str, Entry]]:
     yield item.entry.path, item.entry
     for member in item.members:
@@ -152,6 +159,8 @@ def input_files(selected: Sequence[Selected], *, keeps_owners: bool) -> tuple[In
     """Return what a cache key says of the files that an instruction takes: everything but times."""
     found = []
     for item in selected:
+        if item.members and item.passed:
+            item = replace(item, members=tuple(_passed(member, item.passed) for member in item.members))
         names: dict[str, str] = {}  # what an inode is known by -> its first path in this source
         for path, entry in _files(item):
             content, link = entry.linkname, ""
@@ -164,3 +173,7 @@ def input_files(selected: Sequence[Selected], *, keeps_owners: bool) -> tuple[In
             xattrs = " ".join(f"{name}={value!r}" for name, value in entry.xattrs)
             found.append(InputFile(path, entry.kind, entry.mode, content, owner, link, xattrs))
     return tuple(found)
+
+
+def _passed(member: Entry, passed: frozenset[str]) -> Entry:
+    return member._replace(linkname="only passed") if member.path in passed else member

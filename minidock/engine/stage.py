@@ -21,6 +21,7 @@ from minidock.core.dockerfile.model import (
     Instruction,
     Label,
     Maintainer,
+    Onbuild,
     Run,
     Workdir,
 )
@@ -87,15 +88,18 @@ class StageBuilder:
             case Run():
                 self._run(instruction)
             case Copy() if instruction.from_:
-                copy(self._build, self._steps, instruction, self._build.open_from(instruction))
+                copy(self._build, self._steps, instruction, lambda: self._build.open_from(instruction))
             case Copy() | Add():
-                copy(self._build, self._steps, instruction, self._build.open_context())
+                copy(self._build, self._steps, instruction, self._build.open_context)
             case Workdir():
                 self._workdir(instruction)
             case Arg():
                 self._arg(instruction)
             case Maintainer():
                 self._author(instruction)
+            case Onbuild():
+                config = self.state.image.config
+                self._steps.configure(replace(config, on_build=(*config.on_build, instruction.trigger)))
             case From():
                 raise AssertionError("a stage does not hold its FROM")
             case _:

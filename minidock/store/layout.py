@@ -12,7 +12,7 @@
       cache/steps/HEX        one record per cache key
       cache/recent/HEX       the last keys of one step of one Dockerfile
       cache/inputs/HEX       lists of inputs, content-addressed, shared by equal lists
-      cache/stat/HEX         what is known about the files of one context
+      cache/stat/HEX         what is known about the files of one context, or about the file at one URL
       cache/mounts/HEX/      a cache mount of build steps: record.json lock data/
       containers/ID/         config.json state.json upper/ work/ log lock …
       volumes/NAME/_data

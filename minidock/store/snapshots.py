@@ -55,7 +55,8 @@ class Snapshots:
                     if not self._is_usable(session, key, layer):
                         self._make(session, key, layer, diff_ids[:position])
             paths.append(f"{self._layout.snapshot(key)}/fs")
-        return tuple(reversed(paths))
+        # Overlayfs refuses a directory that is there twice, as equal layers are; of two the upper one hides the lower.
+        return tuple(dict.fromkeys(reversed(paths)))
 
     def _is_usable(self, session: Session, key: Digest, layer: Layer) -> bool:
         directory = self._layout.snapshot(key)

@@ -213,7 +213,7 @@ def _add(node: Node) -> Add:
         chown=flags.text("chown"),
         chmod=flags.text("chmod"),
         link=flags.is_set("link"),
-        keep_git_dir=flags.is_set("keep-git-dir"),
+        keep_git_dir=flags.bools.get("keep-git-dir"),
         checksum=flags.text("checksum"),
         unpack=flags.bools.get("unpack"),
         excludes=flags.all("exclude"),

@@ -83,7 +83,10 @@ class Copy(Located):
 
 @dataclass(frozen=True, slots=True)
 class Add(Located):
-    """As COPY, but sources may also be URLs, git repositories and archives. ``unpack`` is ``None`` if not given."""
+    """As COPY, but sources may also be URLs, git repositories and archives.
+
+    ``unpack`` and ``keep_git_dir`` are ``None`` if not given.
+    """
 
     sources: tuple[str, ...]
     destination: str
@@ -91,7 +94,7 @@ class Add(Located):
     chown: str = ""
     chmod: str = ""
     link: bool = False
-    keep_git_dir: bool = False
+    keep_git_dir: bool | None = None
     checksum: str = ""
     unpack: bool | None = None
     excludes: tuple[str, ...] = ()

@@ -83,7 +83,7 @@ def split(
         except (ExpansionError, InvalidPlatform, _StageProblem) as error:
             raise dockerfile.error(str(error), from_.first, from_.last) from error
     plan = StagePlan(dockerfile, tuple(stages), scope, tuple(warnings))
-    _refuse_circles(plan)
+    refuse_circles(plan)
     return plan
 
 
@@ -309,7 +309,7 @@ def _dependencies(plan: StagePlan, index: int) -> list[int]:
     return [source for source in sources if isinstance(source, int)] + list(mounted)
 
 
-def _refuse_circles(plan: StagePlan) -> None:
+def refuse_circles(plan: StagePlan) -> None:
     """Raise the error that names the first stage from which a circle can be reached."""
     dependencies = [_known_dependencies(plan, stage.index) for stage in plan.stages]
     finished: set[int] = set()

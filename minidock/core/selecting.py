@@ -1,0 +1,122 @@
+"""Which files the sources of COPY and ADD name, with --parents and --exclude.
+
+Source: BuildKit, dockerfile2llb/convert_copy.go; tonistiigi/fsutil, copy/copy.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minidock.core.dockerfile.glob import has_wildcard, match
+from minidock.core.dockerfile.ignore import IgnoreRules
+from minidock.core.entries import DIRECTORY, Entry, Tree, ancestors, join, name_of
+from minidock.errors import BuildError
+
+_PIVOT = "/./"
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """One source: ``name`` is what it is called at the destination, ``entry`` stands in the source's tree.
+
+    For a directory ``members`` is everything below it, sorted, with paths relative to it; ``passed`` are those
+    directories among them that are there for the sake of what they hold only.
+    """
+
+    name: str
+    entry: Entry
+    members: tuple[Entry, ...] = ()
+    passed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the flags of an instruction say: ``keeps_parents`` (--parents) and the patterns of --exclude."""
+
+    keeps_parents: bool = False
+    excludes: IgnoreRules | None = None
+
+    def of(self, tree: Tree, source: str) -> tuple[Selected, ...]:
+        """Return what ``source`` names in ``tree``, in the order of copying; none if a wildcard matches nothing.
+
+        A link that is named is followed, and copied under its own name. Raises: BuildError if a literal path is not
+        there.
+        """
+        if not self.keeps_parents:
+            return tuple(self._filtered(item, None) for item in _named(tree, source))
+        parent, pivot, rest = source.partition(_PIVOT)
+        start, pattern = (parent, clean(rest)) if pivot else ("", clean(source))
+        if not has_wildcard(start) and not has_wildcard(pattern):
+            _require(tree, join(clean(start), pattern))
+        wanted = IgnoreRules.from_patterns([pattern])
+        return tuple(self._filtered(item, wanted) for item in _named(tree, start))
+
+    def _filtered(self, item: Selected, wanted: IgnoreRules | None) -> Selected:
+        """Return a source without the members that are not ``wanted`` (by a pattern's match) or are excluded."""
+        if item.entry.kind != DIRECTORY or (wanted is None and self.excludes is None):
+            return item
+        taken = {
+            member.path
+            for member in item.members
+            if (wanted is None or wanted.is_ignored(member.path))
+            and not (self.excludes is not None and self.excludes.is_ignored(member.path))
+        }
+        passed = {directory for path in taken for directory in ancestors(path) if directory} - taken
+        members = tuple(member for member in item.members if member.path in taken or member.path in passed)
+        return Selected(item.name, item.entry, members, frozenset(passed))
+
+
+def exclusion(patterns: Sequence[str]) -> IgnoreRules | None:
+    """Return the rules of --exclude, None if it is not given. Raises: PatternError."""
+    return IgnoreRules.from_patterns(patterns) if patterns else None
+
+
+def clean(pattern: str) -> str:
+    """Return a path or pattern relative to the root, without ``.`` and ``..``, which cannot leave it."""
+    parts: list[str] = []
+    for part in pattern.split("/"):
+        if part == "..":
+            parts[-1:] = []
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _require(tree: Tree, path: str) -> Entry:
+    entry = tree.get(tree.resolve(path))
+    if entry is None:
+        raise BuildError(f'failed to calculate checksum: "/{path}": not found')
+    return entry
+
+
+def _named(tree: Tree, pattern: str) -> tuple[Selected, ...]:
+    cleaned = clean(pattern)
+    if not has_wildcard(cleaned):
+        return (_selected(tree, name_of(cleaned), _require(tree, cleaned)),)
+    found = [""]
+    is_literal = True
+    for part in cleaned.split("/"):
+        is_literal = is_literal and not has_wildcard(part)
+        found = [path for directory in found for path in _matches(tree, directory, part, is_literal=is_literal)]
+    selected = []
+    for path in sorted(found, key=lambda path: path.split("/")):
+        entry = tree.get(tree.resolve(path))
+        if entry is not None:
+            selected.append(_selected(tree, name_of(path), entry))
+    return tuple(selected)
+
+
+def _matches(tree: Tree, directory: str, pattern: str, *, is_literal: bool) -> list[str]:
+    real = tree.resolve(directory)
+    if is_literal:
+        return [join(directory, pattern)] if join(real, pattern) in tree else []
+    names = [name_of(entry.path) for entry in tree.below(real) if entry.path == join(real, name_of(entry.path))]
+    return [join(directory, name) for name in names if match(pattern, name)]
+
+
+def _selected(tree: Tree, name: str, entry: Entry) -> Selected:
+    if entry.kind != DIRECTORY:
+        return Selected(name, entry)
+    start = len(entry.path) + 1 if entry.path else 0
+    return Selected(name, entry, tuple(item._replace(path=item.path[start:]) for item in tree.below(entry.path)))

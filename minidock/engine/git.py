@@ -1,0 +1,207 @@
+"""Git repositories, by the system's git: which commit a reference means, and its files in a directory.
+
+Git reads no configuration of the machine or user (a filter, a hook or a line-ending setting would change the files) and
+asks nothing. Source: BuildKit, source/git/source.go; git-ls-remote(1), gitglossary(7) ("ref").
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from minidock.core.git_reference import GitReference, is_commit, without_password
+from minidock.core.quoting import quoted
+from minidock.errors import BuildError
+
+_SETTINGS = (
+    "GIT_TERMINAL_PROMPT=0",
+    "GIT_CONFIG_NOSYSTEM=1",
+    "GIT_CONFIG_GLOBAL=/dev/null",
+    "GIT_ALLOW_PROTOCOL=http:https:ssh:git",
+    "GIT_SSH_COMMAND=ssh -o BatchMode=yes",
+    "LC_ALL=C",
+)
+_UNSET = tuple(f"--unset={name}" for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"))
+_TICK = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a reference means now: the name that it was found under (empty for a commit), what that names, the commit.
+
+    ``found`` and ``commit`` differ for an annotated tag.
+    """
+
+    ref: str
+    found: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """Files below ``root``, their commit and its time in seconds."""
+
+    root: str
+    commit: str
+    time: int
+
+
+def resolve(reference: GitReference) -> Resolved:
+    """Return the commit of a reference, asking the repository unless it is a commit. Raises: BuildError."""
+    checksum = reference.checksum
+    if checksum and any(character not in "0123456789abcdef" for character in checksum.lower()):
+        raise BuildError(f"invalid checksum {checksum} for Git URL, expected hex commit hash")
+    if reference.is_commit:
+        _require_match(checksum, reference.ref)
+        return Resolved("", reference.ref, reference.ref)
+    if reference.fetch_by_commit:
+        if not is_commit(checksum):
+            raise BuildError("fetch-by-commit requires a full commit SHA checksum or ref")
+        return Resolved("", checksum, checksum)
+    resolved = _ask(reference.remote, reference.ref or _default_branch(reference.remote))
+    _require_match(checksum, resolved.found, resolved.commit)
+    return resolved
+
+
+def _require_match(checksum: str, *found: str) -> None:
+    if checksum and not any(name.startswith(checksum) for name in found):
+        names = " or ".join(dict.fromkeys(found))
+        raise BuildError(
+            f"expected checksum to match {checksum}, got {names}",
+            hint="the reference names another commit: look at it before changing the checksum",
+        )
+
+
+def _default_branch(remote: str) -> str:
+    output = _git(["ls-remote", "--symref", "--", remote, "HEAD"], f"failed to fetch remote {without_password(remote)}")
+    for line in output.splitlines():
+        target, _, name = line.partition("\t")
+        if name == "HEAD" and target.startswith("ref: "):
+            return target.removeprefix("ref: ")
+    if not output.strip():
+        raise BuildError(f"{without_password(remote)}: the repository is empty")
+    return "HEAD"
+
+
+def _ask(remote: str, ref: str) -> Resolved:
+    asked = ["ls-remote", "--", remote, ref, f"{ref}^{{}}"]
+    output = _git(asked, f"failed to fetch remote {without_password(remote)}")
+    known = {name: commit for commit, _, name in (line.partition("\t") for line in output.splitlines())}
+    tag = "refs/tags/" + ref.removeprefix("refs/tags/")
+    # A branch wins over a tag of its name, as for git checkout.
+    for name in ("refs/" + ref.removeprefix("refs/"), "refs/heads/" + ref.removeprefix("refs/heads/"), tag, ref):
+        if name in known:
+            return Resolved(name, known[name], known.get(f"{name}^{{}}", known[name]) if name == tag else known[name])
+    raise BuildError(f"repository does not contain ref {ref}, output: {quoted(output)}")
+
+
+def check_out(reference: GitReference, resolved: Resolved, directory: str, check: Callable[[], None]) -> Checkout:
+    """Fetch a commit into the new ``directory`` and return its files; ``check`` raises where the build has ended.
+
+    Raises: BuildError.
+    """
+    if os.path.lexists(directory):
+        shutil.rmtree(directory)
+    os.mkdir(directory, 0o755)
+    problem = f"failed to fetch remote {without_password(reference.remote)}"
+
+    def git(*words: str) -> str:
+        return _git(["-C", directory, *words], problem, check)
+
+    git("-c", "init.defaultBranch=master", "init", "--quiet", "--template=")
+    git("remote", "add", "origin", reference.remote)
+    _fetch(git, resolved)
+    git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", resolved.commit)
+    _require_match(reference.checksum, resolved.found, git("rev-parse", "HEAD").strip())
+    if reference.submodules is not False and os.path.exists(f"{directory}/.gitmodules"):
+        _submodules(git)
+    seconds = int(git("log", "-1", "--format=%ct", "HEAD").strip())
+    root = _subdirectory(directory, reference.subdir)
+    if reference.keep_git_dir and root == directory:
+        git("remote", "set-url", "origin", without_password(reference.remote))
+        git("reflog", "expire", "--all", "--expire=now")
+        for name in ("FETCH_HEAD", "ORIG_HEAD"):
+            if os.path.exists(f"{directory}/.git/{name}"):
+                os.unlink(f"{directory}/.git/{name}")
+    else:
+        _remove_git_directories(directory)
+    return Checkout(root, resolved.commit, seconds)
+
+
+def _fetch(git: Callable[..., str], resolved: Resolved) -> None:
+    # A name may be fetched anywhere, a commit only where the server allows that.
+    wanted = f"+{resolved.ref}:{resolved.ref}" if resolved.ref.startswith("refs/") else resolved.commit
+    try:
+        git("fetch", "--quiet", "-u", "--depth=1", "--no-tags", "origin", wanted)
+        git("cat-file", "-e", f"{resolved.commit}^{{commit}}")
+    except BuildError:
+        # Plain files on a web server cannot be fetched in part; or the name has moved on meanwhile.
+        git("fetch", "--quiet", "-u", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
+
+
+def _submodules(git: Callable[..., str]) -> None:
+    try:
+        git("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
+    except BuildError:
+        git("submodule", "--quiet", "update", "--init", "--recursive", "--force")
+
+
+def _subdirectory(directory: str, subdir: str) -> str:
+    path = directory
+    for part in subdir.split("/"):
+        if part in ("", "."):
+            continue
+        path = f"{path}/{part}"
+        # A link would lead out of the checkout.
+        if part in ("..", ".git") or os.path.islink(path) or not os.path.isdir(path):
+            raise BuildError(f"invalid subdir {subdir}: {part} is not a directory of the repository")
+    return path
+
+
+def _remove_git_directories(directory: str) -> None:
+    """Remove git's own files, also those of submodules, which name the ones of the repository around."""
+    for path, directories, files in os.walk(directory):
+        if ".git" in directories:
+            shutil.rmtree(f"{path}/.git")
+            directories.remove(".git")
+        if ".git" in files:
+            os.unlink(f"{path}/.git")
+
+
+def _git(words: Sequence[str], problem: str, check: Callable[[], None] = lambda: None) -> str:
+    """Run git and return what it prints. Raises: BuildError with ``problem`` and git's last words."""
+    try:
+        process = subprocess.Popen(
+            ["env", *_UNSET, *_SETTINGS, "git", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            umask=0o022,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise BuildError("git is not installed on this machine", hint="install git, or copy the files") from error
+    output, errors = _output_of(process, check)
+    if process.returncode == 127:
+        raise BuildError("git is not installed on this machine", hint="install git, or copy the files")
+    if process.returncode:
+        lines = [line.strip() for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
+        said = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
+        raise BuildError(f"{problem}: {said or f'git ended with exit code {process.returncode}'}")
+    return output.decode("utf-8", "surrogateescape")
+
+
+def _output_of(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:
+    while True:
+        try:
+            return process.communicate(timeout=_TICK)
+        except subprocess.TimeoutExpired:
+            try:
+                check()
+            except BaseException:
+                process.kill()
+                process.communicate()
+                raise
