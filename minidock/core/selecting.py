@@ -5,6 +5,7 @@ Source: BuildKit, dockerfile2llb/convert_copy.go; tonistiigi/fsutil, copy/copy.g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from minidock.core.entries import DIRECTORY, Entry, Tree, ancestors, join, name_
 from minidock.errors import BuildError
 
 _PIVOT = "/./"
+_ESCAPED = re.compile(r"\\(.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def clean(pattern: str) -> str:
 
 
 def _require(tree: Tree, path: str) -> Entry:
-    entry = tree.get(tree.resolve(path))
+    entry = tree.get(tree.resolve(path)) or tree.get(tree.resolve(_ESCAPED.sub(r"\1", path)))
     if entry is None:
         raise BuildError(f'failed to calculate checksum: "/{path}": not found')
     return entry

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from minidock.core.cache_key import InputFile
 from minidock.core.config import chain_ids
-from minidock.core.copying import Selected
 from minidock.core.digest import Digest
 from minidock.core.dockerfile import run_mounts, words
 from minidock.core.dockerfile.model import Run
@@ -19,6 +18,7 @@ from minidock.core.dockerfile.run_mounts import MountType, RunMount, Sharing
 from minidock.core.entries import DIRECTORY
 from minidock.core.process import Mount, MountedFile, Overlay
 from minidock.core.process import MountType as Kind
+from minidock.core.selecting import Selected, Selection
 from minidock.engine.selection import write_selected
 from minidock.engine.sources import Source, input_files, layer_source
 from minidock.engine.ssh_agent import agent_with_keys, lent
@@ -79,7 +79,7 @@ def _resolved(build: BuildContext, instruction: Run, mount: RunMount, target: st
 
 def _selected(source: Source, path: str) -> Selected:
     """Return what a path names, which is no pattern here. Raises: BuildError if it is missing."""
-    return source.select([_WILDCARDS.sub(r"\\\1", path) or "."])[0]
+    return source.select([_WILDCARDS.sub(r"\\\1", path) or "."], Selection())[0][0]
 
 
 def settings(mounts: Sequence[StepMount]) -> tuple[tuple[str, str], ...]:

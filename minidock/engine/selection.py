@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from minidock.core.copying import Selected
 from minidock.core.entries import DIRECTORY, FILE, Entry, join
 from minidock.core.id_mode import IdMode
+from minidock.core.selecting import Selected
 from minidock.engine.sources import Source
 from minidock.errors import BlobCorrupt, BuildError
 from minidock.store.unpack import Unpacker
