@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
 from minidock.core.mounts import MountOption, check_targets, parse_volumes_from
 from minidock.core.process import MountType
+from minidock.engine.identifiers import new_id
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest
 
@@ -50,5 +50,5 @@ def _of_container(ws: Workspace, text: str) -> list[MountOption]:
 
 def _named(mount: MountOption) -> MountOption:
     if mount.type is MountType.VOLUME and not mount.source:
-        return replace(mount, source=secrets.token_hex(32))
+        return replace(mount, source=new_id())
     return mount

@@ -12,7 +12,6 @@ from minidock.core.lifecycle import STOP_SECONDS
 from minidock.core.signals import parse_signal
 from minidock.core.summary import ContainerRow, ContainerState
 from minidock.engine import attach_socket, events, images, volumes
-from minidock.engine.changes import written_size
 from minidock.engine.workspace import Workspace
 from minidock.errors import ContainerNotRunning, ContainerRunning, InvalidRequest, MinidockError, NoSuchContainer
 from minidock.runtime.base import Started
@@ -36,7 +35,7 @@ def list_containers(
 def row_of(ws: Workspace, container: Container, *, has_sizes: bool = False) -> ContainerRow:
     """Return what lists show of a container."""
     record, state = container.record, container.state
-    size_rw = written_size(ws, container) if has_sizes else 0
+    size_rw = _written_size(ws, container) if has_sizes else 0
     size_root = size_rw + _image_size(ws, container) if has_sizes else 0
     return ContainerRow(
         id=record.id,
@@ -68,6 +67,12 @@ def _image_text(ws: Workspace, container: Container) -> str:
 
 def _image_size(ws: Workspace, container: Container) -> int:
     return sum(ws.store.layers.get(diff_id).size for diff_id in container.record.diff_ids)
+
+
+def _written_size(ws: Workspace, container: Container) -> int:
+    from minidock.engine.changes import written_size  # what compares trees is loaded when somebody asks for sizes
+
+    return written_size(ws, container)
 
 
 def started_of(container: Container) -> Started:
@@ -288,7 +293,7 @@ def prune(ws: Workspace) -> tuple[tuple[str, ...], int]:
     removed, size = [], 0
     for container in ws.store.containers.list():
         if not container.is_watched and container.state.status is not ContainerState.REMOVING:
-            size += written_size(ws, container)
+            size += _written_size(ws, container)
             _end(ws, container)
             remove_container(ws, container.id, removes_volumes=False)
             removed.append(container.id)

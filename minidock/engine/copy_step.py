@@ -21,8 +21,8 @@ from minidock.engine.archives import Archive, open_archive
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.copy_parts import HeredocPart, LocalPart, Part
 from minidock.engine.git_part import GitPart
+from minidock.engine.image_user import account_files
 from minidock.engine.progress import Step
-from minidock.engine.run_step import account_files
 from minidock.engine.sources import Source
 from minidock.engine.stage_state import COMMENT, BuildContext
 from minidock.engine.url_part import UrlPart

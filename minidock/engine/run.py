@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,6 @@ from minidock.core.health import HealthCheck
 from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption
 from minidock.core.networking import Networking, NetworkKind
-from minidock.core.platform import Platform
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
@@ -24,9 +22,10 @@ from minidock.core.signals import parse_signal
 from minidock.engine import events, images, volumes
 from minidock.engine.container_mounts import mounts_of
 from minidock.engine.containers import finish_removals, remove_container
+from minidock.engine.identifiers import new_id, pick
+from minidock.engine.image_user import image_user
 from minidock.engine.images import Image
 from minidock.engine.rootfs import probe
-from minidock.engine.run_step import image_user
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NameConflict
 from minidock.runtime.base import Isolation
@@ -145,6 +144,8 @@ def _check_platform(request: RunRequest, image: Image) -> None:
     """Refuse an image that is not for the platform that was asked for. Raises: InvalidPlatform, InvalidRequest."""
     if not request.platform:
         return
+    from minidock.core.platform import Platform  # rarely asked for, and slow to load
+
     config = image.config
     actual = Platform(config.os, config.architecture, config.variant)
     wanted = Platform.parse(request.platform, actual)
@@ -169,13 +170,13 @@ def _record(
     ws: Workspace, request: RunRequest, image: Image, args: Sequence[str], user: User, *, is_copied: bool
 ) -> ContainerRecord:
     config = image.config.config
-    container_id = secrets.token_hex(32)
+    container_id = new_id()
     # Where nothing can be mounted the volumes of the image are directories of the container's private copy.
     has_mounts = probe(ws).isolation is not Isolation.CHROOT
     image_volumes = config.volumes if has_mounts else ()
     return ContainerRecord(
         id=container_id,
-        name=request.name or rules.made_up_name(secrets.choice),
+        name=request.name or rules.made_up_name(pick),
         created=ws.clock.now(),
         image_id=image.image_id,
         image_name=request.image,
@@ -230,7 +231,7 @@ def _publish(
             tries -= 1
             if not tries:
                 raise
-            record = replace(record, name=rules.made_up_name(secrets.choice))
+            record = replace(record, name=rules.made_up_name(pick))
 
 
 def _fill(ws: Workspace, record: ContainerRecord, tree: Tree, directory: str) -> None:

@@ -15,12 +15,12 @@ from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, Entry, Tree
 from minidock.core.networking import Networking
 from minidock.core.process import DEFAULT_PATH, Mount, MountedFile, ProcessSpec, RootFs, User
-from minidock.core.users import resolve_user
+from minidock.engine.image_user import image_user
 from minidock.engine.progress import Step
 from minidock.engine.rootfs import probe, shortcomings
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import ProcessIO
-from minidock.store.layers import Contents, Layer
+from minidock.store.layers import Layer
 from minidock.store.scan import Found, Owners, compare_copy, opened, scan_upper
 from minidock.store.session import Session
 
@@ -84,24 +84,6 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
         return Finished(status, tail, None)
     owners = Owners(store.id_mode, tree, (user.uid, user.gid))
     return Finished(0, tail, area.commit(owners, build.source_date_epoch))
-
-
-def image_user(ws: Workspace, diff_ids: Sequence[Digest], tree: Tree, spec: str) -> User:
-    """Return the numeric user that ``spec`` names in an image's own passwd and group files. Raises: RuntimeProblem."""
-    passwd, group = account_files(ws, diff_ids, tree)
-    return resolve_user(spec, passwd, group, User(home="/"))
-
-
-def account_files(ws: Workspace, diff_ids: Sequence[Digest], tree: Tree) -> tuple[str, str]:
-    """Return the texts of an image's passwd and group files, empty where there are none."""
-    with Contents(ws.store.blobs, ws.store.layers, diff_ids) as contents:
-
-        def text(path: str) -> str:
-            entry = tree.get(tree.resolve(path))
-            is_file = entry is not None and entry.kind == FILE
-            return contents.read(entry).decode("utf-8", "surrogateescape") if entry and is_file else ""
-
-        return text("etc/passwd"), text("etc/group")
 
 
 def process_env(env: Sequence[str], user: User) -> tuple[str, ...]:

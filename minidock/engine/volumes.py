@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from minidock.core.process import Mount, MountType
 from minidock.core.summary import VolumeRow
 from minidock.core.times import format_time
 from minidock.core.volume import DRIVER, Backing, VolumeFilter, check_driver_options, check_volume_name, is_anonymous
+from minidock.engine.identifiers import new_id
 from minidock.engine.workspace import Workspace
 from minidock.errors import NoSuchVolume, RuntimeProblem, VolumeInUse
 from minidock.store.container_record import ContainerRecord
@@ -34,7 +34,7 @@ def create(ws: Workspace, name: str, labels: Mapping[str, str], options: Mapping
     """
     if name:
         check_volume_name(name)
-    made_up = name or secrets.token_hex(32)
+    made_up = name or new_id()
     check_driver_options(made_up, options)
     volume = Volume(made_up, ws.clock.now(), dict(labels), is_anonymous=not name, options=dict(options))
     with ws.store.session() as session:

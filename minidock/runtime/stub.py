@@ -7,36 +7,24 @@ The parent starts it (`minidock.runtime.spawn`) with orders on a pipe (`minidock
 
 The monitor stays in the mount namespace of the host: when it has reaped PID 1 everything is unmounted.
 
-What is loaded here is loaded before the root changes; afterwards an import would run code of the image. Nothing that is
-loaded here may use dataclasses, enum or typing: they double the time to start.
+What is loaded here is loaded before the root changes; afterwards an import would run code of the image. What only other
+verbs than ``start`` need is loaded by `_action`, before anything else. Nothing that is loaded here may use dataclasses,
+enum or typing: they double the time to start.
 """
 
 from __future__ import annotations
 
 import os
 
-from minidock.runtime import (
-    chroot,
-    delegate,
-    execute,
-    files,
-    identity,
-    joining,
-    loopback,
-    messages,
-    monitor,
-    rootfs,
-    syscalls,
-    trial,
-    volumes,
-)
+from minidock.runtime import execute, identity, loopback, messages, monitor, rootfs, syscalls, volumes
 from minidock.runtime.mountpoints import MountPoints, remove_unused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
-    from minidock.runtime.launch import Join, Launch
+    from minidock.runtime.launch import Launch
     from minidock.runtime.mountpoints import Records
 
 
@@ -49,7 +37,7 @@ def main() -> NoReturn:
         for fd in (messages.ORDERS_FD, messages.STATUS_FD, messages.TERMINAL_FD):
             os.set_inheritable(fd, False)
         verb, orders = messages.receive(messages.ORDERS_FD)
-        code = {"start": start, "join": join, "try": trial.run, "files": files.run}[verb](orders)
+        code = _action(verb)(orders)
     except EOFError:
         pass  # the parent ended before it had said anything
     except BaseException as error:
@@ -57,14 +45,35 @@ def main() -> NoReturn:
     os._exit(code)
 
 
+def _action(verb: str) -> Callable[[Any], int]:
+    """Return what carries out a verb; all that it needs is loaded then."""
+    if verb == "join":
+        from minidock.runtime import delegate, joining
+
+        return lambda orders: delegate.join(orders["oci"], orders) if orders["oci"] else joining.join(orders)
+    if verb == "try":
+        from minidock.runtime import trial
+
+        return trial.run
+    if verb == "files":
+        from minidock.runtime import files
+
+        return files.run
+    return start
+
+
 def start(launch: Launch) -> int:
     """Start the first process of a container, wait for it, tidy up and return its exit code."""
     if launch["is_chroot"]:
+        from minidock.runtime import chroot
+
         return chroot.start(launch)
+    oci = launch["oci"]
+    if oci:
+        from minidock.runtime import delegate
     base = os.open(launch["copied"] or launch["upper"], os.O_RDONLY | os.O_DIRECTORY)
     if launch["user_namespace"] is not None:
         identity.enter_user_namespace(launch["user_namespace"])
-    oci = launch["oci"]
     kinds = 0 if oci else syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS  # those are the runtime's
     kinds |= syscalls.CLONE_NEWPID | (syscalls.CLONE_NEWNET if launch["own_network"] else 0)
     syscalls.unshare(kinds)
@@ -83,12 +92,6 @@ def start(launch: Launch) -> int:
     if launch["lowers"] and not launch["copied"]:
         rootfs.clear_work_directory(launch["work"])
     return code
-
-
-def join(orders: Join) -> int:
-    """Start one more process in a container, wait for it and return its exit code."""
-    oci = orders["oci"]
-    return delegate.join(oci, orders) if oci else joining.join(orders)
 
 
 def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoReturn:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -236,7 +235,7 @@ class Containers:
         return needed
 
     def _replace(self, container_id: str, name: str, data: bytes, *, is_durable: bool = False) -> None:
-        temporary = self.path(container_id, f"{name}.{secrets.token_hex(4)}")
+        temporary = self.path(container_id, f"{name}.{os.urandom(4).hex()}")
         try:
             fd = self._disk.open_new(temporary)
         except FileNotFoundError as error:
