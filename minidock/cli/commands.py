@@ -50,6 +50,7 @@ _IMPORT = Command("import_", "import_", "Import the contents from a tarball to c
 _INFO = Command("info", "info", "Display system-wide information")
 _KILL = Command("kill", "kill", "Kill one or more running containers")
 _LOGS = Command("logs", "logs", "Fetch the logs of a container")
+_PAUSE = Command("pause", "pause", "Pause all processes within one or more containers")
 _PS = Command("ps", "ps", "List containers")
 _RENAME = Command("rename", "rename", "Rename a container")
 _RESTART = Command("restart", "restart", "Restart one or more containers")
@@ -64,7 +65,11 @@ _RUN = Command(
     has_help_hint=True,
 )
 _START = Command("start", "start", "Start one or more stopped containers")
+_STATS = Command("stats", "stats", "Display a live stream of container(s) resource usage statistics")
 _STOP = Command("stop", "stop", "Stop one or more running containers")
+_TOP = Command("top", "top", "Display the running processes of a container", stops_at_argument=True)
+_UNPAUSE = Command("pause", "unpause", "Unpause all processes within one or more containers")
+_UPDATE = Command("update", "update", "Update configuration of one or more containers")
 _TAG = Command("tag", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE")
 _WAIT = Command("wait", "wait", "Block until one or more containers stop, then print their exit codes")
 
@@ -85,6 +90,7 @@ COMMANDS = {
     "inspect": Command("inspect", "inspect", "Return low-level information on images, containers and volumes"),
     "kill": _KILL,
     "logs": _LOGS,
+    "pause": _PAUSE,
     "ps": _PS,
     "rename": _RENAME,
     "restart": _RESTART,
@@ -92,8 +98,12 @@ COMMANDS = {
     "rmi": _RMI,
     "run": _RUN,
     "start": _START,
+    "stats": _STATS,
     "stop": _STOP,
     "tag": _TAG,
+    "top": _TOP,
+    "unpause": _UNPAUSE,
+    "update": _UPDATE,
     "version": Command("version", "version", "Show the minidock version information"),
     "wait": _WAIT,
     "builder prune": Command("prune", "builder_prune", "Remove build cache"),
@@ -108,13 +118,18 @@ COMMANDS = {
     "container kill": _KILL,
     "container logs": _LOGS,
     "container ls": _PS,
+    "container pause": _PAUSE,
     "container prune": Command("prune", "container_prune", "Remove all stopped containers"),
     "container rename": _RENAME,
     "container restart": _RESTART,
     "container rm": _RM,
     "container run": _RUN,
     "container start": _START,
+    "container stats": _STATS,
     "container stop": _STOP,
+    "container top": _TOP,
+    "container unpause": _UNPAUSE,
+    "container update": _UPDATE,
     "container wait": _WAIT,
     "image build": _BUILD,
     "image from-host": Command("from_host", "from_host", "Make an image from programs of this machine"),

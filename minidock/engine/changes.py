@@ -37,7 +37,7 @@ def changes(ws: Workspace, name: str) -> tuple[Change, ...]:
             kinds.update({entry.path: DELETED for entry in lower.below(path) if entry.path not in kinds})
         elif path:
             kinds[path] = CHANGED if path in lower else ADDED
-    if container.is_running:
+    if container.has_process:
         _without_mount_points(kinds, container)
     gone = {path for path, kind in kinds.items() if kind == DELETED}
     return tuple(

@@ -69,7 +69,7 @@ def _name_of(image: Image, text: str) -> str | None:
 
 def _candidate(ws: Workspace, image: Image) -> Candidate:
     uses = tuple(
-        ImageUse(container.id, container.is_running)
+        ImageUse(container.id, container.has_process)
         for container in ws.store.containers.list()
         if container.record.image_id == image.image_id
     )

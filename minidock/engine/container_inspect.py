@@ -7,6 +7,8 @@ from typing import Any
 
 from minidock.core.mounts import MountOption
 from minidock.core.process import MountType, Recursion
+from minidock.core.resources import Resources
+from minidock.core.summary import ContainerState
 from minidock.core.times import ZERO_TIME, format_time
 from minidock.core.volume import DRIVER
 from minidock.engine.changes import written_size
@@ -24,7 +26,7 @@ def inspect_container(ws: Workspace, name: str, *, has_sizes: bool = False) -> d
         "Created": format_time(record.created),
         "Path": record.args[0],
         "Args": list(record.args[1:]),
-        "State": _state(container),
+        "State": _state(container, was_oom_killed=ws.store.containers.was_oom_killed(record.id)),
         "Image": str(record.image_id),
         "ResolvConfPath": "",
         "HostnamePath": "",
@@ -54,16 +56,16 @@ def inspect_container(ws: Workspace, name: str, *, has_sizes: bool = False) -> d
     return members
 
 
-def _state(container: Container) -> dict[str, Any]:
+def _state(container: Container, *, was_oom_killed: bool) -> dict[str, Any]:
     state = container.state
     return {
         "Status": state.status.value,
-        "Running": container.is_running,
-        "Paused": False,
-        "Restarting": False,
-        "OOMKilled": False,
+        "Running": container.is_live,
+        "Paused": container.is_paused,
+        "Restarting": state.status is ContainerState.RESTARTING,
+        "OOMKilled": was_oom_killed,
         "Dead": False,
-        "Pid": state.pid if container.is_running else 0,
+        "Pid": state.pid if container.has_process else 0,
         "ExitCode": state.exit_code,
         "Error": state.error,
         "StartedAt": _time(state.started_at),
@@ -94,7 +96,41 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         **({"Tmpfs": tmpfs} if tmpfs else {}),
         "Privileged": record.security.is_privileged,
         "ReadonlyRootfs": record.is_read_only,
+        "OomScoreAdj": record.resources.oom_score_adj,
+        "ShmSize": record.resources.shm_size,
         "Runtime": record.runtime,
+        **_resources(record.resources),
+    }
+
+
+def _resources(resources: Resources) -> dict[str, Any]:
+    return {
+        "CpuShares": resources.cpu_shares,
+        "Memory": resources.memory,
+        "NanoCpus": resources.nano_cpus,
+        "CgroupParent": "",
+        "BlkioWeight": resources.blkio_weight,
+        "BlkioWeightDevice": [],
+        "BlkioDeviceReadBps": [],
+        "BlkioDeviceWriteBps": [],
+        "BlkioDeviceReadIOps": [],
+        "BlkioDeviceWriteIOps": [],
+        "CpuPeriod": resources.cpu_period,
+        "CpuQuota": resources.cpu_quota,
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
+        "CpusetCpus": resources.cpuset_cpus,
+        "CpusetMems": resources.cpuset_mems,
+        "MemoryReservation": resources.memory_reservation,
+        "MemorySwap": resources.whole_memory,
+        "MemorySwappiness": resources.memory_swappiness if resources.memory_swappiness >= 0 else None,
+        "OomKillDisable": resources.is_oom_kill_disabled,
+        "PidsLimit": resources.pids or None,
+        "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in resources.ulimits],
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
     }
 
 

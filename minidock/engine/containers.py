@@ -81,9 +81,9 @@ def started_of(container: Container) -> Started:
 
 
 def running(ws: Workspace, name: str, *, prefix: str = "") -> Container:
-    """Return a container that runs. Raises: NoSuchContainer, ContainerNotRunning."""
+    """Return a container that runs, be it paused. Raises: NoSuchContainer, ContainerNotRunning."""
     container = ws.store.containers.find(name)
-    if not container.is_running:
+    if not container.has_process:
         raise ContainerNotRunning(container.id, prefix)
     return container
 
@@ -116,7 +116,7 @@ def _signal_until_gone(ws: Workspace, container: Container, number: int, patienc
             _give_up_restarting(ws, container.id)
         elif container.state.pid and (started_of(container) != told or is_late):
             told = started_of(container)
-            ws.runtime.signal(told, _SIGKILL if is_late else number)
+            _signal_to_end(ws, container, _SIGKILL if is_late else number)
             events.tell(ws, container.record, "kill", signal=str(_SIGKILL if is_late else number))
             if is_late:
                 until = None
@@ -126,6 +126,14 @@ def _signal_until_gone(ws: Workspace, container: Container, number: int, patienc
             container = ws.store.containers.get(container.id)
         except NoSuchContainer:
             return
+
+
+def _signal_to_end(ws: Workspace, container: Container, number: int) -> bool:
+    """Send a signal that is meant to end a container; one that is paused has to go on to receive it."""
+    is_sent = ws.runtime.signal(started_of(container), number)
+    if is_sent and container.is_paused:
+        ws.runtime.resume(started_of(container))
+    return is_sent
 
 
 def _give_up_restarting(ws: Workspace, container_id: str) -> None:
@@ -151,7 +159,8 @@ def kill(ws: Workspace, name: str, signal: str = "KILL") -> None:
     is_end = number in (_SIGKILL, parse_signal(container.record.stop_signal))
     if is_end:  # by whatever signal: who ends a container does not want it to come back
         ws.store.containers.set_stopped(container.id, is_stopped=True)
-    if not ws.runtime.signal(started_of(container), number):
+    is_sent = _signal_to_end(ws, container, number) if is_end else ws.runtime.signal(started_of(container), number)
+    if not is_sent:
         raise ContainerNotRunning(container.id, prefix)
     events.tell(ws, container.record, "kill", signal=str(number))
     if number == _SIGKILL:
@@ -224,7 +233,7 @@ def _end(ws: Workspace, container: Container) -> None:
         if container.state.status is ContainerState.RESTARTING:
             _give_up_restarting(ws, container.id)
         elif container.state.pid:
-            ws.runtime.signal(started_of(container), _SIGKILL)
+            _signal_to_end(ws, container, _SIGKILL)
         if _wait_for_end(ws, container.id, _LOOK_AGAIN):
             return
         try:
@@ -234,6 +243,7 @@ def _end(ws: Workspace, container: Container) -> None:
     # A killed monitor takes its container along, but not in the same instant.
     while container.state.pid and ws.runtime.is_running(started_of(container)):
         ws.runtime.signal(started_of(container), _SIGKILL)
+        ws.runtime.resume(started_of(container))  # it may have been paused
         time.sleep(_PAUSE)
 
 
@@ -256,6 +266,7 @@ def remove_container(ws: Workspace, container_id: str, *, removes_volumes: bool)
 def finish_removals(ws: Workspace, session: Session) -> None:
     """Go on with what processes that died have left: removals that have begun or are due (--rm), states, sockets."""
     containers = ws.store.containers
+    _sweep_limits(ws)
     for container in containers.list():
         if container.state.status is ContainerState.REMOVING:
             _discard(ws, session, container, removes_volumes=container.state.removes_volumes)
@@ -265,6 +276,19 @@ def finish_removals(ws: Workspace, session: Session) -> None:
                 _discard(ws, session, container, removes_volumes=True)
     for name in containers.half_made():
         containers.discard(session, name)
+
+
+def _sweep_limits(ws: Workspace) -> None:
+    """Remove the control groups that a container (or a build step) has left whose monitor was killed."""
+
+    def is_dead(name: str) -> bool:
+        process, dash, _ = name.partition("-")  # a build step is called by the process that builds
+        if dash:
+            return process.isdecimal() and not os.path.exists(f"/proc/{process}")
+        is_known = os.path.exists(ws.store.containers.path(name, "config.json"))
+        return is_known and not ws.store.containers.is_watched(name)
+
+    ws.runtime.sweep(is_dead)
 
 
 def _is_fresh(container: Container) -> bool:

@@ -14,6 +14,7 @@ from minidock.core.users import resolve_user
 from minidock.engine.attend import Streams, attend
 from minidock.engine.containers import running, started_of
 from minidock.engine.workspace import Workspace
+from minidock.errors import InvalidState
 from minidock.store.container_record import ContainerRecord
 from minidock.store.layers import Contents
 
@@ -38,6 +39,8 @@ def execute(ws: Workspace, name: str, request: ExecRequest, streams: Streams) ->
     Raises: NoSuchContainer, ContainerNotRunning, RuntimeProblem.
     """
     container = running(ws, name)
+    if container.is_paused:
+        raise InvalidState(f"Container {name} is paused, unpause the container before exec")
     record = container.record
     user = container_user(ws, record, request.user) if request.user else record.user
     env = rules.chosen_env(record.env, request.env, request.environment)

@@ -19,7 +19,7 @@ from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
 from minidock.core.signals import parse_signal
-from minidock.engine import events, images, volumes
+from minidock.engine import events, images, limits, volumes
 from minidock.engine.container_mounts import mounts_of
 from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.identifiers import new_id, pick
@@ -86,6 +86,7 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
     Raises: NoSuchImage, InvalidRequest, NameConflict, NoRuntime, RuntimeProblem (an unknown user).
     """
     _check(request)
+    limits.check(ws, request.resources, warn)
     image = images.find(ws, request.image)
     _check_platform(request, image)
     args = rules.command_line(image.config.config, request.entrypoint, request.args)

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from minidock.core.id_mode import IdMode
 from minidock.core.process import ProcessSpec
+from minidock.core.resources import Resources
+from minidock.core.stats import Sample
 
 
 class Isolation(StrEnum):
@@ -121,4 +123,32 @@ class Runtime(Protocol):
 
     def is_running(self, started: Started) -> bool:
         """Whether the first process of a container still runs (PID reuse is recognised)."""
+        ...
+
+    def shortcomings(self, resources: Resources) -> tuple[str, ...]:
+        """Return what of the limits is not kept here as it is asked for, one phrase each."""
+        ...
+
+    def limit(self, started: Started, name: str, resources: Resources) -> None:
+        """Change the limits of the running container whose spec had the ID ``name``."""
+        ...
+
+    def processes(self, started: Started) -> tuple[int, ...]:
+        """Return the PIDs, as this program sees them, of all processes of a container."""
+        ...
+
+    def pause(self, started: Started, name: str) -> None:
+        """Halt every process of the container whose spec had the ID ``name``; return when all have stopped."""
+        ...
+
+    def resume(self, started: Started) -> None:
+        """Let the processes of a paused container go on."""
+        ...
+
+    def sample(self, started: Started) -> Sample:
+        """Return what a container uses at this moment. Raises: RuntimeProblem if it has ended."""
+        ...
+
+    def sweep(self, is_dead: Callable[[str], bool]) -> None:
+        """Remove what killed monitors have left behind of the containers whose IDs ``is_dead`` knows to have ended."""
         ...

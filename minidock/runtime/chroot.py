@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from minidock.runtime import execute, monitor, syscalls
+from minidock.runtime import confinement, execute, monitor, syscalls
 from minidock.runtime.mountpoints import MountPoints, remove_unused
 from minidock.runtime.rootfs import NODES, through
 
@@ -29,12 +29,15 @@ _WRITTEN = ("/etc/resolv.conf", "/etc/hosts")  # a host name is not written: it 
 
 def start(launch: Launch) -> int:
     """Start the process, wait for it, end all its descendants, put the files back; return its exit code."""
+    limits = launch["process"]["limits"]
+    confinement.begin(limits)
     root = os.open(launch["copied"], os.O_RDONLY | os.O_DIRECTORY)
     points = MountPoints(root, root)
     placed: list[Placed] = []
     nodes: list[str] = []
 
     def tidy() -> None:
+        confinement.end(limits)
         _remove_nodes(points, nodes)
         for entry in reversed(placed):
             _put_back(points, entry)
@@ -48,17 +51,21 @@ def start(launch: Launch) -> int:
     except BaseException:
         tidy()
         raise
-    return _guarded(lambda alive: _run(launch["process"], root, alive), tidy)
+    return _guarded(lambda alive: _run(launch["process"], root, alive), tidy, lambda: confinement.thaw(limits))
 
 
 def join(process: Process, directory: int, container: int) -> int:
     """Start one more process with the root directory of the process behind ``directory`` (in /proc)."""
     root = os.open("root", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
-    return _guarded(lambda alive: _run(process, root, alive), lambda: None, container=container)
+    return _guarded(lambda alive: _run(process, root, alive), lambda: None, lambda: None, container=container)
 
 
-def _guarded(run: Callable[[int], NoReturn], tidy: Callable[[], None], *, container: int | None = None) -> int:
+def _guarded(
+    run: Callable[[int], NoReturn], tidy: Callable[[], None], thaw: Callable[[], None], *, container: int | None = None
+) -> int:
     """Start a process below two processes that watch over it, and return its exit code.
+
+    What is left in the end is killed after ``thaw``, for what is paused cannot die; then follows ``tidy``.
 
     Without a PID namespace its descendants outlive it. Orphans come to the nearest ancestor that is a subreaper: the
     inner of the two, and if that is killed the outer; if the outer is killed the inner notices. One of them is always
@@ -72,15 +79,17 @@ def _guarded(run: Callable[[int], NoReturn], tidy: Callable[[], None], *, contai
         try:
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
             pid = monitor.fork(run)
-            code = monitor.watch(pid, container=container, guardian=outer)
+            code = monitor.watch(pid, container=container, guardian=outer, before_kill=thaw)
         except BaseException as error:
             monitor.report(error)
         finally:
+            thaw()
             _end_descendants()
             tidy()
             os._exit(code)
     monitor.let_go()
     status = os.waitpid(inner, 0)[1]
+    thaw()
     _end_descendants()
     if os.WIFSIGNALED(status):
         tidy()
@@ -88,6 +97,7 @@ def _guarded(run: Callable[[int], NoReturn], tidy: Callable[[], None], *, contai
 
 
 def _run(process: Process, root: int, alive: int) -> NoReturn:
+    confinement.join(process["limits"])
     self_fd = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
     terminal = execute.open_terminal("/dev/ptmx", uid=process["uid"]) if process["has_terminal"] else None
     os.fchdir(root)

@@ -17,7 +17,18 @@ import os
 import select
 import struct
 
-from minidock.runtime import execute, joining, loopback, messages, monitor, preflight, rootfs, syscalls, volumes
+from minidock.runtime import (
+    confinement,
+    execute,
+    joining,
+    loopback,
+    messages,
+    monitor,
+    preflight,
+    rootfs,
+    syscalls,
+    volumes,
+)
 from minidock.runtime.mountpoints import MountPoints
 from minidock.runtime.rootfs import through
 
@@ -25,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from minidock.runtime.launch import Join, Launch, Oci
+    from minidock.runtime.launch import Join, Launch, Limits, Oci
 
 _LOG, _PID, _CONSOLE, _STATE, _ROOTFS = "log.json", "pid", "console", "state", "rootfs"
 _CGROUPS = "/sys/fs/cgroup"
@@ -38,6 +49,9 @@ _PLAIN = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 def keep(launch: Launch, oci: Oci, base: int, records_end: int, alive: int) -> NoReturn:
     """Prepare the container, have it started, wait for its first process and exit with its code."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
+    limits = launch["process"]["limits"]
+    confinement.settle(limits)
+    groups = confinement.open_groups(limits)
     execute.check_monitor(alive)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)  # whoever joins has to find it; nobody inside can
     host = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
@@ -47,6 +61,8 @@ def keep(launch: Launch, oci: Oci, base: int, records_end: int, alive: int) -> N
     preflight.check_program(points, launch["process"])
     pid = _create(oci, ["create", "--bundle", os.getcwd()])
     os.close(points.root)
+    confinement.adopt(groups, pid)
+    confinement.tighten(limits, pid)
     _forbid_devices(pid)
     _announce(host, pid)
     _detach_streams()
@@ -72,7 +88,8 @@ def _prepare(launch: Launch, oci: Oci, base: int, records_end: int) -> MountPoin
         proc = points.built_in("proc")
         syscalls.mount("tmpfs", through(proc), "tmpfs", _PLAIN)  # stands for the /proc that nothing may be mounted in
         rootfs.mount_sys(points, own_network=launch["own_network"])
-        dev = rootfs.mount_dev(points, is_single_id=launch["user_namespace"] is not None, has_queues=False)
+        is_single_id = launch["user_namespace"] is not None
+        dev = rootfs.mount_dev(points, is_single_id=is_single_id, shm_size=launch["shm_size"], has_queues=False)
         if oci["has_terminal"]:
             os.close(os.open("console", os.O_CREAT | os.O_EXCL, 0o620, dir_fd=dev))  # crun binds the terminal on it
         os.close(dev)
@@ -286,7 +303,10 @@ def join(oci: Oci, orders: Join) -> int:
     joining.join_owner(directory)
     syscalls.setns(keeper, syscalls.CLONE_NEWPID)
     ending, held = os.pipe()
-    pid = monitor.fork(lambda alive: _run_joined(oci, (keeper, kinds), (host, bundle), (ending, held)), is_silent=True)
+    limits = orders["process"]["limits"]
+    pid = monitor.fork(
+        lambda alive: _run_joined(oci, limits, (keeper, kinds), (host, bundle), (ending, held)), is_silent=True
+    )
     os.close(ending)
     return _watch(pid, container, held)
 
@@ -303,8 +323,11 @@ def _watch(pid: int, container: int, held: int) -> int:
     return monitor.exit_code(os.waitpid(pid, 0)[1])
 
 
-def _run_joined(oci: Oci, keeper: tuple[int, int], places: tuple[int, int], ending: tuple[int, int]) -> NoReturn:
+def _run_joined(
+    oci: Oci, limits: Limits, keeper: tuple[int, int], places: tuple[int, int], ending: tuple[int, int]
+) -> NoReturn:
     os.close(ending[1])
+    confinement.join(limits)  # with the runtime in the groups too: its process runs as soon as it is made
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     syscalls.setns(*keeper)
     os.fchdir(places[1])

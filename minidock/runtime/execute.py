@@ -13,7 +13,7 @@ import stat
 import struct
 import sys
 
-from minidock.runtime import identity, messages, syscalls
+from minidock.runtime import confinement, identity, messages, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def execute(process: Process, *, self_fd: int, is_single_id: bool, alive: int) -
     keep = [messages.STATUS_FD, self_fd, alive]
     _close_all_but(keep)
     _enter_directory(process["cwd"], make=process["make_cwd"])
+    confinement.raise_limits(process["limits"])
     identity.assume(process, self_fd=self_fd, is_single_id=is_single_id)
     # Last: a change of credentials clears it.
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
@@ -87,6 +88,7 @@ def execute(process: Process, *, self_fd: int, is_single_id: bool, alive: int) -
         os.set_inheritable(fd, False)
     syscalls.reset_signals()
     os.umask(0o022)
+    confinement.tighten(process["limits"])
     _exec(process)
 
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from minidock.core.id_mode import IdMode
 from minidock.core.process import ProcessSpec
+from minidock.core.resources import Resources
+from minidock.core.stats import Sample
 from minidock.errors import CommandNotFound, RuntimeProblem
 from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started
 
@@ -61,6 +63,8 @@ class FakeRuntime:
 
     A program gets the directory that receives its changes: the upper directory, or the copied root file system.
     It has run when `start` returns. ``ran`` holds every spec that was started, in order.
+    ``paused`` is what is paused, ``limited`` what `limit` was told, ``samples`` what `sample` is to answer,
+    ``left_over`` the names that `sweep` finds, ``lacks`` what `shortcomings` is to answer.
     """
 
     def __init__(
@@ -70,6 +74,11 @@ class FakeRuntime:
         report: RuntimeReport | None = None,
     ) -> None:
         self.ran: list[ProcessSpec] = []
+        self.paused: set[Started] = set()
+        self.limited: dict[str, Resources] = {}
+        self.samples: list[Sample] = []
+        self.left_over: list[str] = []
+        self.lacks: tuple[str, ...] = ()
         self._programs = dict(programs or {})
         self._report = report or RuntimeReport(Isolation.NAMESPACES, IdMode.ROOT, has_overlay=True)
         self._handles: dict[Started, FakeHandle] = {}
@@ -103,6 +112,29 @@ class FakeRuntime:
 
     def is_running(self, started: Started) -> bool:
         return started in self._handles and not self._handles[started].has_ended()
+
+    def shortcomings(self, resources: Resources) -> tuple[str, ...]:
+        return self.lacks
+
+    def limit(self, started: Started, name: str, resources: Resources) -> None:
+        self.limited[name] = resources
+
+    def processes(self, started: Started) -> tuple[int, ...]:
+        return (started.pid,) if self.is_running(started) else ()
+
+    def pause(self, started: Started, name: str) -> None:
+        self.paused.add(started)
+
+    def resume(self, started: Started) -> None:
+        self.paused.discard(started)
+
+    def sample(self, started: Started) -> Sample:
+        if not self.is_running(started):
+            raise RuntimeProblem("the container is not running")
+        return self.samples.pop(0) if self.samples else Sample()
+
+    def sweep(self, is_dead: Callable[[str], bool]) -> None:
+        self.left_over = [name for name in self.left_over if not is_dead(name)]
 
     def _run(self, spec: ProcessSpec, io: ProcessIO, rootfs: Path) -> FakeHandle:
         program = self._find(spec)

@@ -14,7 +14,7 @@ from minidock.core.process import ProcessSpec
 from minidock.errors import RuntimeProblem
 from minidock.runtime import spawn
 from minidock.runtime.base import Started
-from minidock.runtime.launch import Files, Launch, launch_of
+from minidock.runtime.launch import Files, Launch, launch_of, no_limits
 
 
 class NotInContainer(Exception):
@@ -38,7 +38,7 @@ class Inside:
         user_namespace = None if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         launch: Launch | None = None
         if self.started is None:
-            launch = launch_of(self.spec, is_chroot=self.is_chroot, user_namespace=user_namespace)
+            launch = launch_of(self.spec, no_limits(), is_chroot=self.is_chroot, user_namespace=user_namespace)
         return Files(
             launch=launch,
             pid=self.started.pid if self.started else 0,

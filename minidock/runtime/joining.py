@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from minidock.runtime import chroot, execute, messages, monitor, syscalls
+from minidock.runtime import chroot, confinement, execute, messages, monitor, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def join_owner(directory: int) -> None:
 
 def _run(orders: Join, container: int, kinds: int, alive: int) -> NoReturn:
     process = orders["process"]
+    confinement.join(process["limits"])
     self_fd = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
     syscalls.setns(container, kinds)
     terminal = execute.open_terminal("/dev/pts/ptmx", uid=process["uid"]) if process["has_terminal"] else None

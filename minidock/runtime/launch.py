@@ -13,6 +13,22 @@ from minidock.runtime import syscalls
 from minidock.runtime.rootfs import APT_CONFIG
 
 
+class Limits(TypedDict):
+    """What keeps the process within limits, see `minidock.runtime.confinement`.
+
+    ``groups`` are the directories of control groups to join, ``possible`` those of every group that the container may
+    have had by the time it ends. ``rlimits`` are (number, soft, hard, whether the hard limit is above the caller's).
+    """
+
+    groups: list[str]
+    possible: list[str]
+    oom_marker: str
+    oom_score_adj: int | None
+    rlimits: list[tuple[int, int, int, bool]]
+    cpus: list[int]
+    nice: int
+
+
 class Process(TypedDict):
     """The process itself, for `start` and `exec` alike."""
 
@@ -24,6 +40,7 @@ class Process(TypedDict):
     gid: int
     groups: list[int]
     has_terminal: bool
+    limits: Limits
 
 
 class OverlayOrders(TypedDict):
@@ -77,6 +94,7 @@ class Launch(TypedDict):
     work: str
     copied: str
     is_read_only: bool
+    shm_size: int
     mounts: list[MountOrders]
     files: list[tuple[str, bytes]]  # path inside, content
     secrets: list[tuple[str, bytes, int, int, int]]  # path inside, content, mode, owner, group
@@ -112,7 +130,12 @@ class Trial(TypedDict):
     directory: str
 
 
-def process_of(spec: ProcessSpec, *, is_single_id: bool) -> Process:
+def no_limits() -> Limits:
+    """Return the limits of a process that is no part of a container's life."""
+    return Limits(groups=[], possible=[], oom_marker="", oom_score_adj=None, rlimits=[], cpus=[], nice=0)
+
+
+def process_of(spec: ProcessSpec, limits: Limits, *, is_single_id: bool) -> Process:
     """Return the part of a spec that concerns the process, not its root file system."""
     env = list(spec.env)
     if is_single_id and spec.user.uid == 0 and not any(entry.startswith("APT_CONFIG=") for entry in env):
@@ -126,16 +149,22 @@ def process_of(spec: ProcessSpec, *, is_single_id: bool) -> Process:
         gid=spec.user.gid,
         groups=list(spec.user.groups),
         has_terminal=spec.has_terminal,
+        limits=limits,
     )
 
 
 def launch_of(
-    spec: ProcessSpec, *, is_chroot: bool, user_namespace: tuple[int, int] | None, oci: Oci | None = None
+    spec: ProcessSpec,
+    limits: Limits,
+    *,
+    is_chroot: bool,
+    user_namespace: tuple[int, int] | None,
+    oci: Oci | None = None,
 ) -> Launch:
     """Return the orders for starting ``spec``."""
     rootfs = spec.rootfs
     return Launch(
-        process=process_of(spec, is_single_id=user_namespace is not None),
+        process=process_of(spec, limits, is_single_id=user_namespace is not None),
         is_chroot=is_chroot,
         user_namespace=user_namespace,
         own_network=spec.networking.has_own_namespace,
@@ -146,6 +175,7 @@ def launch_of(
         work=os.path.abspath(rootfs.work) if rootfs.work else "",
         copied=os.path.abspath(rootfs.copied) if rootfs.copied else "",
         is_read_only=rootfs.is_read_only,
+        shm_size=spec.resources.shm_size,
         mounts=[_mount_orders(mount, is_user_namespace=user_namespace is not None) for mount in spec.mounts],
         files=network_files(spec),
         secrets=[(file.target, file.content, file.mode, file.uid, file.gid) for file in spec.files],

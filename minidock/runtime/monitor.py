@@ -49,7 +49,13 @@ def let_go() -> None:
     os.close(null)
 
 
-def watch(pid: int, *, container: int | None = None, guardian: int | None = None) -> int:
+def watch(
+    pid: int,
+    *,
+    container: int | None = None,
+    guardian: int | None = None,
+    before_kill: Callable[[], None] | None = None,
+) -> int:
     """Wait for a child and return its exit code; kill it when the parent or one of the pidfds is gone."""
     child = os.pidfd_open(pid)
     poll = select.poll()
@@ -60,6 +66,8 @@ def watch(pid: int, *, container: int | None = None, guardian: int | None = None
             poll.register(other, select.POLLIN)
     ready = [fd for fd, _ in poll.poll()]
     if child not in ready:
+        if before_kill is not None:
+            before_kill()
         os.kill(pid, syscalls.SIGKILL)
     return exit_code(os.waitpid(pid, 0)[1])
 

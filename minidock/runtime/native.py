@@ -18,7 +18,9 @@ from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, Ru
 from minidock.runtime import interpreter, monitor, spawn
 from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started
 from minidock.runtime.circumstances import circumstances
+from minidock.runtime.host_processes import HostProcesses
 from minidock.runtime.launch import Join, Oci, launch_of, process_of
+from minidock.runtime.limits import limits_of_exec, limits_of_start
 
 NATIVE = "native"
 
@@ -45,10 +47,11 @@ class NativeHandle:
         send_signal(self._started, signal)
 
 
-class NativeRuntime:
+class NativeRuntime(HostProcesses):
     """The `Runtime` of this machine. ``isolation`` forces one kind; by default the first that works is taken."""
 
     def __init__(self, isolation: Isolation | None = None) -> None:
+        super().__init__()
         self._forced = isolation
         self._found: RuntimeReport | None = None
         self._python: int | None = None
@@ -80,13 +83,14 @@ class NativeRuntime:
             _check_chroot(spec)
         user_namespace = None if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         oci = self._oci(spec, is_joining=False)
-        orders = launch_of(spec, is_chroot=is_chroot, user_namespace=user_namespace, oci=oci)
+        limits = limits_of_start(self._groups, spec)
+        orders = launch_of(spec, limits, is_chroot=is_chroot, user_namespace=user_namespace, oci=oci)
         return self._launch("start", orders, spec, io, is_exposed=not is_chroot)
 
     def exec(self, started: Started, spec: ProcessSpec, io: ProcessIO) -> NativeHandle:
         is_single_id = os.geteuid() != 0
         orders = Join(
-            process=process_of(spec, is_single_id=is_single_id),
+            process=process_of(spec, limits_of_exec(self._groups, started, spec), is_single_id=is_single_id),
             pid=started.pid,
             start_ticks=started.start_ticks,
             is_single_id=is_single_id,
@@ -96,13 +100,6 @@ class NativeRuntime:
 
     def signal(self, started: Started, signal: int) -> bool:
         return send_signal(started, signal)
-
-    def is_running(self, started: Started) -> bool:
-        try:
-            fields = monitor.stat_fields(started.pid)
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return fields[0] not in "ZX" and int(fields[19]) == started.start_ticks
 
     def _launch(self, verb: str, orders: object, spec: ProcessSpec, io: ProcessIO, *, is_exposed: bool) -> NativeHandle:
         stub = spawn.spawn(

@@ -117,7 +117,7 @@ def mount_system(points: MountPoints, launch: Launch) -> int:
     proc = points.built_in("proc")
     syscalls.mount("proc", through(proc), "proc", _PLAIN)
     mount_sys(points, own_network=launch["own_network"])
-    dev = mount_dev(points, is_single_id=is_single_id)
+    dev = mount_dev(points, is_single_id=is_single_id, shm_size=launch["shm_size"])
     _mask(points)
     for path in READ_ONLY:
         _cover_read_only(points, path)
@@ -152,7 +152,7 @@ def _mount_cgroup(points: MountPoints) -> None:
         os.close(fd)
 
 
-def mount_dev(points: MountPoints, *, is_single_id: bool, has_queues: bool = True) -> int:
+def mount_dev(points: MountPoints, *, is_single_id: bool, shm_size: int, has_queues: bool = True) -> int:
     """Mount /dev and what is in it; return a descriptor of it. Message queues are those of the IPC namespace."""
     target = points.built_in("dev")
     syscalls.mount("tmpfs", through(target), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=65536k")
@@ -165,7 +165,7 @@ def mount_dev(points: MountPoints, *, is_single_id: bool, has_queues: bool = Tru
     terminals = "newinstance,ptmxmode=0666,mode=0620" + ("" if is_single_id else ",gid=5")
     base = through(dev)
     syscalls.mount("devpts", f"{base}/pts", "devpts", syscalls.MS_NOSUID | syscalls.MS_NOEXEC, terminals)
-    syscalls.mount("tmpfs", f"{base}/shm", "tmpfs", _PLAIN, "mode=1777,size=65536k")
+    syscalls.mount("tmpfs", f"{base}/shm", "tmpfs", _PLAIN, f"mode=1777,size={shm_size}")
     if has_queues:
         syscalls.mount("mqueue", f"{base}/mqueue", "mqueue", _PLAIN)
     for name, link in LINKS:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 
-from minidock.runtime import execute, identity, loopback, messages, monitor, rootfs, syscalls, volumes
+from minidock.runtime import confinement, execute, identity, loopback, messages, monitor, rootfs, syscalls, volumes
 from minidock.runtime.mountpoints import MountPoints, remove_unused
 
 TYPE_CHECKING = False
@@ -71,6 +71,8 @@ def start(launch: Launch) -> int:
     oci = launch["oci"]
     if oci:
         from minidock.runtime import delegate
+    limits = launch["process"]["limits"]
+    confinement.begin(limits)
     base = os.open(launch["copied"] or launch["upper"], os.O_RDONLY | os.O_DIRECTORY)
     if launch["user_namespace"] is not None:
         identity.enter_user_namespace(launch["user_namespace"])
@@ -87,7 +89,8 @@ def start(launch: Launch) -> int:
         made: Records = messages.receive(records)
     except EOFError:
         made = ([], [])  # it failed earlier, and has said so to the parent
-    code = monitor.watch(pid)
+    code = monitor.watch(pid, before_kill=lambda: confinement.thaw(limits))
+    confinement.end(limits)
     remove_unused(base, made)
     if launch["lowers"] and not launch["copied"]:
         rootfs.clear_work_directory(launch["work"])
@@ -97,6 +100,7 @@ def start(launch: Launch) -> int:
 def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoReturn:
     """Build the container around this process, PID 1 of its namespace, and become the program."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
+    confinement.join(launch["process"]["limits"])  # before its namespace of groups is made, whose top it shall be
     self_fd = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
     trees = volumes.open_sources(launch["mounts"])

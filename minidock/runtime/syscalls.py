@@ -66,6 +66,7 @@ _X86_64 = {
     "keyctl": 250,
     "sethostname": 170,
     "accept4": 288,
+    "prlimit64": 302,
 }
 _GENERIC = {
     "mount": 40,
@@ -82,6 +83,7 @@ _GENERIC = {
     "keyctl": 219,
     "sethostname": 161,
     "accept4": 242,
+    "prlimit64": 261,
 }
 _EVERYWHERE = {"open_tree": 428, "move_mount": 429, "close_range": 436, "openat2": 437, "mount_setattr": 442}
 _NUMBERS = {**(_X86_64 if os.uname().machine == "x86_64" else _GENERIC), **_EVERYWHERE}
@@ -139,6 +141,11 @@ def sethostname(name: str) -> None:
     """Name this UTS namespace."""
     encoded = os.fsencode(name)
     _call("sethostname", name, encoded, len(encoded))
+
+
+def set_rlimit(number: int, soft: int, hard: int, pid: int = 0) -> None:
+    """Set a resource limit of a process (of this one) by its number; -1 stands for no limit."""
+    _call("prlimit64", str(number), pid, number, struct.pack("=qq", soft, hard), None)
 
 
 def accept(listener: int) -> int:

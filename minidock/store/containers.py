@@ -8,6 +8,7 @@
                   lock          flock held by the container's monitor for as long as that lives
                   attach        the monitor's socket
                   stopped       an empty file: somebody has ended it, it is not to be started again by itself
+                  oom-killed    an empty file: the kernel had to end something of it for want of memory
                   upper/ work/  what the container wrote, and overlayfs's own; without overlay upper/ is a whole copy
                   baseline      fingerprints of the files of such a copy when it was made
                   log           what it printed (`container_log`)
@@ -56,6 +57,16 @@ class Container:
     def is_running(self) -> bool:
         """Whether its process runs."""
         return self.state.status is ContainerState.RUNNING
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether its process has been halted."""
+        return self.state.status is ContainerState.PAUSED
+
+    @property
+    def has_process(self) -> bool:
+        """Whether there is a process, be it halted."""
+        return self.is_running or self.is_paused
 
     @property
     def is_live(self) -> bool:
@@ -200,6 +211,10 @@ class Containers:
                 self._disk.unlink(path)
         except (FileExistsError, FileNotFoundError):
             return
+
+    def was_oom_killed(self, container_id: str) -> bool:
+        """Whether memory ran out in the container's last run."""
+        return os.path.exists(self.path(container_id, "oom-killed"))
 
     def write_health(self, container_id: str, health: Health | None) -> None:
         """Replace what is known about a container's health. Raises: NoSuchContainer if the container is gone."""

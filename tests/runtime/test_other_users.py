@@ -13,7 +13,7 @@ from minidock.runtime import syscalls
 from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody, run_tests
 
 CAP_SYS_ADMIN = 21
-TESTS = [f"tests/runtime/{name}.py" for name in ("test_native", "test_step_mounts", "test_volumes")]
+TESTS = [f"tests/runtime/{name}.py" for name in ("test_native", "test_limits", "test_step_mounts", "test_volumes")]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
@@ -29,7 +29,7 @@ def give_up_mounting() -> None:
     syscalls.prctl(syscalls.PR_CAPBSET_DROP, CAP_SYS_ADMIN)
 
 
-@pytest.mark.parametrize("tests", TESTS)
+@pytest.mark.parametrize("tests", [*TESTS, "tests/runtime/test_cgroups.py"])
 def test_everything_holds_for_a_plain_user(place: Path, tests: str) -> None:
     python = python_for_everybody()
     os.chown(place, PLAIN_ID, PLAIN_ID)

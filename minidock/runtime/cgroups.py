@@ -1,0 +1,306 @@
+"""Makes, changes and removes the control groups of containers: the parent's side.
+
+::
+
+    TOP/minidock/ID   a container's group, in the tree of each controller that it needs (version 1) or in one tree
+                      (version 2)
+    BASE/minidock.leaf   where BASE's own processes go if they are in the way (version 2: only leaves hold processes)
+
+A group is made for a container that has limits, and later for one that is paused or updated. Its monitor removes it;
+if that was killed, `sweep` does.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from minidock.core import cgroups as rules
+from minidock.core.cgroups import Tree, Trees
+from minidock.core.resources import Resources
+from minidock.errors import RuntimeProblem
+
+PARENT = "minidock"
+LEAF = "minidock.leaf"
+_TRIES = 3
+
+Read = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where the groups of containers can be: the directory above ``minidock``."""
+
+    directory: str
+    is_unified: bool
+
+
+def read(path: str) -> str:
+    """Return the text of a file of the kernel."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
+class Cgroups:
+    """The control groups of this machine, as far as this user may use them. ``read_file`` reads /proc (tests)."""
+
+    def __init__(self, read_file: Read = read) -> None:
+        self._read = read_file
+
+    def trees(self, pid: int | str = "self") -> Trees:
+        """Return the trees with the groups of a process; none if it has ended or hides them."""
+        try:
+            return rules.parse_trees(self._read("/proc/self/mountinfo"), self._read(f"/proc/{pid}/cgroup"))
+        except OSError:
+            return Trees()
+
+    def bases(self) -> dict[str, Base]:
+        """Return where the groups of each controller can be; those that this user may not use are missing."""
+        trees = self.trees()
+        found = {}
+        for controller, tree in trees.legacy.items():
+            directory = next((path for path in (tree.top, tree.own_directory) if path and _is_ours(path)), None)
+            if directory is not None:
+                found[controller] = Base(directory, is_unified=False)
+        if trees.unified is not None:
+            base = _delegated(trees.unified)
+            for name in _controllers(base) if base else ():
+                found.setdefault(name, Base(str(base), is_unified=True))
+            if base:
+                found.setdefault(rules.FREEZER, Base(base, is_unified=True))
+        return found
+
+    def usable(self, resources: Resources) -> tuple[frozenset[str], tuple[str, ...]]:
+        """Return the controllers that keep the limits here, and the options that even they do not know.
+
+        Tries it: makes the group above those of containers.
+        """
+        bases, kept, unknown = self.bases(), [], list[str]()
+        for controller in sorted(rules.wanted_controllers(resources)):
+            base = bases.get(controller)
+            if base is None or not self._prepare_parent(base, controller):
+                continue
+            kept.append(controller)
+            unknown += rules.inexact(resources, is_unified=base.is_unified) if controller == rules.MEMORY else ()
+            for name, _ in _writes(base, controller, resources):
+                if not os.path.exists(f"{base.directory}/{PARENT}/{name}"):
+                    unknown.append(_OPTIONS.get(name, name))
+        return frozenset(kept), tuple(unknown)
+
+    def make(self, name: str, resources: Resources, *, also: Iterable[str] = ()) -> list[str]:
+        """Make the groups called ``name`` with their limits, and those of the controllers ``also``.
+
+        Returns their directories, for a process to join. Raises: RuntimeProblem if the kernel takes a limit amiss.
+        """
+        bases = self.bases()
+        made: dict[str, None] = {}
+        for controller in sorted({*rules.wanted_controllers(resources), *also}):
+            base = bases.get(controller)
+            if base is None or not self._prepare_parent(base, controller):
+                continue
+            directory = f"{base.directory}/{PARENT}/{name}"
+            self._make_directory(base, controller, directory)
+            made[directory] = None
+            _write_limits(directory, _writes(base, controller, resources))
+        return list(made)
+
+    def possible(self, name: str) -> list[str]:
+        """Return every directory that a group called ``name`` may have, now or later."""
+        return list(dict.fromkeys(f"{base.directory}/{PARENT}/{name}" for base in self.bases().values()))
+
+    def of(self, pid: int) -> dict[str, str]:
+        """Return the directories of the groups that were made for the container of ``pid``, by controller.
+
+        Version 2 has all its controllers in one.
+        """
+        trees = self.trees(pid)
+        found = {}
+        for controller, tree in trees.legacy.items():
+            if _is_container(tree):
+                found[controller] = str(tree.own_directory)
+        if trees.unified is not None and _is_container(trees.unified):
+            directory = str(trees.unified.own_directory)
+            for controller in (*_controllers(directory), rules.FREEZER):
+                found.setdefault(controller, directory)
+        return found
+
+    def sweep(self, is_dead: Callable[[str], bool]) -> None:
+        """Remove the groups whose names are those of containers that have ended."""
+        parents = {f"{base.directory}/{PARENT}" for base in self.bases().values()}
+        for parent in sorted(parents):
+            try:
+                names = [entry.name for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False)]
+            except OSError:
+                continue  # nobody needed it
+            for name in filter(is_dead, names):
+                _remove(f"{parent}/{name}")
+            _remove(parent)
+
+    def _prepare_parent(self, base: Base, controller: str) -> bool:
+        """Make the group above those of containers, fit for ``controller``; False if that is refused."""
+        parent = f"{base.directory}/{PARENT}"
+        try:
+            os.makedirs(parent, exist_ok=True)
+            if base.is_unified:
+                for directory in (base.directory, parent):
+                    _enable(directory, controller)
+            elif controller == rules.CPUSET:
+                _inherit_set(base.directory, parent)
+        except OSError:
+            return False
+        return True
+
+    def _make_directory(self, base: Base, controller: str, directory: str) -> None:
+        for _ in range(_TRIES):
+            try:
+                os.makedirs(directory, exist_ok=True)
+            except FileNotFoundError:
+                continue  # somebody has removed the group above, for it was empty
+            if controller == rules.CPUSET and not base.is_unified:
+                _inherit_set(os.path.dirname(directory), directory)
+            return
+        raise RuntimeProblem(f"cannot make the control group {directory}")
+
+
+_OPTIONS = {
+    "memory.memsw.limit_in_bytes": "--memory-swap",
+    "memory.swap.max": "--memory-swap",
+    "blkio.weight": "--blkio-weight",
+    "io.weight": "--blkio-weight",
+    "cpu.cfs_period_us": "--cpu-period",
+    "cpu.cfs_quota_us": "--cpus",
+    "cpu.max": "--cpus",
+}
+
+
+def _writes(base: Base, controller: str, resources: Resources) -> rules.Writes:
+    return (rules.unified_writes if base.is_unified else rules.legacy_writes)(controller, resources)
+
+
+def _write_limits(directory: str, writes: rules.Writes) -> None:
+    """Write limits in the given order or, since one must not pass the other on its way, in the opposite one."""
+    present = [(name, value) for name, value in writes if os.path.exists(f"{directory}/{name}")]
+    try:
+        for name, value in present:
+            write(f"{directory}/{name}", value)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise _refused(error) from error
+        try:
+            for name, value in reversed(present):
+                write(f"{directory}/{name}", value)
+        except OSError as second:
+            raise _refused(second) from second
+
+
+def _refused(error: OSError) -> RuntimeProblem:
+    return RuntimeProblem(f"failed to write {error.filename}: {(error.strerror or '').lower()}")
+
+
+def write(path: str, value: str) -> None:
+    """Write a value into a file of a group, in one call. Raises: OSError, which names the file."""
+    fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    finally:
+        os.close(fd)
+
+
+def move(directory: str, pids: Iterable[int]) -> None:
+    """Move processes into a group; those that have ended meanwhile do not matter."""
+    for pid in pids:
+        try:
+            write(f"{directory}/cgroup.procs", str(pid))
+        except ProcessLookupError:
+            continue
+
+
+def _is_ours(directory: str) -> bool:
+    return os.access(directory, os.W_OK) and os.access(f"{directory}/cgroup.procs", os.W_OK)
+
+
+def _delegated(tree: Tree) -> str | None:
+    """Return the highest directory of a tree of version 2 that this user may divide up: the top, or a delegated one."""
+    if _is_ours(tree.top):
+        return tree.top
+    directory, found = tree.own_directory, None
+    while directory and directory != tree.top and _is_ours(directory):
+        found, directory = directory, os.path.dirname(directory)
+    return found
+
+
+def _controllers(directory: str) -> list[str]:
+    """Return the controllers that a group of version 2 can pass on, by their names in version 1."""
+    try:
+        names = read(f"{directory}/cgroup.controllers").split()
+    except OSError:
+        return []
+    older = {new: old for old, new in rules.V2_NAMES.items()}
+    return [older.get(name, name) for name in names]
+
+
+def _is_container(tree: Tree) -> bool:
+    parts = (tree.own or "").split("/")
+    return len(parts) >= 2 and parts[-2] == PARENT
+
+
+def _enable(directory: str, controller: str) -> None:
+    """Pass a controller on to the groups below. Raises: OSError."""
+    name = rules.V2_NAMES.get(controller, controller)
+    control = f"{directory}/cgroup.subtree_control"
+    if controller == rules.FREEZER or name in read(control).split():
+        return  # every group of version 2 can be frozen
+    try:
+        write(control, f"+{name}")
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        # Only leaves may hold processes.
+        leaf = f"{directory}/{LEAF}"
+        os.makedirs(leaf, exist_ok=True)
+        move(leaf, [int(pid) for pid in read(f"{directory}/cgroup.procs").split()])
+        write(control, f"+{name}")
+
+
+def _inherit_set(parent: str, directory: str) -> None:
+    """Fill in what a new group of the cpuset controller (version 1) must have before anything can join it."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        if not read(f"{directory}/{name}").strip():
+            write(f"{directory}/{name}", read(f"{parent}/{name}").strip())
+
+
+def _remove(directory: str) -> None:
+    """Remove a group that holds nothing any more; what is frozen is let go, so that it can end."""
+    state = f"{directory}/freezer.state"
+    try:
+        if os.path.exists(state) and read(state).strip() != "THAWED":
+            write(state, "THAWED")
+        os.rmdir(directory)
+    except OSError:
+        return  # something is in it still: the next time
+
+
+def freeze(groups: Mapping[str, str], *, is_frozen: bool) -> bool:
+    """Freeze or thaw the group of a container; False if it has none that can be frozen. Raises: OSError."""
+    directory = groups.get(rules.FREEZER)
+    if directory is None:
+        return False
+    if os.path.exists(f"{directory}/freezer.state"):
+        write(f"{directory}/freezer.state", "FROZEN" if is_frozen else "THAWED")
+    else:
+        write(f"{directory}/cgroup.freeze", "1" if is_frozen else "0")
+    return True
+
+
+def is_frozen(groups: Mapping[str, str]) -> bool:
+    """Whether everything in the group has come to a halt."""
+    directory = groups.get(rules.FREEZER)
+    if directory is None:
+        return False
+    if os.path.exists(f"{directory}/freezer.state"):
+        return read(f"{directory}/freezer.state").strip() == "FROZEN"
+    return "frozen 1" in read(f"{directory}/cgroup.events").splitlines()
