@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class SystemInfo:
     """The store, its counts, and the runtime; ``reasons`` say what is missing on this machine and what would help.
 
-    ``runtime`` is the one in use, ``runtimes`` all of this machine; ``isolation`` and ``id_mode`` are the words of the
-    runtime; ``architecture`` is Go's name for the machine.
+    ``runtime`` is the one in use, ``runtimes`` all of this machine; ``isolation``, ``storage`` and ``id_mode`` are the
+    words of the runtime; ``architecture`` is Go's name for the machine.
     """
 
     root: str
@@ -25,7 +25,7 @@ class SystemInfo:
     runtime: str
     runtimes: tuple[str, ...]
     isolation: str
-    has_overlay: bool
+    storage: str
     reasons: tuple[str, ...]
     version: str
     kernel: str

@@ -85,8 +85,9 @@ def _inside(ws: Workspace, container: Container) -> Iterator[Inside]:
         with ws.store.session() as session:
             session.pin([record.image_id, *record.diff_ids])
             lowers = () if record.is_copied else ws.store.snapshots.stack(session, record.diff_ids)
-            is_chroot = probe(ws).isolation is Isolation.CHROOT
-            yield Inside(process_spec(ws, Created(record, lowers, lock)), None, is_chroot)
+            report = probe(ws)
+            is_chroot = report.isolation is Isolation.CHROOT
+            yield Inside(process_spec(ws, Created(record, lowers, lock)), None, is_chroot, report.fuse)
     finally:
         if lock >= 0:
             os.close(lock)

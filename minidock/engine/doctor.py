@@ -11,7 +11,7 @@ from minidock.core.diagnosis import Diagnosis, Finding, Verdict
 from minidock.engine.workspace import Workspace
 from minidock.errors import StoreUnwritable
 from minidock.runtime import checks
-from minidock.runtime.base import Isolation
+from minidock.runtime.base import Isolation, Storage
 from minidock.store.place import place_findings
 
 Check = Callable[[Workspace], Iterable[Finding]]
@@ -51,14 +51,17 @@ def _containers(ws: Workspace) -> Iterator[Finding]:
         consequence = "no RUN and no `run`; builds of COPY and metadata, import, history and df work"
         found, _, remedy = "; ".join(reasons).partition("; ")
         yield Finding("isolation", Verdict.PROBLEM, found or "not to be had", consequence, remedy)
-    if report.has_overlay:
+    if report.storage is Storage.OVERLAY:
         yield Finding("overlayfs", Verdict.OK, "layers are stacked")
     elif report.isolation is Isolation.NAMESPACES:
         reason = next((text for text in report.reasons if text.startswith("overlay: ")), "refused").removeprefix(
             "overlay: "
         )
         found, _, remedy = reason.partition("; ")
-        yield Finding("overlayfs", Verdict.WARNING, found, "root file systems are copied, which is slower", remedy)
+        consequence = "root file systems are copied, which is slower"
+        if report.fuse:
+            consequence = f"{report.fuse} takes its place, which is slower"
+        yield Finding("overlayfs", Verdict.WARNING, found, consequence, remedy)
 
 
 def _rest(ws: Workspace) -> Iterator[Finding]:

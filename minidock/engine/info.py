@@ -34,7 +34,7 @@ def info(ws: Workspace) -> SystemInfo:
         runtime=ws.runtime.name,
         runtimes=installed(),
         isolation=report.isolation.value,
-        has_overlay=report.has_overlay,
+        storage=report.storage.value,
         reasons=report.reasons,
         version=minidock.__version__,
         kernel=system.release,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from minidock.engine.known_report import recall, remember
 from minidock.engine.workspace import Workspace
 from minidock.errors import NoRuntime
-from minidock.runtime.base import Isolation, RuntimeReport
+from minidock.runtime.base import Isolation, RuntimeReport, Storage
 
 
 def probe(ws: Workspace) -> RuntimeReport:
@@ -28,8 +28,8 @@ def _try(ws: Workspace) -> RuntimeReport:
 
 
 def can_overlay(ws: Workspace) -> bool:
-    """Whether layers can be stacked with overlayfs; else every process gets a private copy of its root file system."""
-    return probe(ws).has_overlay
+    """Whether the kernel stacks layers here."""
+    return probe(ws).storage is Storage.OVERLAY
 
 
 def shortcomings(report: RuntimeReport) -> str | None:
@@ -38,6 +38,8 @@ def shortcomings(report: RuntimeReport) -> str | None:
         text = "processes are confined by chroot only, on a copy of their root file system"
     elif not report.has_overlay:
         text = "overlayfs cannot be used here: every process gets a copy of its root file system"
+    elif report.fuse:
+        text = "overlayfs cannot be used here: fuse-overlayfs takes its place, which is slower"
     else:
         return None
     return "; ".join(report.reasons) or text

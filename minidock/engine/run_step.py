@@ -19,7 +19,7 @@ from minidock.engine.image_user import image_user
 from minidock.engine.progress import Step
 from minidock.engine.rootfs import probe, shortcomings
 from minidock.engine.workspace import Workspace
-from minidock.runtime.base import ProcessIO
+from minidock.runtime.base import ProcessIO, Storage
 from minidock.store.layers import Layer
 from minidock.store.scan import Found, Owners, compare_copy, opened, scan_upper
 from minidock.store.session import Session
@@ -65,7 +65,7 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
     missing = shortcomings(report)
     if missing is not None:
         build.progress.warn(missing)
-    area = _Area(ws, session, image.diff_ids, tree, has_overlay=report.has_overlay)
+    area = _Area(ws, session, image.diff_ids, tree, storage=report.storage)
     spec = ProcessSpec(
         id=session.name,
         args=process.args,
@@ -98,7 +98,7 @@ class _Area:
     """The directories of one step: an overlay's upper and work, or a private copy where overlay is refused."""
 
     def __init__(
-        self, ws: Workspace, session: Session, diff_ids: Sequence[Digest], tree: Tree, *, has_overlay: bool
+        self, ws: Workspace, session: Session, diff_ids: Sequence[Digest], tree: Tree, *, storage: Storage
     ) -> None:
         self._store = ws.store
         self._session = session
@@ -108,7 +108,9 @@ class _Area:
         disk.mkdir(directory)
         self._upper = f"{directory}/upper"
         self._baseline: dict[str, tuple[int, int, int, int, int]] | None = None
-        if has_overlay:
+        # What fuse-overlayfs leaves is not what unpacking the layer would give.
+        self._is_adoptable = storage is Storage.OVERLAY
+        if storage is not Storage.COPY:
             lowers = self._store.snapshots.stack(session, diff_ids)
             disk.mkdir(self._upper)
             disk.chmod(self._upper, self._root.mode)
@@ -131,9 +133,9 @@ class _Area:
                 found = scan_upper(store.disk, self._upper, owners, modes)
             found = [_not_later(item, latest) for item in found]
             layer = self._write(found)
-            if self._baseline is None:
+            if self._is_adoptable:
                 store.snapshots.make_adoptable(self._upper, found)
-        if self._baseline is None:
+        if self._is_adoptable:
             store.snapshots.adopt(session, layer, self._upper)
         return layer
 

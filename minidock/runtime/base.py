@@ -25,14 +25,33 @@ class Isolation(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+class Storage(StrEnum):
+    """How the root file system of a process is made, best first."""
+
+    OVERLAY = "overlay"
+    FUSE = "fuse-overlayfs"
+    COPY = "copy"
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeReport:
-    """What was found by trying; ``reasons`` explain every feature that is missing, with its remedy."""
+    """What was found by trying; ``reasons`` explain every feature that is missing, with its remedy.
+
+    ``has_overlay`` says that layers can be stacked: by the kernel, or by the program ``fuse``.
+    """
 
     isolation: Isolation
     id_mode: IdMode
     has_overlay: bool
     reasons: tuple[str, ...] = ()
+    fuse: str = ""
+
+    @property
+    def storage(self) -> Storage:
+        """How root file systems are made."""
+        if self.fuse:
+            return Storage.FUSE
+        return Storage.OVERLAY if self.has_overlay else Storage.COPY
 
     @property
     def is_complete(self) -> bool:

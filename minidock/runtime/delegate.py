@@ -36,6 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from minidock.runtime.fuse import Server
     from minidock.runtime.launch import Join, Launch, Limits, Oci
 
 _LOG, _PID, _CONSOLE, _STATE, _ROOTFS = "log.json", "pid", "console", "state", "rootfs"
@@ -46,7 +47,7 @@ _DESCRIPTORS_SIZE = 64
 _PLAIN = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 
 
-def keep(launch: Launch, oci: Oci, base: int, records_end: int, alive: int) -> NoReturn:
+def keep(launch: Launch, oci: Oci, base: int, records_end: int, alive: int, server: Server | None) -> NoReturn:
     """Prepare the container, have it started, wait for its first process and exit with its code."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
     limits = launch["process"]["limits"]
@@ -55,7 +56,7 @@ def keep(launch: Launch, oci: Oci, base: int, records_end: int, alive: int) -> N
     execute.check_monitor(alive)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)  # whoever joins has to find it; nobody inside can
     host = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
-    points = _prepare(launch, oci, base, records_end)
+    points = _prepare(launch, oci, base, records_end, server)
     if launch["own_network"]:
         loopback.rise()
     preflight.check_program(points, launch["process"])
@@ -71,14 +72,14 @@ def keep(launch: Launch, oci: Oci, base: int, records_end: int, alive: int) -> N
     os._exit(_reap(pid))
 
 
-def _prepare(launch: Launch, oci: Oci, base: int, records_end: int) -> MountPoints:
+def _prepare(launch: Launch, oci: Oci, base: int, records_end: int, server: Server | None) -> MountPoints:
     """Mount all but the runtime's own file systems below the bundle, which becomes the working directory."""
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
     trees = volumes.open_sources(launch["mounts"])
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("proc", "/proc", "proc", _PLAIN)
     _withdraw_cgroups(oci)
-    root = rootfs.mount_root(launch)
+    root = rootfs.mount_root(launch, server)
     _enter_bundle(oci["bundle"])
     for name, content in oci["files"]:
         _write(name, content)

@@ -32,13 +32,16 @@ class Inside:
     spec: ProcessSpec
     started: Started | None
     is_chroot: bool = False
+    fuse: str = ""
 
     def orders(self, path: str, *, is_read: bool, follows: bool = False) -> Files:
         """Return what the stub is told."""
         user_namespace = None if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         launch: Launch | None = None
         if self.started is None:
-            launch = launch_of(self.spec, no_limits(), is_chroot=self.is_chroot, user_namespace=user_namespace)
+            launch = launch_of(
+                self.spec, no_limits(), is_chroot=self.is_chroot, user_namespace=user_namespace, fuse=self.fuse
+            )
         return Files(
             launch=launch,
             pid=self.started.pid if self.started else 0,

@@ -13,7 +13,7 @@ import os
 import posixpath
 import stat
 
-from minidock.runtime import identity, joining, messages, monitor, rootfs, syscalls, volumes
+from minidock.runtime import fuse, identity, joining, messages, monitor, rootfs, syscalls, volumes
 from minidock.runtime.mountpoints import MountPoints, remove_unused
 
 TYPE_CHECKING = False
@@ -36,16 +36,21 @@ def run(orders: Files) -> int:
     base = os.open(launch["copied"] or launch["upper"], os.O_RDONLY | os.O_DIRECTORY)
     if launch["user_namespace"] is not None:
         identity.enter_user_namespace(launch["user_namespace"])
+    server = fuse.server_of(launch)
     records, records_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os._exit(_guarded(lambda: _mounted(orders, launch, base, records_end)))
+        os._exit(_guarded(lambda: _mounted(orders, launch, base, records_end, server)))
     os.close(records_end)
+    if server is not None:
+        server.let_go()
     try:
         made = messages.receive(records)
     except EOFError:
         made = ([], [])
     code = monitor.exit_code(os.waitpid(pid, 0)[1])
+    if server is not None:
+        server.wait()
     remove_unused(base, made)
     if launch["lowers"] and not launch["copied"]:
         rootfs.clear_work_directory(launch["work"])
@@ -76,12 +81,12 @@ def _root_of_running(orders: Files) -> int:
     return root
 
 
-def _mounted(orders: Files, launch: Launch, base: int, records_end: int) -> None:
+def _mounted(orders: Files, launch: Launch, base: int, records_end: int, server: fuse.Server | None) -> None:
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
     syscalls.unshare(syscalls.CLONE_NEWNS)
     trees = volumes.open_sources(launch["mounts"])
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    points = MountPoints(rootfs.mount_root(launch), base)
+    points = MountPoints(rootfs.mount_root(launch, server), base)
     try:
         volumes.mount_volumes(points, launch["mounts"], trees, [])
     finally:

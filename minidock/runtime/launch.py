@@ -93,6 +93,7 @@ class Launch(TypedDict):
     upper: str
     work: str
     copied: str
+    fuse: str  # the program that stands in for overlayfs, if one does
     is_read_only: bool
     shm_size: int
     mounts: list[MountOrders]
@@ -128,6 +129,7 @@ class Trial(TypedDict):
 
     user_namespace: tuple[int, int] | None
     directory: str
+    fuse: str
 
 
 def no_limits() -> Limits:
@@ -160,6 +162,7 @@ def launch_of(
     is_chroot: bool,
     user_namespace: tuple[int, int] | None,
     oci: Oci | None = None,
+    fuse: str = "",
 ) -> Launch:
     """Return the orders for starting ``spec``."""
     rootfs = spec.rootfs
@@ -174,6 +177,7 @@ def launch_of(
         upper=os.path.abspath(rootfs.upper) if rootfs.upper else "",
         work=os.path.abspath(rootfs.work) if rootfs.work else "",
         copied=os.path.abspath(rootfs.copied) if rootfs.copied else "",
+        fuse=fuse,
         is_read_only=rootfs.is_read_only,
         shm_size=spec.resources.shm_size,
         mounts=[_mount_orders(mount, is_user_namespace=user_namespace is not None) for mount in spec.mounts],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Records = tuple[list[tuple[str, bool]], list[tuple[str, Signature]]]
 
 MAX_LINKS = 40
+FUSE_MARKS = (".wh..wh..opq", ".wh..opq")
 
 
 class MountPoints:
@@ -153,6 +154,7 @@ def _remove(base: int, path: str, *, is_directory: bool, only_if: Signature | No
         is_same = only_if is None or signature(here) == only_if
         os.close(here)
         if is_directory and stat.S_ISDIR(info.st_mode) and is_same:
+            _remove_marks(parent, name)
             os.rmdir(name, dir_fd=parent)
         elif not is_directory and stat.S_ISREG(info.st_mode) and info.st_size == 0:
             os.unlink(name, dir_fd=parent)
@@ -163,6 +165,17 @@ def _remove(base: int, path: str, *, is_directory: bool, only_if: Signature | No
         return  # not empty, or gone: it is the process's own now
     finally:
         os.close(parent)
+
+
+def _remove_marks(parent: int, name: str) -> None:
+    """Remove what fuse-overlayfs puts into every new directory, if there is nothing else in it."""
+    directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        names = os.listdir(directory)
+        for mark in names if set(names) <= set(FUSE_MARKS) else ():
+            os.unlink(mark, dir_fd=directory)
+    finally:
+        os.close(directory)
 
 
 def _exists(directory: int, path: str) -> bool:

@@ -16,7 +16,7 @@ from minidock.core.networking import NetworkKind
 from minidock.core.process import ProcessSpec
 from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, RuntimeProblem
 from minidock.runtime import interpreter, monitor, spawn
-from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started
+from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started, Storage
 from minidock.runtime.circumstances import circumstances
 from minidock.runtime.host_processes import HostProcesses
 from minidock.runtime.launch import Join, Oci, launch_of, process_of
@@ -48,11 +48,12 @@ class NativeHandle:
 
 
 class NativeRuntime(HostProcesses):
-    """The `Runtime` of this machine. ``isolation`` forces one kind; by default the first that works is taken."""
+    """The `Runtime` of this machine. ``isolation`` and ``storage`` force one kind; by default the first that works."""
 
-    def __init__(self, isolation: Isolation | None = None) -> None:
+    def __init__(self, isolation: Isolation | None = None, storage: Storage | None = None) -> None:
         super().__init__()
         self._forced = isolation
+        self._storage = storage
         self._found: RuntimeReport | None = None
         self._python: int | None = None
         self._lock = threading.Lock()
@@ -64,6 +65,9 @@ class NativeRuntime(HostProcesses):
     def probe(self, directory: str) -> RuntimeReport:
         if self._forced is None:
             self._found = _probe(directory)
+            return self._found
+        if self._storage is not None:
+            self._found = _forced_report(self._forced, self._storage)
             return self._found
         id_mode = IdMode.ROOT if os.geteuid() == 0 else IdMode.SINGLE
         found = _probe(directory) if self._forced is Isolation.NAMESPACES else None
@@ -84,7 +88,7 @@ class NativeRuntime(HostProcesses):
         user_namespace = None if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         oci = self._oci(spec, is_joining=False)
         limits = limits_of_start(self._groups, spec)
-        orders = launch_of(spec, limits, is_chroot=is_chroot, user_namespace=user_namespace, oci=oci)
+        orders = launch_of(spec, limits, is_chroot=is_chroot, user_namespace=user_namespace, oci=oci, fuse=self._fuse())
         return self._launch("start", orders, spec, io, is_exposed=not is_chroot)
 
     def exec(self, started: Started, spec: ProcessSpec, io: ProcessIO) -> NativeHandle:
@@ -150,6 +154,9 @@ class NativeRuntime(HostProcesses):
             raise NoRuntime("nothing on this machine can isolate a process", hint="; ".join(self._found.reasons))
         return self._found.isolation
 
+    def _fuse(self) -> str:
+        return self._found.fuse if self._found is not None else ""
+
     def _executable(self, *, is_exposed: bool) -> str:
         if os.geteuid() != 0 or not is_exposed:
             return sys.executable
@@ -163,6 +170,15 @@ def _probe(directory: str) -> RuntimeReport:
     from minidock.runtime.probe import probe  # what it needs is loaded for a trial only: most runs remember one
 
     return probe(directory)
+
+
+def _forced_report(isolation: Isolation, storage: Storage) -> RuntimeReport:
+    id_mode = IdMode.ROOT if os.geteuid() == 0 else IdMode.SINGLE
+    from minidock.runtime.probe import fuse_program
+
+    fuse = fuse_program() if storage is Storage.FUSE else ""
+    reasons = ("this isolation and this storage were asked for",)
+    return RuntimeReport(isolation, id_mode, has_overlay=storage is not Storage.COPY, reasons=reasons, fuse=fuse)
 
 
 def send_signal(started: Started, signal: int) -> bool:

@@ -15,6 +15,7 @@ from minidock.runtime import spawn, syscalls
 from minidock.runtime.base import Isolation, RuntimeReport
 from minidock.runtime.launch import Trial
 
+FUSE = "fuse-overlayfs"
 _CAP_SYS_CHROOT, _CAP_SYS_ADMIN = 18, 21
 _RESTRICTIONS = (
     # file, the value that forbids, what to do about it
@@ -55,11 +56,21 @@ def probe(directory: str) -> RuntimeReport:
         return _chroot_report(("this root has no CAP_SYS_ADMIN, so it cannot mount or make namespaces",))
     failures = _try(directory, user_namespace=None if is_root else (os.geteuid(), os.getegid()))
     reasons = tuple(_explain(step, code) for step, code in failures)
-    if all(step == "overlay" for step, _ in failures):
+    fuse = fuse_program()
+    if [step for step, _ in failures] == ["overlay"] and fuse:
+        reasons = (f"{reasons[0]}; meanwhile {FUSE} takes its place",)
+        return RuntimeReport(Isolation.NAMESPACES, id_mode, has_overlay=True, reasons=reasons, fuse=fuse)
+    if all(step in ("overlay", "fuse") for step, _ in failures):
         return RuntimeReport(Isolation.NAMESPACES, id_mode, has_overlay=not failures, reasons=reasons)
     if is_root:
         return _chroot_report(reasons)
     return RuntimeReport(Isolation.UNAVAILABLE, id_mode, has_overlay=False, reasons=reasons)
+
+
+def fuse_program() -> str:
+    """Return the path of fuse-overlayfs if it is installed and its device can be opened, else nothing."""
+    program = shutil.which(FUSE)
+    return os.path.abspath(program) if program and os.access("/dev/fuse", os.R_OK | os.W_OK) else ""
 
 
 def _chroot_report(reasons: tuple[str, ...]) -> RuntimeReport:
@@ -84,7 +95,7 @@ def _try(directory: str, *, user_namespace: tuple[int, int] | None) -> Sequence[
     try:
         for name in ("lower", "layer/full/empty", "upper", "work", "merged"):
             os.makedirs(f"{place}/{name}")
-        orders = Trial(user_namespace=user_namespace, directory=place)
+        orders = Trial(user_namespace=user_namespace, directory=place, fuse=fuse_program())
         stub = spawn.spawn("try", orders, executable=sys.executable)
         said = stub.messages()
         stub.wait()

@@ -14,6 +14,7 @@ from minidock.runtime.mountpoints import MountPoints
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from minidock.runtime.fuse import Server
     from minidock.runtime.launch import Launch
 
 NODES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
@@ -42,11 +43,14 @@ def through(fd: int) -> str:
     return f"/proc/self/fd/{fd}"
 
 
-def mount_root(launch: Launch) -> int:
-    """Mount the root file system and return a descriptor of it."""
+def mount_root(launch: Launch, server: Server | None = None) -> int:
+    """Mount the root file system and return a descriptor of it; ``server`` stands in for overlayfs."""
     if launch["copied"]:
         place = launch["copied"]
         syscalls.mount(place, place, flags=syscalls.MS_BIND | syscalls.MS_REC)
+    elif server is not None:
+        place = launch["upper"]
+        server.mount(place)
     else:
         place = launch["upper"]
         _mount_overlay(launch)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from minidock.runtime.fuse import Server
     from minidock.runtime.launch import Launch
     from minidock.runtime.mountpoints import Records
 
@@ -76,28 +77,37 @@ def start(launch: Launch) -> int:
     base = os.open(launch["copied"] or launch["upper"], os.O_RDONLY | os.O_DIRECTORY)
     if launch["user_namespace"] is not None:
         identity.enter_user_namespace(launch["user_namespace"])
+    server = None
+    if launch["fuse"]:
+        from minidock.runtime import fuse
+
+        server = fuse.server_of(launch)
     kinds = 0 if oci else syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS  # those are the runtime's
     kinds |= syscalls.CLONE_NEWPID | (syscalls.CLONE_NEWNET if launch["own_network"] else 0)
     syscalls.unshare(kinds)
     records, records_end = os.pipe()
     if oci:
-        pid = monitor.fork(lambda alive: delegate.keep(launch, oci, base, records_end, alive), is_silent=True)
+        pid = monitor.fork(lambda alive: delegate.keep(launch, oci, base, records_end, alive, server), is_silent=True)
     else:
-        pid = monitor.fork(lambda alive: _run_first(launch, base, records_end, alive))
+        pid = monitor.fork(lambda alive: _run_first(launch, base, records_end, alive, server))
     os.close(records_end)
+    if server is not None:
+        server.let_go()
     try:
         made: Records = messages.receive(records)
     except EOFError:
         made = ([], [])  # it failed earlier, and has said so to the parent
     code = monitor.watch(pid, before_kill=lambda: confinement.thaw(limits))
     confinement.end(limits)
+    if server is not None:
+        server.wait()
     remove_unused(base, made)
     if launch["lowers"] and not launch["copied"]:
         rootfs.clear_work_directory(launch["work"])
     return code
 
 
-def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoReturn:
+def _run_first(launch: Launch, base: int, records_end: int, alive: int, server: Server | None) -> NoReturn:
     """Build the container around this process, PID 1 of its namespace, and become the program."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
     confinement.join(launch["process"]["limits"])  # before its namespace of groups is made, whose top it shall be
@@ -105,7 +115,7 @@ def _run_first(launch: Launch, base: int, records_end: int, alive: int) -> NoRet
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
     trees = volumes.open_sources(launch["mounts"])
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    points = MountPoints(rootfs.mount_root(launch), base)
+    points = MountPoints(rootfs.mount_root(launch, server), base)
     try:
         terminal = _mount_all(points, launch, trees)
     finally:

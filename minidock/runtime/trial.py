@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from minidock.runtime import identity, messages, rootfs, syscalls
+from minidock.runtime import fuse, identity, messages, rootfs, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def _try_mounts(orders: Trial, failures: list[tuple[str, int]]) -> None:
     )
     for step, action in steps:
         _works(step, action, failures)
-    if not failures:
-        _works("overlay", lambda: _try_overlay(orders), failures)
+    if not failures and not _works("overlay", lambda: _try_overlay(orders), failures) and orders["fuse"]:
+        _works("fuse", lambda: _try_fuse(orders), failures)
     messages.send(messages.STATUS_FD, ("tried", failures))
 
 
@@ -76,3 +76,16 @@ def _try_overlay(orders: Trial) -> None:
     rootfs.mount_overlay("merged", layers, is_user_namespace=is_user_namespace, is_volatile=False)
     os.rmdir("merged/full/empty")  # this needs whiteouts to work, the next what `userxattr` is about
     os.rmdir("merged/full")
+
+
+def _try_fuse(orders: Trial) -> None:
+    directory = orders["directory"]
+    server = fuse.Server(orders["fuse"], [f"{directory}/layer"], f"{directory}/upper", f"{directory}/work")
+    try:
+        server.mount(f"{directory}/merged")
+        os.rmdir(f"{directory}/merged/full/empty")
+        os.rmdir(f"{directory}/merged/full")
+        syscalls.umount(f"{directory}/merged")
+    finally:
+        server.let_go()
+        server.wait()

@@ -35,8 +35,10 @@ from minidock.store.unpack import DEVICE_XATTR, OWNER_XATTR
 from minidock.store.writer import Disk
 
 # Of overlayfs and of this program; also a container's own attributes of such names never become a part of a layer.
-PRIVATE_XATTRS = ("trusted.overlay.", "user.overlay.", "user.minidock.")
+PRIVATE_XATTRS = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "user.minidock.")
 _OPAQUE_NAMES = {IdMode.ROOT: "trusted.overlay.opaque", IdMode.SINGLE: "user.overlay.opaque"}
+_FUSE_OPAQUE = "user.fuseoverlayfs.opaque"
+_FUSE_MARKS = (".wh..wh..opq", ".wh..opq")  # beside the attribute, in a directory that hides the one below
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISREG, FILE),
     (stat.S_ISDIR, DIRECTORY),
@@ -139,6 +141,8 @@ def scan_upper(disk: Disk, upper: str, owners: Owners, modes: Mapping[str, int] 
     opaque: list[str] = []
     inodes: dict[tuple[int, int], str] = {}
     for path, source, status in _walk(disk, upper):
+        if path.rpartition("/")[2] in _FUSE_MARKS:
+            continue
         xattrs = read_xattrs(source)
         if _is_whiteout(status, xattrs):
             if path in owners.lower:
@@ -147,7 +151,7 @@ def scan_upper(disk: Disk, upper: str, owners: Owners, modes: Mapping[str, int] 
         entry = _entry(path, source, status, xattrs, owners, modes.get(path))
         if entry is not None:
             present[path] = Found(_as_link(entry, status, inodes), source, xattrs)
-            if entry.kind == DIRECTORY and xattrs.get(_OPAQUE_NAMES[owners.id_mode]) == b"y":
+            if entry.kind == DIRECTORY and b"y" in map(xattrs.get, (_OPAQUE_NAMES[owners.id_mode], _FUSE_OPAQUE)):
                 opaque.append(path)
     directories = {path: found for path, found in present.items() if found.entry.kind == DIRECTORY}
     for hidden in (entry.path for directory in opaque for entry in owners.lower.below(directory)):
