@@ -229,10 +229,14 @@ class Containers:
             return None
 
     def mark_removing(self, container_id: str, *, removes_volumes: bool) -> None:
-        """Begin to remove: from now on the container has no name, and whoever writes next goes on with it."""
+        """Begin to remove: from now on the container has no name, and whoever writes next goes on with it.
+
+        One that goes when it has ended (--rm) is found by that after a power cut, too.
+        """
+        record = self._record(container_id)
         with self._locks.names():
             state = replace(self._state(container_id), status=ContainerState.REMOVING, removes_volumes=removes_volumes)
-            self.write_state(container_id, state, is_durable=True)
+            self.write_state(container_id, state, is_durable=record is None or not record.auto_remove)
 
     def discard(self, session: Session, container_id: str) -> None:
         """Remove everything of the container, now or, if the process dies, in the next session."""

@@ -95,6 +95,11 @@ class RuntimeContract(ABC):
         handle.kill(9)
         handle.wait()
 
+    def test_circumstances_are_one_line_and_stay_the_same(self, runtime: Runtime, tmp_path: Path) -> None:
+        told = {runtime.circumstances(str(tmp_path)) for _ in range(2)}
+        assert len(told) == 1
+        assert "\n" not in told.pop()
+
     def test_probing_leaves_nothing_behind(self, runtime: Runtime, tmp_path: Path) -> None:
         place = tmp_path / "store"
         place.mkdir()

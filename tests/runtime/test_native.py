@@ -16,7 +16,6 @@ from minidock.core.process import Mount, ProcessSpec, User
 from minidock.errors import CommandNotExecutable, CommandNotFound, RuntimeProblem
 from minidock.runtime.base import IdMode, Isolation, ProcessIO, RuntimeReport
 from minidock.runtime.monitor import stat_fields
-from minidock.runtime.native import NativeRuntime
 from tests.runtime.contract import NOTHING, RuntimeContract
 from tests.runtime.machine import Containers, changes, finish
 
@@ -316,12 +315,12 @@ def test_everything_ends_with_the_first_process(box: Containers) -> None:
     assert finish(handle, read_end) == (4, "")  # the end of the pipe: nobody holds it any more
 
 
-def test_a_container_dies_with_the_program_that_started_it(box: Containers, report: RuntimeReport) -> None:
+def test_a_container_dies_with_the_program_that_started_it(box: Containers) -> None:
     pipe_read, pipe_write = os.pipe()
     spec = box.spec("sleep", "1000")
     pid = os.fork()
     if pid == 0:
-        handle = NativeRuntime(report.isolation).start(spec, NOTHING)
+        handle = box.runtime.start(spec, NOTHING)
         os.write(pipe_write, f"{handle.started.pid}\n".encode())
         os._exit(0)
     os.close(pipe_write)
