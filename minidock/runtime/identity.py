@@ -1,22 +1,19 @@
 """Turns the privileged launcher into the user of the container: capabilities, ids, seccomp. Runs in the stub.
 
-Source: moby's default capabilities; user_namespaces(7) for the rules of id maps.
+Source: capabilities(7); user_namespaces(7) for the rules of id maps.
 """
 
 from __future__ import annotations
 
 import os
 
-from minidock.runtime import seccomp, syscalls
+from minidock.runtime import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from minidock.runtime.launch import Process
 
-# CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE
-# SETFCAP
-CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
-CAPABILITY_MASK = sum(1 << capability for capability in CAPABILITIES)
+_SYS_ADMIN = 1 << 21
 _MOST_CAPABILITIES = 64
 
 
@@ -46,35 +43,39 @@ def _write(directory: int, name: str, text: str) -> None:
 
 
 def assume(process: Process, *, self_fd: int, is_single_id: bool) -> None:
-    """Become the user of ``process`` with docker's default capabilities at most."""
+    """Become the user of ``process`` with its capabilities at most, and with its filter of system calls."""
     uid, gid = process["uid"], process["gid"]
     if is_single_id and (uid, gid) != (0, 0):
         # The only id there is gets another name in a namespace of its own; the files of root appear under it.
         syscalls.unshare(syscalls.CLONE_NEWUSER)
         map_single_id(self_fd, (uid, gid), (0, 0))
-    _limit_capabilities()
-    # Here, while CAP_SYS_ADMIN lasts: a filter needs that, or no_new_privs, which would switch setuid programs off.
-    load_filter(emulates_root=is_single_id and uid == 0)
+    if process["no_new_privileges"]:
+        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    _limit_capabilities(process["capabilities"])
+    _load_filter(process)
     if is_single_id:
         return  # exec computes the capabilities of root anew, within the bounding set; capset itself may be emulated
     os.setgroups(sorted({gid, *process["groups"]}))
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     if uid == 0:
-        kept = CAPABILITY_MASK & syscalls.permitted_capabilities()
+        kept = process["capabilities"] & syscalls.permitted_capabilities()
         syscalls.capset(effective=kept, permitted=kept, inheritable=0)
 
 
-def load_filter(*, emulates_root: bool) -> None:
-    """Install the seccomp filter. The default profile of allowed calls will be part of it."""
-    program = seccomp.program(emulates_root=emulates_root)
-    if program:
-        syscalls.seccomp_load(program)
+def _load_filter(process: Process) -> None:
+    """Install the filter, while CAP_SYS_ADMIN lasts: it needs that, or no_new_privs, which disables setuid programs.
+
+    Without either (a root in a container that may not mount) that container's own filter has to do.
+    """
+    may_load = process["no_new_privileges"] or syscalls.permitted_capabilities() & _SYS_ADMIN
+    if process["filter"] and may_load:
+        syscalls.seccomp_load(process["filter"])
 
 
-def _limit_capabilities() -> None:
+def _limit_capabilities(kept: int) -> None:
     for capability in range(_MOST_CAPABILITIES):
-        if capability in CAPABILITIES:
+        if kept >> capability & 1:
             continue
         try:
             syscalls.prctl(syscalls.PR_CAPBSET_DROP, capability)

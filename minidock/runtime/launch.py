@@ -9,7 +9,7 @@ from typing import TypedDict
 from minidock.core.networking import NetworkKind
 from minidock.core.process import Mount, MountType, Overlay, ProcessSpec, Recursion
 from minidock.errors import RuntimeProblem
-from minidock.runtime import syscalls
+from minidock.runtime import seccomp, syscalls
 from minidock.runtime.rootfs import APT_CONFIG
 
 
@@ -41,6 +41,9 @@ class Process(TypedDict):
     groups: list[int]
     has_terminal: bool
     limits: Limits
+    capabilities: int  # a bit for each that it may have
+    no_new_privileges: bool
+    filter: bytes  # of system calls, as BPF; empty for none
 
 
 class OverlayOrders(TypedDict):
@@ -96,6 +99,7 @@ class Launch(TypedDict):
     fuse: str  # the program that stands in for overlayfs, if one does
     is_read_only: bool
     shm_size: int
+    is_privileged: bool
     mounts: list[MountOrders]
     files: list[tuple[str, bytes]]  # path inside, content
     secrets: list[tuple[str, bytes, int, int, int]]  # path inside, content, mode, owner, group
@@ -152,6 +156,13 @@ def process_of(spec: ProcessSpec, limits: Limits, *, is_single_id: bool) -> Proc
         groups=list(spec.user.groups),
         has_terminal=spec.has_terminal,
         limits=limits,
+        capabilities=spec.security.capability_mask,
+        no_new_privileges=spec.security.no_new_privileges,
+        filter=seccomp.program(
+            emulates_root=is_single_id and spec.user.uid == 0,
+            profile=spec.security.seccomp,
+            capabilities=spec.security.capabilities,
+        ),
     )
 
 
@@ -180,6 +191,7 @@ def launch_of(
         fuse=fuse,
         is_read_only=rootfs.is_read_only,
         shm_size=spec.resources.shm_size,
+        is_privileged=spec.security.is_privileged,
         mounts=[_mount_orders(mount, is_user_namespace=user_namespace is not None) for mount in spec.mounts],
         files=network_files(spec),
         secrets=[(file.target, file.content, file.mode, file.uid, file.gid) for file in spec.files],

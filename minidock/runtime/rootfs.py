@@ -122,9 +122,10 @@ def mount_system(points: MountPoints, launch: Launch) -> int:
     syscalls.mount("proc", through(proc), "proc", _PLAIN)
     mount_sys(points, own_network=launch["own_network"])
     dev = mount_dev(points, is_single_id=is_single_id, shm_size=launch["shm_size"])
-    _mask(points)
-    for path in READ_ONLY:
-        _cover_read_only(points, path)
+    if not launch["is_privileged"]:
+        _mask(points)
+        for path in READ_ONLY:
+            _cover_read_only(points, path)
     os.close(proc)
     return dev
 

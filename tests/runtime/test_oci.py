@@ -16,7 +16,7 @@ import pytest
 
 from minidock.core.process import Mount, ProcessSpec, RootFs, User
 from minidock.core.resources import Resources, Ulimit
-from minidock.core.security import Security
+from minidock.core.security import UNCONFINED, Security
 from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, RuntimeProblem
 from minidock.runtime.base import IdMode, RuntimeReport
 from minidock.runtime.monitor import stat_fields
@@ -33,7 +33,7 @@ SPEC = ProcessSpec(
     cwd="/srv",
     user=User(7, 8, (10, 9)),
     hostname="box",
-    security=Security(capabilities=("CHOWN", "KILL"), no_new_privileges=True),
+    security=Security(capabilities=("CHOWN", "KILL"), seccomp=UNCONFINED, no_new_privileges=True),
     resources=Resources(ulimits=(Ulimit("nofile", 10, 20), Ulimit("core", -1, -1))),
     has_terminal=True,
 )
@@ -108,7 +108,13 @@ def test_every_value_of_a_process_is_translated() -> None:
 
 
 def test_a_single_id_is_root_by_a_filter_that_needs_no_new_privileges() -> None:
-    spec = replace(SPEC, user=User(), security=Security(capabilities=("KILL",)), hostname="", has_terminal=False)
+    spec = replace(
+        SPEC,
+        user=User(),
+        security=Security(capabilities=("KILL",), seccomp=UNCONFINED),
+        hostname="",
+        has_terminal=False,
+    )
     config = config_of(spec, is_single_id=True, machine="x86_64")
     assert config["linux"]["seccomp"] == EMULATION
     assert "hostname" not in config
@@ -254,3 +260,20 @@ def test_nothing_of_the_runtime_is_left_beside_the_container(delegated: Containe
 def test_root_is_emulated_with_a_single_id_only(delegated: Containers, report: RuntimeReport) -> None:
     code, text = delegated.run(delegated.shell("chown 33:33 /tmp && stat -c %u:%g /tmp"))
     assert (code, text) == (0, "0:0\n" if report.id_mode is IdMode.SINGLE else "33:33\n")
+
+
+def test_the_default_profile_is_translated_and_root_emulation_comes_before_it() -> None:
+    spec = replace(SPEC, user=User(), security=Security())
+    plain = config_of(spec, is_single_id=False, machine="x86_64")["linux"]["seccomp"]
+    assert (plain["defaultAction"], plain["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
+    assert plain["architectures"] == ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
+    assert plain["syscalls"][-1] == {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}
+    assert plain["syscalls"][-2] == {
+        "names": ["clone"],
+        "action": "SCMP_ACT_ALLOW",
+        "args": [{"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}],
+    }
+    emulated = config_of(spec, is_single_id=True, machine="x86_64")["linux"]["seccomp"]["syscalls"]
+    allowed = next(rule for rule in emulated if "openat" in rule["names"])
+    assert {"chown", "mknod"} & set(allowed["names"]) == set()
+    assert "chown" in emulated[0]["names"]
