@@ -114,7 +114,10 @@ def _block(machine: str, profile: Profile, *, emulates_root: bool) -> bytes:
     plain, conditional = _split(profile.rules, known)
     for number, rules in conditional.items():
         body += _when_number(number, _conditions(rules, profile))
-    body += _bisection(plain, _value(profile.default, profile.default_errno))
+    default = _value(profile.default, profile.default_errno)
+    # What a newer kernel has: with ENOSYS a program falls back to what it did before, with EPERM it gives up.
+    unknown = SUCCEED | _ENOSYS if profile.default is Action.ERRNO else default
+    body += _bisection(plain, default, max(known.values()) + 1, unknown)
     # A jump over the whole block is too far for a comparison.
     return instruction(JUMP_EQUAL, arch, 1, 0) + instruction(JUMP, len(body) // _SIZE) + body
 
@@ -213,13 +216,18 @@ def _at_least(value: int, rest: int, load_low: bytes, load_high: bytes, *, holds
     return b"".join((load_high, greater_high, equal_high, load_low, compare))
 
 
-def _bisection(answers: Mapping[int, int], default: int) -> bytes:
-    """Return the search for a number's answer: a balanced tree over the ranges that have the same one."""
+def _bisection(answers: Mapping[int, int], default: int, end: int, unknown: int) -> bytes:
+    """Return the search for a number's answer: a balanced tree over the ranges that have the same one.
+
+    Numbers from ``end`` on are ``unknown``.
+    """
     starts: list[tuple[int, int]] = [(0, answers.get(0, default))]
     for number in sorted({*answers, *(number + 1 for number in answers)}):
         answer = answers.get(number, default)
         if number and answer != starts[-1][1]:
             starts.append((number, answer))
+    if starts[-1][1] != unknown:
+        starts.append((end, unknown))
     return _tree(starts)
 
 

@@ -167,6 +167,7 @@ def test_machines_and_interfaces_that_are_not_looked_at_are_not_let_past() -> No
     code = seccomp.program(emulates_root=False, profile="default", capabilities=PLAIN, machine="x86_64")
     assert run(code, AARCH64, 63) == KILL_PROCESS
     assert run(code, X86_64, 0x40000000 | 1) == ENOSYS
+    assert run(code, X86_64, 1000) == ENOSYS
 
 
 def profile(*syscalls: str, default: str = "SCMP_ACT_ERRNO") -> str:
