@@ -143,8 +143,11 @@ def _check_not_in_proc(points: MountPoints, source: str, target: str, place: int
         proc = points.find("proc")
     except OSError:
         return
-    is_inside = os.fstat(place).st_dev == os.fstat(proc).st_dev
+    device = os.fstat(proc).st_dev
     os.close(proc)
+    if device == os.fstat(points.root).st_dev:
+        return  # nothing is mounted there: files are only looked at
+    is_inside = os.fstat(place).st_dev == device
     if is_inside and target not in [f"/proc/{name}" for name in _REPLACEABLE]:
         reason = f'"{target}" cannot be mounted because it is inside /proc'
         raise messages.Failure("problem", f'error mounting "{source}": {reason}')

@@ -12,7 +12,7 @@ import pytest
 from minidock.core.entries import Entry
 from minidock.engine import images
 from minidock.engine.workspace import SystemClock, Workspace
-from minidock.runtime.base import Isolation, Runtime, RuntimeReport
+from minidock.runtime.base import Isolation, Runtime, RuntimeReport, Storage
 from minidock.runtime.native import NativeRuntime
 from minidock.store.scan import opened, read_xattrs
 from minidock.store.writer import Disk
@@ -143,9 +143,9 @@ def test_everything_that_a_process_changes_is_in_the_layer(ws: Workspace, tmp_pa
 def test_an_adopted_snapshot_is_what_unpacking_its_layer_gives(ws: Workspace, tmp_path: Path) -> None:
     script = SCRIPT + "chown 1000:1001 /hard1 /sticky\nchown -h 1000:1001 /sym\nmknod /null c 1 3\n"
     context = write_context(tmp_path / "context", {"Dockerfile": dockerfile(script)})
-    built = run_build(ws, context)
-    if not (ws.runtime.probe(str(tmp_path)).has_overlay):
+    if ws.runtime.probe(str(tmp_path)).storage is not Storage.OVERLAY:
         pytest.skip("without an overlay nothing is adopted")
+    built = run_build(ws, context)
     diff_ids = images.load(ws, built.image_id).config.diff_ids
     with ws.store.session() as session:
         adopted = Path(ws.store.snapshots.stack(session, diff_ids)[0])

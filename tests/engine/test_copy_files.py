@@ -163,7 +163,8 @@ def test_what_cannot_be_copied_is_told_in_dockers_words(ws: Workspace, box: str,
 def test_volumes_are_seen_and_leave_no_mount_point(ws: Workspace, tmp_path: Path) -> None:
     if ws.runtime.probe(str(tmp_path)).isolation is Isolation.CHROOT:
         pytest.skip("volumes need namespaces")
-    mounts = (MountOption("data", "/srv/data"), MountOption.parse(f"{tmp_path}:/host:ro"))
+    texts = ("data:/srv/data", f"{tmp_path}:/host:ro")
+    mounts = (*(MountOption.parse(text) for text in texts), MountOption.parse_tmpfs("/run"))
     request = RunRequest("machine", ("true",), name="box", mounts=mounts)
     assert run_attached(ws, create(ws, request, lambda text: None), QUIET) == 0
     (tmp_path / "file").write_text("content")
