@@ -10,22 +10,22 @@ import math
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
-from minidock.core.limit_rules import LEAST_SHARES, MOST_SHARES
 from minidock.core.resources import Resources
 
 MEMORY, CPU, CPUSET, PIDS, BLKIO, FREEZER, CPUACCT = "memory", "cpu", "cpuset", "pids", "blkio", "freezer", "cpuacct"
 _V1_CONTROLLERS = frozenset({MEMORY, CPU, CPUSET, PIDS, BLKIO, FREEZER, CPUACCT})
 V2_NAMES = {BLKIO: "io"}
+LEAST_SHARES, MOST_SHARES = 2, 262_144  # cpu.shares that the kernel takes
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 # One write: the file and what goes into it, in the order in which they must be made.
 Writes = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(NamedTuple):  # not a dataclass: loading this module is part of every start
     """A tree of groups: the directory of its visible top, and the group of a process as a path below it.
 
     ``own`` is ``/`` if the process is in the top group, and None if its group is outside of what is mounted.
@@ -40,11 +40,10 @@ class Tree:
         return None if self.own is None else posixpath.normpath(f"{self.top}/{self.own}")
 
 
-@dataclass(frozen=True, slots=True)
-class Trees:
+class Trees(NamedTuple):
     """The trees of a machine as one process sees them; ``unified`` is that of version 2."""
 
-    legacy: Mapping[str, Tree] = field(default_factory=dict)
+    legacy: Mapping[str, Tree] = MappingProxyType({})
     unified: Tree | None = None
 
 

@@ -13,7 +13,6 @@ from minidock.core.units import parse_size
 from minidock.errors import InvalidRequest
 
 LEAST_MEMORY = 6 << 20
-LEAST_SHARES, MOST_SHARES = 2, 262_144
 _NANO = 10**9
 _RATIONAL = re.compile(
     r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?|[+-]?[0-9]+/[0-9]*[1-9][0-9]*", re.IGNORECASE

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from minidock.core.id_mode import IdMode
 from minidock.core.process import ProcessSpec
 from minidock.core.resources import Resources
-from minidock.core.stats import Sample
+
+if TYPE_CHECKING:
+    from minidock.core.stats import Sample
 
 
 class Isolation(StrEnum):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from minidock.core import cgroups as rules
 from minidock.core.cgroups import Tree, Trees
@@ -29,8 +29,7 @@ _TRIES = 3
 Read = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(NamedTuple):
     """Where the groups of containers can be: the directory above ``minidock``."""
 
     directory: str

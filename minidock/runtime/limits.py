@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import resource
+from typing import TYPE_CHECKING
 
 from minidock.core import cgroups as rules
-from minidock.core.limit_rules import RLIMITS
 from minidock.core.process import ProcessSpec
 from minidock.core.resources import Resources
-from minidock.core.substitutes import Substitutes, substitutes
 from minidock.errors import RuntimeProblem
 from minidock.runtime.base import Started
 from minidock.runtime.cgroups import Cgroups
-from minidock.runtime.launch import Limits
+from minidock.runtime.launch import Limits, no_limits
+
+if TYPE_CHECKING:
+    from minidock.core.substitutes import Substitutes
 
 _CAP_SYS_RESOURCE = 24
 
@@ -33,6 +34,8 @@ def shortcomings(groups: Cgroups, wanted: Resources) -> tuple[str, ...]:
 
 
 def _nearest(wanted: Resources, kept: frozenset[str]) -> Substitutes:
+    from minidock.core.substitutes import substitutes
+
     return substitutes(wanted, kept, processors=os.sched_getaffinity(0), counts_processes=os.geteuid() != 0)
 
 
@@ -60,23 +63,28 @@ def _marker(spec: ProcessSpec) -> str:
 
 
 def _limits(wanted: Resources, kept: frozenset[str], made: list[str], possible: list[str], marker: str) -> Limits:
+    found = no_limits()
+    found["groups"], found["possible"], found["oom_marker"] = made, possible, marker
+    found["oom_score_adj"] = wanted.oom_score_adj or None
+    if not wanted.ulimits and not rules.wanted_controllers(wanted):
+        return found
+    from minidock.core.limit_rules import RLIMITS
+
     nearest = _nearest(wanted, kept)
     chosen = {RLIMITS[limit.name]: (limit.soft, limit.hard) for limit in wanted.ulimits}
     for number, soft, hard in nearest.rlimits:
         chosen.setdefault(number, (soft, hard))
-    return Limits(
-        groups=made,
-        possible=possible,
-        oom_marker=marker,
-        oom_score_adj=wanted.oom_score_adj or None,
-        rlimits=[(number, soft, hard, _is_above(number, hard)) for number, (soft, hard) in sorted(chosen.items())],
-        cpus=list(nearest.cpus),
-        nice=nearest.nice,
-    )
+    found["rlimits"] = [
+        (number, soft, hard, _is_above(number, hard)) for number, (soft, hard) in sorted(chosen.items())
+    ]
+    found["cpus"], found["nice"] = list(nearest.cpus), nearest.nice
+    return found
 
 
 def _is_above(number: int, hard: int) -> bool:
     """Whether a hard limit is above that of this process, which only the privileged may exceed."""
+    import resource
+
     own = resource.getrlimit(number)[1]
     return own != resource.RLIM_INFINITY and (hard < 0 or hard > own)
 

@@ -42,7 +42,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 class Containers:
-    """Makes specs whose changes go below ``place``, each with directories of its own, and runs them."""
+    """Makes specs whose changes go below ``place``, each with directories of its own, and runs them.
+
+    Their ID, ``name``, is that of no other test that may run at the same time: control groups are called by it.
+    """
 
     def __init__(self, runtime: Runtime, lower: Path, place: Path, *, is_copied: bool) -> None:
         self.runtime = runtime
@@ -50,6 +53,7 @@ class Containers:
         self._place = place
         self._is_copied = is_copied
         self._count = 0
+        self.name = f"box-{os.getpid()}"
 
     def place_for(self, name: str) -> Path:
         """Return a new directory beside the root file systems."""
@@ -71,7 +75,7 @@ class Containers:
 
     def spec(self, *args: str, **fields: Any) -> ProcessSpec:
         """Return a spec for ``args`` on a fresh root file system."""
-        spec = ProcessSpec(id="box", args=args, env=ENVIRONMENT, rootfs=self.rootfs(), is_build_step=True)
+        spec = ProcessSpec(id=self.name, args=args, env=ENVIRONMENT, rootfs=self.rootfs(), is_build_step=True)
         return replace(spec, **fields)
 
     def shell(self, script: str, **fields: Any) -> ProcessSpec:

@@ -31,7 +31,7 @@ def groups() -> Iterator[Cgroups]:
     found = Cgroups()
     yield found
     found.sweep(lambda name: False)
-    assert [path for path in found.possible("box") if os.path.exists(path)] == []
+    assert [path for path in found.possible(f"box-{os.getpid()}") if os.path.exists(path)] == []
 
 
 def needs(groups: Cgroups, *controllers: str) -> None:
@@ -105,11 +105,11 @@ def busy(box: Containers, runtime: NativeRuntime) -> Iterator[tuple[Handle, Path
 
 
 def test_a_paused_container_does_nothing_until_it_goes_on(
-    groups: Cgroups, busy: tuple[Handle, Path], runtime: NativeRuntime
+    groups: Cgroups, box: Containers, busy: tuple[Handle, Path], runtime: NativeRuntime
 ) -> None:
     handle, out = busy
     for _ in range(3):
-        runtime.pause(handle.started, "box")
+        runtime.pause(handle.started, box.name)
         before = out.stat().st_size
         time.sleep(0.1)
         assert out.stat().st_size == before
@@ -120,27 +120,27 @@ def test_a_paused_container_does_nothing_until_it_goes_on(
 
 def test_a_paused_container_ends_with_its_monitor(groups: Cgroups, box: Containers, runtime: NativeRuntime) -> None:
     handle = runtime.start(box.spec("sleep", "100"), NOTHING)
-    runtime.pause(handle.started, "box")
+    runtime.pause(handle.started, box.name)
     handle._stub.end()
     assert not runtime.is_running(handle.started)
 
 
 def test_limits_of_a_running_container_are_changed(
-    groups: Cgroups, busy: tuple[Handle, Path], runtime: NativeRuntime
+    groups: Cgroups, box: Containers, busy: tuple[Handle, Path], runtime: NativeRuntime
 ) -> None:
     started = busy[0].started
     wanted = Resources(memory=64 * MIB, pids=20)
     if {MEMORY, PIDS} - groups.bases().keys():
         with pytest.raises(RuntimeProblem, match="no control group can be used for memory, pids"):
-            runtime.limit(started, "box", wanted)
+            runtime.limit(started, box.name, wanted)
         return
-    runtime.limit(started, "box", wanted)
+    runtime.limit(started, box.name, wanted)
     found = groups.of(started.pid)
     inside = {int(pid) for pid in Path(found[PIDS], "cgroup.procs").read_text().split()}
     assert started.pid in inside
     assert runtime.sample(started).memory_limit == 64 * MIB
-    runtime.limit(started, "box", replace(wanted, memory=32 * MIB, memory_swap=40 * MIB))
-    runtime.limit(started, "box", replace(wanted, memory=128 * MIB, memory_swap=256 * MIB))
+    runtime.limit(started, box.name, replace(wanted, memory=32 * MIB, memory_swap=40 * MIB))
+    runtime.limit(started, box.name, replace(wanted, memory=128 * MIB, memory_swap=256 * MIB))
     assert runtime.sample(started).memory_limit == 128 * MIB
 
 
