@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from minidock.cli.build_call import BUILD, Call
+from minidock.cli.build_limits import StepLimits
 from minidock.cli.values import parse_choice
 from minidock.core.build_options import AgentOption, SecretOption
 from minidock.errors import BuildError, FlagError, InvalidReference
@@ -36,6 +37,7 @@ def parse_network(text: str) -> str:
 
 def build(
     path: Annotated[str, typer.Argument(metavar="PATH")],
+    step_limits: StepLimits,
     tags: Annotated[
         list[str],
         typer.Option(
@@ -128,6 +130,7 @@ def build(
         secrets=gather(secrets, agents, os.environ),
         network="" if network == "default" else network,
         no_cache_stages=tuple(name.lower() for item in no_cache_filter for name in item.split(",")),
+        resources=step_limits.resources(),
     )
     if path == "-" or "://" in path:
         raise BuildError(f"a context of the kind {path!r} is not supported yet", hint="name a directory")

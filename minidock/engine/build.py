@@ -18,7 +18,8 @@ from minidock.core.dockerfile.model import Add, Copy, Run, Workdir
 from minidock.core.dockerfile.triggers import with_triggers
 from minidock.core.events import BuildWarning, Observer
 from minidock.core.reference import Reference
-from minidock.engine import images
+from minidock.core.resources import Resources
+from minidock.engine import images, limits
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.context import Context
 from minidock.engine.definition import Definition, read_definition
@@ -56,6 +57,7 @@ class BuildRequest:
     secrets: Secrets = field(default_factory=Secrets)
     network: str = ""
     no_cache_stages: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     """
     names = tuple(dict.fromkeys(images.familiar(tag) for tag in request.tags))
     progress = Progress(observer)
+    limits.check(ws, request.resources, progress.warn)
     definition = read_definition(request.context, request.dockerfile, progress)
     plan = definition.plan(request.build_args, request.target)
     target = stages.resolve_target(plan, request.target)
@@ -165,6 +168,7 @@ class _Builder:
             open_from=self._open_from,
             cancellation=self._cancellation,
             layers_of=self._layers_of,
+            resources=request.resources,
             secrets=request.secrets,
             network=request.network,
         )

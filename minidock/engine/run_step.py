@@ -67,7 +67,7 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
         build.progress.warn(missing)
     area = _Area(ws, session, image.diff_ids, tree, storage=report.storage)
     spec = ProcessSpec(
-        id=session.name,
+        id=f"{session.name}-{area.name}",  # several steps may run at a time
         args=process.args,
         env=process_env(process.env, user),
         rootfs=area.rootfs,
@@ -77,6 +77,7 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
         files=process.files,
         hostname=HOSTNAME,
         networking=process.networking,
+        resources=build.resources,
         is_build_step=True,
     )
     status, tail = _run_logged(build, spec, step, process.secrets)
@@ -106,6 +107,7 @@ class _Area:
         disk = self._store.disk
         directory = session.temporary()
         disk.mkdir(directory)
+        self.name = os.path.basename(directory)
         self._upper = f"{directory}/upper"
         self._baseline: dict[str, tuple[int, int, int, int, int]] | None = None
         # What fuse-overlayfs leaves is not what unpacking the layer would give.

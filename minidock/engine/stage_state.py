@@ -10,6 +10,7 @@ from minidock.core.config import ContainerConfig, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.process import DEFAULT_PATH
+from minidock.core.resources import Resources
 from minidock.core.times import format_time
 from minidock.engine.progress import Progress
 from minidock.engine.secrets import Secrets
@@ -43,6 +44,7 @@ class BuildContext:
     layers_of: Callable[[str, Run, str], tuple[Digest, ...]]  # of a stage or image, for a mount of a RUN
     secrets: Secrets = field(default_factory=Secrets)
     network: str = ""  # of RUN instructions that do not say which
+    resources: Resources = field(default_factory=Resources)  # of every RUN
 
     @property
     def now(self) -> str:
