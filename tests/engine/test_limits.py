@@ -14,6 +14,7 @@ from minidock.core.stats import Sample
 from minidock.core.summary import ContainerState
 from minidock.engine import containers, pausing
 from minidock.engine.attend import Streams
+from minidock.engine.build import BuildRequest, build
 from minidock.engine.container_inspect import inspect_container
 from minidock.engine.exec import ExecRequest, execute
 from minidock.engine.run import process_spec
@@ -265,3 +266,13 @@ def test_top_of_a_container_that_does_not_run_is_refused(ws: Workspace, streams:
     run(ws, streams, "true", name="ended")
     with pytest.raises(ContainerNotRunning):
         top(ws, "ended", ())
+
+
+def test_limits_of_a_build_hold_for_every_run(ws: Workspace, runtime: FakeRuntime, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text('FROM base:1\nRUN ["true"]\nRUN ["change"]\n')
+    wanted = Resources(memory=16 * MIB, ulimits=(Ulimit("nofile", 1, 2),))
+    build(ws, BuildRequest(str(tmp_path), resources=wanted), lambda event: None)
+    assert [spec.resources for spec in runtime.ran] == [wanted, wanted]
+    assert len({spec.id for spec in runtime.ran}) == 2
+    with pytest.raises(InvalidRequest, match="Minimum memory limit allowed is 6MB"):
+        build(ws, BuildRequest(str(tmp_path), resources=Resources(memory=1)), lambda event: None)
