@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from minidock.cli.values import parse_filter
+from minidock.core.image_filter import parse_filter
 from minidock.render import formats
 from minidock.render.formats import Format
 

@@ -11,7 +11,16 @@ def exec_(
     container: Annotated[str, typer.Argument(metavar="CONTAINER")],
     command: Annotated[str, typer.Argument(metavar="COMMAND")],
     args: Annotated[tuple[str, ...], typer.Argument(metavar="[ARG...]")] = (),
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Detached mode: run command in the background")
+    ] = False,
+    detach_keys: Annotated[
+        str, typer.Option("--detach-keys", help="Override the key sequence for detaching a container")
+    ] = "",
     env: Annotated[tuple[str, ...], typer.Option("--env", "-e", metavar="list", help="Set environment variables")] = (),
+    env_files: Annotated[
+        tuple[str, ...], typer.Option("--env-file", metavar="list", help="Read in a file of environment variables")
+    ] = (),
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Keep STDIN open even if not attached")
     ] = False,
@@ -25,13 +34,15 @@ def exec_(
     import os
 
     from minidock.cli import options, streams
+    from minidock.cli.word_files import env_words
     from minidock.engine import workspace
     from minidock.engine.exec import ExecRequest, execute
 
-    if not streams.are_fit(is_interactive=interactive, has_terminal=tty):
+    if not detach and not streams.are_fit(is_interactive=interactive, has_terminal=tty):
         return 1
-    request = ExecRequest((command, *args), env, os.environ, workdir, user, has_terminal=tty)
+    keys = streams.detach_keys(detach_keys)
+    variables = (*env_words(env_files, os.environ), *env)
+    request = ExecRequest((command, *args), variables, os.environ, workdir, user, has_terminal=tty, is_detached=detach)
+    attached = ("stdin", "stdout", "stderr") if interactive else ("stdout", "stderr")
     ws = workspace.open_workspace(options.store_root())
-    return execute(
-        ws, container, request, streams.standard(("stdin", "stdout", "stderr") if interactive else ("stdout", "stderr"))
-    )
+    return streams.told(execute(ws, container, request, streams.attachment(attached, keys, proxies_signals=True)))

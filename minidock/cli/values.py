@@ -47,14 +47,6 @@ def parse_duration_flag(text: str) -> int:
     return parse_duration(text)
 
 
-def parse_filter(text: str) -> tuple[str, str]:
-    """Return the name and the value of ``name=value``, as ``--filter`` takes them. Raises: FlagError."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise FlagError("bad format of filter (expected name=value)")
-    return name.strip().lower(), value.strip()
-
-
 def parse_choice(text: str, choices: Iterable[str]) -> str:
     """Return ``text`` if it is one of ``choices``. Raises: FlagError, which names them."""
     known = tuple(choices)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _FORWARDED = (signals.SIGHUP, signals.SIGINT, signals.SIGQUIT, signals.SIGTERM, signals.SIGUSR1, signals.SIGUSR2)
 _REQUESTS = (signals.SIGHUP, signals.SIGINT, signals.SIGQUIT, signals.SIGTERM)
 _ENDING = (*_REQUESTS, signals.SIGPIPE)
+_MASKS = ("SigBlk:", "SigIgn:", "SigCgt:")
 _PATIENCE = 3  # so many requests to end are enough
 
 
@@ -215,10 +216,10 @@ class Forwarding:
 
 
 def _is_default(pid: int, number: int) -> bool:
-    """Whether a process neither handles nor ignores a signal."""
+    """Whether a process neither handles nor ignores a signal, nor waits for it (an init)."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigIgn:", "SigCgt:"))]
+            masks = [int(line.split()[1], 16) for line in file if line.startswith(_MASKS)]
     except OSError:
         return False
     return bool(masks) and not any(mask >> (number - 1) & 1 for mask in masks)

@@ -26,6 +26,14 @@ class Attachment:
     detach_keys: bytes = b""
     proxies_signals: bool = True
 
+    def size(self) -> tuple[int, int] | None:
+        """Return the rows and columns of the caller's terminal, None if it has none."""
+        for fd in (self.streams.stdin, self.streams.stdout):
+            if fd is not None and os.isatty(fd):
+                size = os.get_terminal_size(fd)
+                return size.lines, size.columns
+        return None
+
 
 class Client:
     """One end of a connection to a monitor."""

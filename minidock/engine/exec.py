@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from minidock.core import container as rules
 from minidock.core.entries import FILE
 from minidock.core.process import ProcessSpec, RootFs, User
+from minidock.core.summary import ContainerState
 from minidock.core.users import resolve_user
-from minidock.engine.attend import Streams, attend
+from minidock.engine import attach_socket, events
+from minidock.engine.attend import Wiring, attend
+from minidock.engine.client import Attachment, Client
 from minidock.engine.containers import running, started_of
+from minidock.engine.handover import in_background, orders_of
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidState
+from minidock.runtime.base import Handle, ProcessIO
 from minidock.store.container_record import ContainerRecord
+from minidock.store.containers import Container
 from minidock.store.layers import Contents
+
+if TYPE_CHECKING:
+    from minidock.engine.monitor import Orders
 
 _LIMIT = 10 << 20
 
@@ -31,20 +42,48 @@ class ExecRequest:
     cwd: str = ""
     user: str = ""
     has_terminal: bool = False
+    is_detached: bool = False
 
 
-def execute(ws: Workspace, name: str, request: ExecRequest, streams: Streams) -> int:
-    """Run a process in a container and return its exit code.
+def execute(ws: Workspace, name: str, request: ExecRequest, attachment: Attachment) -> int | None:
+    """Run a process in a container; return its exit code, None if the caller has detached from it.
 
-    Raises: NoSuchContainer, ContainerNotRunning, RuntimeProblem.
+    Raises: NoSuchContainer, ContainerNotRunning, InvalidState, RuntimeProblem, StartFailed.
     """
-    container = running(ws, name)
-    if container.is_paused:
-        raise InvalidState(f"Container {name} is paused, unpause the container before exec")
+    container = _ready(ws, name)
     record = container.record
+    spec = exec_spec(ws, record, request)
+    exec_id = secrets.token_hex(32)
+    words = " ".join(request.args)
+    events.tell(ws, record, f"exec_create: {words}", execID=exec_id)
+
+    def start(io: ProcessIO) -> Handle:
+        handle = ws.runtime_called(record.runtime).exec(started_of(container), spec, io)
+        events.tell(ws, record, f"exec_start: {words}", execID=exec_id)
+        return handle
+
+    if request.is_detached or request.has_terminal:
+        return _execute_apart(ws, record, request, attachment, start, exec_id)
+    code = attend(start, attachment.streams, has_terminal=False)
+    events.tell(ws, record, "exec_die", execID=exec_id, exitCode=str(code))
+    return code
+
+
+def _ready(ws: Workspace, name: str) -> Container:
+    """Return a container in which a process can be started. Raises: NoSuchContainer, ContainerConflict."""
+    state = ws.store.containers.find(name).state.status
+    if state is ContainerState.PAUSED:
+        raise InvalidState(f"Container {name} is paused, unpause the container before exec")
+    if state is ContainerState.RESTARTING:
+        raise InvalidState(f"Container {name} is restarting, wait until the container is running")
+    return running(ws, name)
+
+
+def exec_spec(ws: Workspace, record: ContainerRecord, request: ExecRequest) -> ProcessSpec:
+    """Return the process that ``request`` asks for. Raises: RuntimeProblem (an unknown user), InvalidRequest."""
     user = container_user(ws, record, request.user) if request.user else record.user
     env = rules.chosen_env(record.env, request.env, request.environment)
-    spec = ProcessSpec(
+    return ProcessSpec(
         id=record.id,
         args=request.args,
         env=rules.process_variables(env, user, hostname=record.hostname, has_terminal=request.has_terminal),
@@ -58,9 +97,39 @@ def execute(ws: Workspace, name: str, request: ExecRequest, streams: Streams) ->
         has_terminal=request.has_terminal,
         make_cwd=False,
     )
-    started = started_of(container)
-    runtime = ws.runtime_called(record.runtime)
-    return attend(lambda io: runtime.exec(started, spec, io), streams, has_terminal=request.has_terminal)
+
+
+def _execute_apart(
+    ws: Workspace,
+    record: ContainerRecord,
+    request: ExecRequest,
+    attachment: Attachment,
+    start: Callable[[ProcessIO], Handle],
+    exec_id: str,
+) -> int | None:
+    """Run a process that can go on without the caller: its monitor is a process of its own."""
+    ours, theirs = (-1, -1) if request.is_detached else attach_socket.pair()
+    size = None if request.is_detached else attachment.size()
+
+    def begin() -> Orders:
+        wiring = Wiring(has_terminal=request.has_terminal, has_stdin=False, size=size)
+        handle = start(wiring.io)
+        wiring.close_theirs()
+        return orders_of(ws, record.id, handle, wiring, clients=[theirs] if theirs >= 0 else [], exec_id=exec_id)
+
+    try:
+        in_background(begin, keeps=[theirs] if theirs >= 0 else [])
+    except BaseException:
+        if ours >= 0:
+            os.close(ours)
+        raise
+    if request.is_detached:
+        return 0
+    client = Client(ours, attachment, has_terminal=request.has_terminal)
+    try:
+        return client.follow()
+    finally:
+        client.close()
 
 
 def container_user(ws: Workspace, record: ContainerRecord, spec: str) -> User:

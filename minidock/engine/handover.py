@@ -144,24 +144,42 @@ def _begin(
     handle = start_process(ws, created, wiring.io, restarts=restarts)
     wiring.close_theirs()
     return {
-        "root": ws.store.layout.root,
-        "id": record.id,
-        "exec_id": "",
-        "paths": sys.path,
-        "child": handle.child,
-        "outputs": wiring.outputs,
-        "stdin": wiring.input,
-        "terminal": wiring.master,
+        **orders_of(ws, record.id, handle, wiring, clients=clients),
         "log": open_log(containers.path(record.id, "log")) if record.has_log else -1,
         "lock": created.lock,
         "listener": listener,
-        "clients": clients,
         "closes_input": "stdin" in record.lifecycle.attached,
         "auto_remove": record.auto_remove,
         "restarts": restarts,
         "delay": delay,
         "state": containers.get(record.id).state.to_json(),
         "pauses": _pauses(check) if check.is_active else [],
+    }
+
+
+def orders_of(
+    ws: Workspace, container_id: str, handle: Handle, wiring: Wiring, *, clients: list[int], exec_id: str = ""
+) -> Orders:
+    """Return the orders for watching over a process that has just been started."""
+    return {
+        "root": ws.store.layout.root,
+        "id": container_id,
+        "exec_id": exec_id,
+        "paths": [*(path for path in sys.path if path), monitor.PACKAGE_ROOT],
+        "child": handle.child,
+        "outputs": wiring.outputs,
+        "stdin": wiring.input,
+        "terminal": wiring.master,
+        "log": -1,
+        "lock": -1,
+        "listener": -1,
+        "clients": clients,
+        "closes_input": False,
+        "auto_remove": False,
+        "restarts": 0,
+        "delay": 0.0,
+        "state": {},
+        "pauses": [],
     }
 
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from minidock.engine.monitor import main; main(sys.argv[2])"
 _WHOLE = "import sys; sys.path[:] = sys.argv[1].split(':'); from minidock.engine.{} import main; main(sys.argv[2:])"
-_PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _OPTIONS = ["-I", "-S", "-X", "utf8", "-c"]
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 60.0
@@ -65,7 +65,7 @@ def become(orders: Orders) -> NoReturn:
         os.set_inheritable(fd, True)
     fd = _parcel(orders)
     # What follows the number is for people who look at the processes of the machine.
-    words = [sys.executable, *_OPTIONS, _BOOT, _PACKAGE_ROOT, str(fd), orders["root"], orders["id"]]
+    words = [sys.executable, *_OPTIONS, _BOOT, PACKAGE_ROOT, str(fd), orders["root"], orders["id"]]
     os.execve(sys.executable, words, {})
 
 

@@ -75,7 +75,7 @@ def start_attached(ws: Workspace, created: Created, attachment: Attachment) -> i
     """Start a container with a monitor of its own, attached to it from its first byte on; else as `run_attached`."""
     ours, theirs = attach_socket.pair()
     try:
-        run_detached(ws, created, client=theirs, size=_size_of(attachment))
+        run_detached(ws, created, client=theirs, size=attachment.size())
     except BaseException:
         os.close(ours)
         raise
@@ -143,11 +143,3 @@ class _Remote:
             self._ws.runtime.signal(self.started, signal)
         except NoSuchContainer:
             return
-
-
-def _size_of(attachment: Attachment) -> tuple[int, int] | None:
-    for fd in (attachment.streams.stdin, attachment.streams.stdout):
-        if fd is not None and os.isatty(fd):
-            size = os.get_terminal_size(fd)
-            return size.lines, size.columns
-    return None

@@ -13,7 +13,7 @@ import stat
 import struct
 import sys
 
-from minidock.runtime import confinement, identity, messages, syscalls
+from minidock.runtime import confinement, identity, init, messages, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def execute(process: Process, *, self_fd: int, is_single_id: bool, alive: int) -
     check_monitor(alive)
     for fd in keep:
         os.set_inheritable(fd, False)
+    if process["has_init"]:
+        init.stay()
     syscalls.reset_signals()
     os.umask(0o022)
     confinement.tighten(process["limits"])

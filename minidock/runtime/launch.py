@@ -40,6 +40,7 @@ class Process(TypedDict):
     gid: int
     groups: list[int]
     has_terminal: bool
+    has_init: bool
     limits: Limits
     capabilities: int  # a bit for each that it may have
     no_new_privileges: bool
@@ -141,7 +142,7 @@ def no_limits() -> Limits:
     return Limits(groups=[], possible=[], oom_marker="", oom_score_adj=None, rlimits=[], cpus=[], nice=0)
 
 
-def process_of(spec: ProcessSpec, limits: Limits, *, is_single_id: bool) -> Process:
+def process_of(spec: ProcessSpec, limits: Limits, *, is_single_id: bool, has_init: bool = False) -> Process:
     """Return the part of a spec that concerns the process, not its root file system."""
     env = list(spec.env)
     if is_single_id and spec.user.uid == 0 and not any(entry.startswith("APT_CONFIG=") for entry in env):
@@ -155,6 +156,7 @@ def process_of(spec: ProcessSpec, limits: Limits, *, is_single_id: bool) -> Proc
         gid=spec.user.gid,
         groups=list(spec.user.groups),
         has_terminal=spec.has_terminal,
+        has_init=has_init,
         limits=limits,
         capabilities=spec.security.capability_mask,
         no_new_privileges=spec.security.no_new_privileges,
@@ -178,7 +180,9 @@ def launch_of(
     """Return the orders for starting ``spec``."""
     rootfs = spec.rootfs
     return Launch(
-        process=process_of(spec, limits, is_single_id=user_namespace is not None),
+        process=process_of(
+            spec, limits, is_single_id=user_namespace is not None, has_init=spec.has_init and not is_chroot
+        ),
         is_chroot=is_chroot,
         user_namespace=user_namespace,
         own_network=spec.networking.has_own_namespace,

@@ -9,6 +9,11 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
@@ -47,7 +52,9 @@ SECCOMP_SET_MODE_FILTER = 1
 KEYCTL_JOIN_SESSION_KEYRING = 1
 
 SIGKILL = 9  # importing `signal` takes as long as all else that the stub needs
-_SIG_SETMASK = 2
+_SIGCHLD = 17
+_IGNORED = struct.pack("@PPPP", 1, 0, 0, 0)  # struct sigaction with SIG_IGN
+_SIG_BLOCK, _SIG_SETMASK = 0, 2
 _LAST_SIGNAL = 64
 _SIGNAL_SET_SIZE = 8
 
@@ -61,6 +68,7 @@ _X86_64 = {
     "seccomp": 317,
     "rt_sigaction": 13,
     "rt_sigprocmask": 14,
+    "rt_sigtimedwait": 128,
     "capget": 125,
     "capset": 126,
     "keyctl": 250,
@@ -78,6 +86,7 @@ _GENERIC = {
     "seccomp": 277,
     "rt_sigaction": 134,
     "rt_sigprocmask": 135,
+    "rt_sigtimedwait": 137,
     "capget": 90,
     "capset": 91,
     "keyctl": 219,
@@ -215,6 +224,28 @@ def reset_signals() -> None:
         except OSError:
             continue  # KILL and STOP cannot be changed
     _call("rt_sigprocmask", "", _SIG_SETMASK, bytes(_SIGNAL_SET_SIZE), None, _SIGNAL_SET_SIZE)
+
+
+def block_signals(numbers: Iterable[int]) -> None:
+    """Let signals wait until `wait_signal` takes them."""
+    for number in numbers:
+        if number != _SIGCHLD:  # ignoring that would reap children unseen
+            # A blocked signal is kept although it is ignored, and it shows that somebody deals with it.
+            _call("rt_sigaction", str(number), number, _IGNORED, None, _SIGNAL_SET_SIZE)
+    _call("rt_sigprocmask", "", _SIG_BLOCK, _signal_set(numbers), None, _SIGNAL_SET_SIZE)
+
+
+def wait_signal(numbers: Iterable[int]) -> int:
+    """Wait for one of the signals, which are blocked, and return its number."""
+    while True:
+        try:
+            return _call("rt_sigtimedwait", "", _signal_set(numbers), None, None, _SIGNAL_SET_SIZE)
+        except InterruptedError:
+            continue  # stopped and continued
+
+
+def _signal_set(numbers: Iterable[int]) -> bytes:
+    return sum(1 << (number - 1) for number in numbers).to_bytes(_SIGNAL_SET_SIZE, sys.byteorder)
 
 
 def seccomp_load(program: bytes) -> None:

@@ -360,16 +360,16 @@ def test_kill_needs_a_container_that_runs(ws: Workspace, runtime: FakeRuntime, s
 
 def test_exec_inherits_from_the_container(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
     box = Running(ws, runtime, streams, env=("A=1",), cwd="/srv", user="app")
-    assert execute(ws, "box", ExecRequest(("fail",), env=("B=2",)), streams) == 3
+    assert execute(ws, "box", ExecRequest(("fail",), env=("B=2",)), Attachment(streams)) == 3
     spec = runtime.ran[-1]
     assert (spec.cwd, spec.user.uid) == ("/srv", 1000)
     assert spec.env[2:] == ("B=2", "A=1", "HOME=/home/app")
-    assert execute(ws, "box", ExecRequest(("true",), cwd="/etc", user="0"), streams) == 0
+    assert execute(ws, "box", ExecRequest(("true",), cwd="/etc", user="0"), Attachment(streams)) == 0
     assert (runtime.ran[-1].cwd, runtime.ran[-1].user.uid) == ("/etc", 0)
     containers.kill(ws, "box")
     box.wait()
     with pytest.raises(ContainerNotRunning):
-        execute(ws, "box", ExecRequest(("true",)), streams)
+        execute(ws, "box", ExecRequest(("true",)), Attachment(streams))
 
 
 def test_exec_knows_users_that_the_container_has_added(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
@@ -377,11 +377,11 @@ def test_exec_knows_users_that_the_container_has_added(ws: Workspace, runtime: F
     upper = Path(ws.store.containers.path(box.created.record.id, "upper"))
     (upper / "etc").mkdir()
     (upper / "etc/passwd").write_text("late:x:77:78::/late:\n")
-    execute(ws, "box", ExecRequest(("true",), user="late"), streams)
+    execute(ws, "box", ExecRequest(("true",), user="late"), Attachment(streams))
     assert (runtime.ran[-1].user.uid, runtime.ran[-1].user.home) == (77, "/late")
     (upper / "etc/passwd").unlink()
     (upper / "etc/passwd").symlink_to("/etc/shadow")  # a link is not followed out of the container
-    execute(ws, "box", ExecRequest(("true",), user="app"), streams)
+    execute(ws, "box", ExecRequest(("true",), user="app"), Attachment(streams))
     assert runtime.ran[-1].user.uid == 1000
     containers.kill(ws, "box")
     box.wait()
