@@ -54,10 +54,9 @@ def _containers(ws: Workspace) -> Iterator[Finding]:
     if report.storage is Storage.OVERLAY:
         yield Finding("overlayfs", Verdict.OK, "layers are stacked")
     elif report.isolation is Isolation.NAMESPACES:
-        reason = next((text for text in report.reasons if text.startswith("overlay: ")), "refused").removeprefix(
-            "overlay: "
-        )
-        found, _, remedy = reason.partition("; ")
+        told = next((reason for reason in report.reasons if reason.startswith("overlay: ")), "overlay: refused")
+        found = told.removeprefix("overlay: ").partition("; ")[0]
+        remedy = "put the store on a local ext4, xfs, btrfs or tmpfs: MINIDOCK_ROOT"
         consequence = "root file systems are copied, which is slower"
         if report.fuse:
             consequence = f"{report.fuse} takes its place, which is slower"

@@ -16,6 +16,7 @@ from minidock.runtime.base import Isolation, RuntimeReport
 from minidock.runtime.launch import Trial
 
 FUSE = "fuse-overlayfs"
+_COPIED = "root file systems are copied"
 _CAP_SYS_CHROOT, _CAP_SYS_ADMIN = 18, 21
 _RESTRICTIONS = (
     # file, the value that forbids, what to do about it
@@ -58,7 +59,7 @@ def probe(directory: str) -> RuntimeReport:
     reasons = tuple(_explain(step, code) for step, code in failures)
     fuse = fuse_program()
     if [step for step, _ in failures] == ["overlay"] and fuse:
-        reasons = (f"{reasons[0]}; meanwhile {FUSE} takes its place",)
+        reasons = (reasons[0].replace(_COPIED, f"{FUSE} takes its place"),)
         return RuntimeReport(Isolation.NAMESPACES, id_mode, has_overlay=True, reasons=reasons, fuse=fuse)
     if all(step in ("overlay", "fuse") for step, _ in failures):
         return RuntimeReport(Isolation.NAMESPACES, id_mode, has_overlay=not failures, reasons=reasons)
@@ -129,7 +130,7 @@ def _explain(step: str, code: int) -> str:
         return "the kernel is older than 5.12 and cannot make mounts read-only recursively; use a newer one"
     if step == "overlay":
         return (
-            f"overlay: {reason}; root file systems are copied, which is slower: "
+            f"overlay: {reason}; {_COPIED}, which is slower: "
             "put the store on a local ext4, xfs, btrfs or tmpfs (MINIDOCK_ROOT)"
         )
     return f"{step}: {reason}"

@@ -6,7 +6,6 @@ Nothing is left behind: the mounts go with the namespace, the directory belongs 
 from __future__ import annotations
 
 import os
-import stat
 
 from minidock.runtime import fuse, identity, messages, rootfs, syscalls
 
@@ -81,8 +80,6 @@ def _try_overlay(orders: Trial) -> None:
 
 def _try_fuse(orders: Trial) -> None:
     directory = orders["directory"]
-    os.mknod(f"{directory}/deleted", stat.S_IFCHR)  # as unpacked layers hold it; an overlay as the store refuses it
-    os.unlink(f"{directory}/deleted")
     server = fuse.Server(orders["fuse"], [f"{directory}/layer"], f"{directory}/upper", f"{directory}/work")
     try:
         server.mount(f"{directory}/merged")

@@ -38,6 +38,7 @@ from minidock.store.writer import Disk
 PRIVATE_XATTRS = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "user.minidock.")
 _OPAQUE_NAMES = {IdMode.ROOT: "trusted.overlay.opaque", IdMode.SINGLE: "user.overlay.opaque"}
 _FUSE_OPAQUE = "user.fuseoverlayfs.opaque"
+_FUSE_WHITEOUT = ".wh."  # before the name, where devices cannot be made
 _FUSE_MARKS = (".wh..wh..opq", ".wh..opq")  # beside the attribute, in a directory that hides the one below
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISREG, FILE),
@@ -141,7 +142,13 @@ def scan_upper(disk: Disk, upper: str, owners: Owners, modes: Mapping[str, int] 
     opaque: list[str] = []
     inodes: dict[tuple[int, int], str] = {}
     for path, source, status in _walk(disk, upper):
-        if path.rpartition("/")[2] in _FUSE_MARKS:
+        name = path.rpartition("/")[2]
+        if name in _FUSE_MARKS:
+            continue
+        if name.startswith(_FUSE_WHITEOUT):
+            deleted = join(parent_of(path), name.removeprefix(_FUSE_WHITEOUT))
+            if deleted in owners.lower:
+                present.setdefault(deleted, Found(Entry(deleted, WHITEOUT), source, {}))
             continue
         xattrs = read_xattrs(source)
         if _is_whiteout(status, xattrs):

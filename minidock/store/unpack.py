@@ -98,11 +98,19 @@ class Unpacker:
                 self._disk.chown(path, entry.uid, entry.gid)
             self._disk.utime(path, entry.mtime)
         elif entry.kind == WHITEOUT:
-            self._disk.mknod(path, _S_IFCHR, 0)
+            self._whiteout(path)
         elif entry.kind == OPAQUE:
             self._disk.setxattr(path, self._opaque, b"y")
         elif entry.kind in (CHAR, BLOCK, FIFO):
             self._special(entry, path)
+
+    def _whiteout(self, path: str) -> None:
+        try:
+            self._disk.mknod(path, _S_IFCHR, 0)
+        except PermissionError:
+            # A store on an overlay (in a container): overlayfs cannot stack there, and fuse-overlayfs knows this mark.
+            directory, _, name = path.rpartition("/")
+            os.close(self._disk.open_new(f"{directory}/.wh.{name}"))
 
     def _special(self, entry: Entry, path: str) -> None:
         if entry.kind == FIFO:
