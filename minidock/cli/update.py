@@ -10,7 +10,7 @@ from minidock.core.lifecycle import RestartPolicy
 from minidock.core.limit_rules import parse_cpus, parse_swap
 from minidock.core.resources import Resources
 from minidock.core.units import parse_size
-from minidock.errors import UsageError
+from minidock.errors import MinidockError
 
 
 def update(
@@ -76,7 +76,7 @@ def update(
         without_effect=tuple(name for name, value in without_effect if value),
     )
     if changes == Resources() and restart is None:
-        raise UsageError("you must provide one or more flags when using this command")
+        raise MinidockError("you must provide one or more flags when using this command")
     policy = None if restart is None else RestartPolicy.parse(restart)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
 
