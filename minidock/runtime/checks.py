@@ -12,8 +12,10 @@ import pwd
 import shutil
 import zlib
 
+from minidock.core.cgroups import CPU, CPUSET, MEMORY, PIDS
 from minidock.core.diagnosis import Finding, Verdict
 from minidock.runtime import syscalls
+from minidock.runtime.cgroups import Cgroups
 
 _NEEDED_KERNEL = (5, 12)
 _KERNEL_PARTS = (((5, 11), "overlayfs for plain users"), ((5, 12), "recursively read-only mounts"))
@@ -182,21 +184,21 @@ def proc() -> Finding:
     )
 
 
-def cgroups() -> Finding:
+def cgroups(groups: Cgroups | None = None) -> Finding:
     """Can limits of memory, processors and processes be set?"""
-    subject, remedy = "cgroups", "systemd-run --user --scope -p Delegate=yes minidock …"
-    consequence = "limits such as --memory are kept by weaker means or not at all"
-    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
-        own = next((line[4:-1] for line in _lines("/proc/self/cgroup") if line.startswith("0::")), "/")
-        place = f"/sys/fs/cgroup{own}".rstrip("/")
-        if os.access(place, os.W_OK):
-            return Finding(subject, Verdict.OK, f"version 2, {place} is ours to write")
-        return Finding(subject, Verdict.WARNING, f"version 2, {place} is not delegated", consequence, remedy)
-    if os.path.isdir("/sys/fs/cgroup/memory"):
-        if os.access("/sys/fs/cgroup/memory", os.W_OK):
-            return Finding(subject, Verdict.OK, "version 1, writable")
-        return Finding(subject, Verdict.WARNING, "version 1, for root only", consequence)
-    return Finding(subject, Verdict.WARNING, "none mounted", consequence)
+    subject, consequence = "cgroups", "limits such as --memory are kept by weaker means or not at all"
+    groups = groups or Cgroups()
+    trees, bases = groups.trees(), groups.bases()
+    if not trees.legacy and trees.unified is None:
+        return Finding(subject, Verdict.WARNING, "none mounted", consequence)
+    version = "version 2" if not trees.legacy else "version 1" if trees.unified is None else "both versions"
+    usable = [name for name in (MEMORY, CPU, PIDS, CPUSET) if name in bases]
+    if {MEMORY, CPU, PIDS} <= bases.keys():  # cpuset is often not delegated
+        return Finding(subject, Verdict.OK, f"{version}, {', '.join(usable)}")
+    found = f"{version}, only {', '.join(usable)}" if usable else f"{version}, none for this user"
+    is_delegable = not trees.legacy and os.path.isdir("/run/systemd/system")
+    remedy = "systemd-run --user --scope -p Delegate=yes minidock …" if is_delegable else ""
+    return Finding(subject, Verdict.WARNING, found, consequence, remedy)
 
 
 def network() -> Finding:

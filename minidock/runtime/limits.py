@@ -29,7 +29,7 @@ def shortcomings(groups: Cgroups, wanted: Resources) -> tuple[str, ...]:
     if wanted.oom_score_adj and wanted.oom_score_adj < _own_score() and not _may_exceed():
         phrases.append("--oom-score-adj below one's own has no effect")
     if missing:
-        phrases.append(f"no control group can be used for {', '.join(sorted(missing))}")
+        phrases.append(f"no control group can be used for {', '.join(sorted(missing))} (see `minidock doctor`)")
     return tuple(phrases)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from minidock.core.diagnosis import Verdict
 from minidock.core.resources import Resources
 from minidock.errors import RuntimeProblem
-from minidock.runtime import cgroups
+from minidock.runtime import cgroups, checks
 from minidock.runtime.cgroups import Cgroups
 from minidock.runtime.confinement import begin, end, join, thaw
 from minidock.runtime.launch import Limits, no_limits
@@ -193,3 +194,13 @@ def test_a_refusal_names_the_file(tree: FakeTree) -> None:
     (group / "pids.max").mkdir()
     with pytest.raises(RuntimeProblem, match=r"failed to write .*/box/pids.max: is a directory"):
         Cgroups(tree.read).make("box", Resources(pids=3))
+
+
+def test_doctor_tells_what_can_be_limited(tree: FakeTree) -> None:
+    found = checks.cgroups(Cgroups(tree.read))
+    assert (found.verdict, found.found) == (Verdict.OK, "version 2, memory, cpu, pids")
+    (tree.top / "cgroup.controllers").write_text("memory\n")
+    (tree.top / "session.scope/cgroup.controllers").write_text("memory\n")
+    found = checks.cgroups(Cgroups(tree.read))
+    assert (found.verdict, found.found) == (Verdict.WARNING, "version 2, only memory")
+    assert checks.cgroups(Cgroups(lambda path: "")).found == "none mounted"

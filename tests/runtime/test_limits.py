@@ -197,7 +197,7 @@ def test_what_cannot_be_kept_is_said(groups: Cgroups, runtime: NativeRuntime) ->
         assert phrases == ()
     else:
         assert phrases[0] == "--memory holds for each process by itself, and not for shared memory"
-        assert phrases[-1] == "no control group can be used for memory"
+        assert phrases[-1] == "no control group can be used for memory (see `minidock doctor`)"
     assert runtime.shortcomings(Resources(ulimits=(Ulimit("core", 0, 0),))) == ()
 
 
