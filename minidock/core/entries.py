@@ -117,9 +117,10 @@ class Tree:
         for entry in layer:
             if entry.is_deletion:
                 continue
-            for directory in ancestors(entry.path):
-                if directory not in merged:
-                    merged[directory] = Entry(directory, DIRECTORY, 0o755)
+            if parent_of(entry.path) not in merged:  # where one is, all above it are
+                for directory in ancestors(entry.path):
+                    if directory not in merged:
+                        merged[directory] = Entry(directory, DIRECTORY, 0o755)
             if entry.kind == HARDLINK:
                 target = merged.get(entry.linkname)
                 if target is None or target.kind == DIRECTORY:

@@ -14,31 +14,39 @@ from minidock.runtime.base import Isolation, RuntimeReport
 from minidock.store.session import Session
 
 _NAME = "probe.json"
+_MOST = 8  # runtimes and circumstances that are remembered side by side
 
 
 def recall(ws: Workspace) -> RuntimeReport | None:
     """Return what was found in the same circumstances, the runtime being told of it; None if that is not known."""
     circumstances = ws.runtime.circumstances(ws.store.layout.root)
-    if not circumstances:
+    id_mode = _read(ws).get(circumstances) if circumstances else None
+    if id_mode is None:
         return None
-    try:
-        with open(ws.store.layout.path(_NAME), "rb") as file:
-            members = json.load(file)
-        if members["circumstances"] != circumstances:
-            return None
-        report = RuntimeReport(Isolation.NAMESPACES, IdMode(members["id_mode"]), has_overlay=True)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # it is tried again, and this written anew
+    report = RuntimeReport(Isolation.NAMESPACES, id_mode, has_overlay=True)
     ws.runtime.assume(report)
     return report
+
+
+def _read(ws: Workspace) -> dict[str, IdMode]:
+    """Return the id modes of complete reports by their circumstances, the oldest first."""
+    try:
+        with open(ws.store.layout.path(_NAME), "rb") as file:
+            return {circumstances: IdMode(id_mode) for circumstances, id_mode in json.load(file)["complete"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # it is tried again, and this written anew
 
 
 def remember(ws: Workspace, session: Session, report: RuntimeReport) -> None:
     """Keep a report of which nothing is missing."""
     circumstances = ws.runtime.circumstances(ws.store.layout.root)
-    if circumstances and report.is_complete:
-        members = {"circumstances": circumstances, "id_mode": report.id_mode.value}
-        session.replace(ws.store.layout.path(_NAME), dumps(members), is_durable=False)
+    if not circumstances or not report.is_complete:
+        return
+    known = _read(ws)
+    known.pop(circumstances, None)
+    known[circumstances] = report.id_mode
+    members = {"complete": [[name, id_mode.value] for name, id_mode in known.items()][-_MOST:]}
+    session.replace(ws.store.layout.path(_NAME), dumps(members), is_durable=False)
 
 
 def forget(ws: Workspace) -> None:

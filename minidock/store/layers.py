@@ -309,7 +309,7 @@ def _without_links_above(entries: list[Entry]) -> list[Entry]:
 
 
 def _entry(row: list[Any]) -> Entry:
-    row[_XATTRS] = tuple((name, value) for name, value in row[_XATTRS])
+    row[_XATTRS] = tuple((name, value) for name, value in row[_XATTRS]) if row[_XATTRS] else ()
     return Entry._make(row)
 
 

@@ -53,6 +53,11 @@ def test_other_circumstances_are_tried(ws: Workspace) -> None:
     assert _tries(ws, Machine(COMPLETE), Machine(COMPLETE, "another kernel")) == [1, 1]
 
 
+def test_two_runtimes_are_remembered_side_by_side(ws: Workspace) -> None:
+    first, other = Machine(COMPLETE), Machine(COMPLETE, "another runtime")
+    assert _tries(ws, first, other, Machine(COMPLETE), Machine(COMPLETE, "another runtime")) == [1, 1, 0, 0]
+
+
 def test_what_is_missing_is_tried_again_for_it_may_have_been_mended(ws: Workspace) -> None:
     poor = replace(COMPLETE, has_overlay=False, reasons=("overlay: refused",))
     assert _tries(ws, Machine(poor), Machine(poor), Machine(COMPLETE)) == [1, 1, 1]
@@ -62,7 +67,7 @@ def test_unknown_circumstances_are_never_kept(ws: Workspace) -> None:
     assert _tries(ws, Machine(COMPLETE, ""), Machine(COMPLETE, "")) == [1, 1]
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"circumstances": "a kernel", "id_mode": "none"}', "\\0"])
+@pytest.mark.parametrize("content", ["", "[]", '{"complete": [["a kernel", "none"]]}', "\\0"])
 def test_a_damaged_file_is_written_anew(ws: Workspace, content: str) -> None:
     path = Path(ws.store.layout.path("probe.json"))
     _tries(ws, Machine(COMPLETE))
