@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from minidock.runtime import syscalls
+from minidock.runtime.probe import fuse_program
 from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody, run_tests
 
 CAP_SYS_ADMIN = 21
@@ -69,3 +71,31 @@ def test_a_root_without_namespaces_copies_files(place: Path) -> None:
     summary = run_tests(sys.executable, place, give_up_mounting, COPIES)
     assert "volumes need namespaces" in summary
     assert " passed" in summary
+
+
+STORAGES = "tests/engine/test_storages.py"
+
+
+def test_a_plain_user_gets_the_same_layers_however_they_are_stacked(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    device = place / "fuse"
+    if not syscalls.permitted_capabilities() >> CAP_SYS_ADMIN & 1:
+        pytest.skip("this root cannot mount")
+    if not fuse_program():
+        pytest.skip("fuse-overlayfs is not installed, or /dev/fuse cannot be opened")
+    try:
+        os.mknod(device, stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
+    except OSError:
+        pytest.skip("this root cannot make devices")
+    device.chmod(0o666)
+
+    def become() -> None:
+        """Become a plain user who may open /dev/fuse, which elsewhere on this machine stays what it is."""
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+        syscalls.mount(str(device), "/dev/fuse", flags=syscalls.MS_BIND)
+        become_plain()
+
+    summary = run_tests(python, place, become, STORAGES)
+    assert " skipped" not in summary
