@@ -97,10 +97,10 @@ def parse_cpu_list(text: str) -> frozenset[int]:
     for part in text.split(",") if text.strip() else []:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"failed to parse {part}")
+            raise ValueError(f"invalid format: {text}")
         low, high = int(first), int(last or first)
         if low > high or high > 8191:
-            raise ValueError(f"failed to parse {part}")
+            raise ValueError(f"invalid format: {text}")
         found.update(range(low, high + 1))
     return frozenset(found)
 
