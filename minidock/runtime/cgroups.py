@@ -97,12 +97,16 @@ class Cgroups:
         made: dict[str, None] = {}
         for controller in sorted({*rules.wanted_controllers(resources), *also}):
             base = bases.get(controller)
-            if base is None or not self._prepare_parent(base, controller):
+            directory = self._make_group(base, controller, name) if base else None
+            if base is None or directory is None:
                 continue
-            directory = f"{base.directory}/{PARENT}/{name}"
-            self._make_directory(base, controller, directory)
             made[directory] = None
-            _write_limits(directory, _writes(base, controller, resources))
+            try:
+                _write_limits(directory, _writes(base, controller, resources))
+            except RuntimeProblem:
+                for refused in made:
+                    _remove(refused)  # of a running container they stay: something is in them
+                raise
         return list(made)
 
     def possible(self, name: str) -> list[str]:
@@ -151,16 +155,24 @@ class Cgroups:
             return False
         return True
 
-    def _make_directory(self, base: Base, controller: str, directory: str) -> None:
+    def _make_group(self, base: Base, controller: str, name: str) -> str | None:
+        """Return the directory of a group, which is made if need be; None if that is refused."""
+        directory = f"{base.directory}/{PARENT}/{name}"
         for _ in range(_TRIES):
+            if not self._prepare_parent(base, controller):
+                return None
             try:
-                os.makedirs(directory, exist_ok=True)
+                os.mkdir(directory)
+            except FileExistsError:
+                pass  # for another controller, or it is to be changed
             except FileNotFoundError:
                 continue  # somebody has removed the group above, for it was empty
+            except OSError:
+                return None
             if controller == rules.CPUSET and not base.is_unified:
                 _inherit_set(os.path.dirname(directory), directory)
-            return
-        raise RuntimeProblem(f"cannot make the control group {directory}")
+            return directory
+        return None
 
 
 _OPTIONS = {

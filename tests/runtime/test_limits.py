@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from minidock.core.cgroups import CPU, MEMORY, PIDS
+from minidock.core.cgroups import CPU, FREEZER, MEMORY, PIDS
 from minidock.core.process import ProcessSpec
 from minidock.core.resources import Resources, Ulimit
 from minidock.errors import RuntimeProblem
+from minidock.runtime import halting
 from minidock.runtime.base import Handle, IdMode, ProcessIO, RuntimeReport
 from minidock.runtime.cgroups import Cgroups
 from minidock.runtime.native import NativeRuntime
@@ -206,3 +207,35 @@ def test_memory_of_a_single_process_is_limited_without_groups(groups: Cgroups, b
         pytest.skip("here the control group limits it")
     code, _ = box.run(box.shell(FILL_MEMORY, resources=Resources(memory=20 * MIB)))
     assert code not in (0, 137)
+
+
+def only_version_2(path: str) -> str:
+    """Return what /proc would say on a machine without trees of version 1."""
+    text = Path(path).read_text()
+    if path.endswith("mountinfo"):
+        return "".join(line for line in text.splitlines(keepends=True) if " - cgroup2 " in line)
+    return text
+
+
+def test_version_2_freezes_a_group_even_without_controllers(
+    box: Containers, busy: tuple[Handle, Path], runtime: NativeRuntime
+) -> None:
+    found = Cgroups(only_version_2)
+    needs(found, FREEZER)
+    handle, out = busy
+    halting.pause(found, handle.started, box.name)
+    (directory,) = set(found.of(handle.started.pid).values())
+    assert Path(directory, "cgroup.freeze").read_text() == "1\n"
+    assert {int(pid) for pid in Path(directory, "cgroup.procs").read_text().split()} == {
+        *runtime.processes(handle.started)
+    }
+    before = out.stat().st_size
+    time.sleep(0.1)
+    assert out.stat().st_size == before
+    halting.resume(found, handle.started)
+    while out.stat().st_size == before:
+        time.sleep(0.01)
+    handle.kill(9)
+    handle.wait()
+    found.sweep(lambda name: name == box.name)
+    assert not os.path.exists(directory)
