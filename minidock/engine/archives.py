@@ -11,8 +11,8 @@ from minidock.core.copying import Planned
 from minidock.core.entries import FILE, Entry
 from minidock.core.selecting import Selected
 from minidock.engine.copy_parts import Part
-from minidock.engine.importer import decompressed
-from minidock.errors import TarError
+from minidock.engine.importer import Plain, decompressed
+from minidock.errors import BuildError, TarError
 from minidock.store.layers import read_entries
 from minidock.store.tar import BLOCK_SIZE
 
@@ -36,7 +36,10 @@ class Archive:
 
 
 def open_archive(part: Part, item: Selected) -> Archive | None:
-    """Return the archive that a selected file is, None if it is none (or not a file)."""
+    """Return the archive that a selected file is, None if it is none (or not a file).
+
+    Raises: BuildError if its start is that of an archive, but the rest is damaged or hostile.
+    """
     if item.entry.kind != FILE or item.entry.size == 0:
         return None
     fd, start = part.open(Planned(item.entry, item.entry.path))
@@ -50,12 +53,23 @@ def open_archive(part: Part, item: Selected) -> Archive | None:
             return None
         if not _is_tar(head):
             return None
-        file = tempfile.TemporaryFile()  # noqa: SIM115  # belongs to the archive, which closes it
+        try:
+            return _unpacked(head, plain)
+        except TarError as error:
+            raise BuildError(f"failed to unpack {item.name}: {error}") from error
+
+
+def _unpacked(head: bytes, rest: Plain) -> Archive:
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # belongs to the archive, which closes it
+    try:
         file.write(head)
-        while chunk := plain.read(_CHUNK):
+        while chunk := rest.read(_CHUNK):
             file.write(chunk)
-    file.seek(0)
-    return Archive(tuple(read_entries(file)), file)
+        file.seek(0)
+        return Archive(tuple(read_entries(file)), file)
+    except BaseException:
+        file.close()
+        raise
 
 
 def _is_tar(head: bytes) -> bool:

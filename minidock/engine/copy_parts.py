@@ -31,6 +31,10 @@ class Part(Protocol):
         """Return what the step depends on. Raises: BuildError if that cannot be found out."""
         ...
 
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """Return what else the step depends on, by name; asked after `inputs`."""
+        ...
+
     def take(self, step: Step) -> tuple[Selected, ...]:
         """Return the files to copy; from now on they can be opened. Raises: BuildError, ContentChanged."""
         ...
@@ -55,6 +59,10 @@ class LocalPart:
     def inputs(self) -> tuple[InputFile, ...]:
         """Return every file, link and directory that is copied, without times."""
         return input_files(self._selected, keeps_owners=self._source.keeps_owners)
+
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """Return nothing."""
+        return ()
 
     def take(self, _: Step) -> tuple[Selected, ...]:
         """Return what was selected."""
@@ -82,6 +90,10 @@ class HeredocPart:
         return tuple(
             InputFile(f"<<{name}", FILE, 0o644, sha256(content).hexdigest()) for name, content in self._contents.items()
         )
+
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """Return nothing."""
+        return ()
 
     def take(self, _: Step) -> tuple[Selected, ...]:
         """Return a file for each."""

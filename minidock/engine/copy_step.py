@@ -193,7 +193,7 @@ def _owner(build: BuildContext, steps: CachedSteps, text: str) -> tuple[int, int
         passwd, group = account_files(build.ws, steps.state.image.diff_ids, steps.tree())
     owner = resolve_owner(text, passwd, group)
     for name in owner.unknown:
-        build.progress.warn(f"--chown={text}: the image knows no {name}, BuildKit takes that for 0 and so is done here")
+        build.progress.warn(f"owner {text}: the image knows no {name}; 0 is used, as BuildKit does")
     return owner.uid, owner.gid
 
 
@@ -222,6 +222,7 @@ class _Copy:
                 ("directory", config.working_dir),
                 ("owner", "" if owner is None else f"{owner[0]}:{owner[1]}"),
                 *_unpacking(self.instruction),
+                *(setting for part in self.parts for setting in part.settings()),
                 *self.build.settings,
             ),
             files=files,

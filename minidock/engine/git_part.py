@@ -43,6 +43,10 @@ class GitPart:
         parts += ["(mtime=commit)"] if reference.mtime == "commit" else []
         return (InputFile(without_password(reference.remote), "git", 0, "".join(parts)),)
 
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """Return nothing."""
+        return ()
+
     def take(self, step: Step) -> tuple[Selected, ...]:
         """Fetch and check out; return the files."""
         assert self._resolved is not None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from posixpath import basename
 from urllib.parse import unquote, urlsplit
@@ -50,7 +52,11 @@ class UrlPart:
     def inputs(self) -> tuple[InputFile, ...]:
         """Return the file as the server has it now, or as --checksum says, without asking."""
         known = self._known = self._current()
-        return (InputFile(self._shown, FILE, 0o600, known.sha256, xattrs=known.last_modified),)
+        return (InputFile(self._shown, FILE, 0o600, known.sha256),)
+
+    def settings(self) -> tuple[tuple[str, str], ...]:
+        """Return the time that the server gives the file, which becomes its own; none where --checksum says all."""
+        return () if self._known is None or self._checksum else ((f"time of {self._shown}", self._known.last_modified),)
 
     def _current(self) -> HttpNote:
         if self._checksum:
@@ -60,12 +66,12 @@ class UrlPart:
         note = self._notes.get(self._url)
         if note is not None and self._is_still(note):
             return note
-        return self._fetch(None if note is None else note)
+        return self._fetch(note)
 
     def _is_still(self, note: HttpNote) -> bool:
         """Ask whether the file has the ETag of the note still: by HEAD, as some servers ignore If-None-Match."""
         try:
-            with download.opened(self._url, method="HEAD", known_etags=[note.etag]) as response:
+            with self._opened("HEAD", [note.etag]) as response:
                 etag = response.headers.etag or (note.etag if response.headers.status == 304 else "")
                 return etag == note.etag
         except BuildError:
@@ -73,10 +79,22 @@ class UrlPart:
 
     def _fetch(self, note: HttpNote | None) -> HttpNote:
         etags = [] if note is None else [note.etag]
-        with download.opened(self._url, known_etags=etags) as response:
+        with self._opened("GET", etags) as response:
             if response.headers.status == 304 and note is not None:
                 return note
             return self._save(response)
+
+    def _opened(self, method: str, etags: Sequence[str]) -> AbstractContextManager[Response]:
+        return download.opened(self._url, method=method, known_etags=etags, authorization=self._authorization())
+
+    def _authorization(self) -> str:
+        """Return what the build's secrets say to this server, empty if nothing."""
+        host = urlsplit(self._url).hostname or ""
+        token = self._build.secrets.read(f"HTTP_AUTH_TOKEN_{host}")
+        if token is not None:
+            return f"Bearer {token.decode('latin-1').strip()}"
+        header = self._build.secrets.read(f"HTTP_AUTH_HEADER_{host}")
+        return "" if header is None else header.decode("latin-1").strip()
 
     def _save(self, response: Response) -> HttpNote:
         self._file = self._file or self._build.session.temporary()

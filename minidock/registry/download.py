@@ -78,13 +78,20 @@ class Response:
 
 @contextmanager
 def opened(
-    url: str, *, method: str = "GET", known_etags: Sequence[str] = (), timeout: float = TIMEOUT, largest: int = LARGEST
+    url: str,
+    *,
+    method: str = "GET",
+    known_etags: Sequence[str] = (),
+    authorization: str = "",
+    timeout: float = TIMEOUT,
+    largest: int = LARGEST,
 ) -> Iterator[Response]:
     """Send one request and yield the response, also one of 304 if an ETag is known; close it at the end.
 
+    ``authorization`` goes to the server of the URL only, not to those that it redirects to.
     Raises: BuildError for any other status outside 200 to 399, and where nobody answers.
     """
-    request = _request(url, method, known_etags)
+    request = _request(url, method, known_etags, authorization)
     try:
         stream = _opener().open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
@@ -117,17 +124,17 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _request(url: str, method: str, known_etags: Sequence[str]) -> urllib.request.Request:
+def _request(url: str, method: str, known_etags: Sequence[str], authorization: str) -> urllib.request.Request:
     parts = urlsplit(url)
     credentials, at, host = parts.netloc.rpartition("@")
     path, query = quote(parts.path, safe="/%:@!$&'()*+,;=~"), quote(parts.query, safe="/%:@!$&'()*+,;=~?")
     request = urllib.request.Request(urlunsplit((parts.scheme, host, path, query, "")), method=method)
     request.add_header("User-Agent", f"minidock/{__version__}")
     request.add_header("Accept-Encoding", "identity")
-    if at:
-        request.add_unredirected_header(
-            "Authorization", f"Basic {base64.b64encode(unquote(credentials).encode()).decode()}"
-        )
+    if at and not authorization:
+        authorization = f"Basic {base64.b64encode(unquote(credentials).encode()).decode()}"
+    if authorization:
+        request.add_unredirected_header("Authorization", authorization)
     if known_etags:
         request.add_header("If-None-Match", ", ".join(known_etags))
     return request
