@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from minidock.core.durations import BadDuration, parse_duration
+from minidock.core.durations import BadDuration, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,22 @@ def test_anything_else_is_refused(text: str, message: str) -> None:
     with pytest.raises(BadDuration) as caught:
         parse_duration(text)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (0, "0s"),
+        (1, "1ns"),
+        (1_100, "1.1\u00b5s"),
+        (2_200_000, "2.2ms"),
+        (1_500_000_000, "1.5s"),
+        (60_000_000_000, "1m0s"),
+        (3_600_000_000_000, "1h0m0s"),
+        (3_723_004_000_000, "1h2m3.004s"),
+        (-90_000_000_000, "-1m30s"),
+    ],
+)
+def test_durations_are_printed_as_go_prints_them(nanoseconds: int, text: str) -> None:
+    assert format_duration(nanoseconds) == text
+    assert parse_duration(text) == nanoseconds
