@@ -159,9 +159,7 @@ def _write(orders: Files, root: int) -> None:
     try:
         found = _find(root, path, follows=True)
         is_directory = stat.S_ISDIR(os.fstat(found).st_mode)
-    except FileNotFoundError:
-        exists = False
-    except NotADirectoryError:
+    except (FileNotFoundError, NotADirectoryError):
         exists = False
     from minidock.runtime.archive import Unpacker, below
 
@@ -179,7 +177,7 @@ def _write(orders: Files, root: int) -> None:
             _missing(directory)
     except (FileNotFoundError, NotADirectoryError):
         _missing(directory)
-    _check_writable(target)
+    _check_writable(orders, root, target)
     _tell()
     resolve = below(root, _RESOLVE)
     unpacker = Unpacker(
@@ -205,6 +203,17 @@ def _target(root: int, path: str) -> str:
     return path
 
 
-def _check_writable(target: int) -> None:
-    if os.fstatvfs(target).f_flag & os.ST_RDONLY:
-        raise messages.Failure("problem", "container rootfs or mounted volume is marked read-only")
+def _check_writable(orders: Files, root: int, target: int) -> None:
+    is_root = _mount_of(target) == _mount_of(root)
+    # One that does not run is mounted for this only, and could be written.
+    launch = orders["launch"]
+    is_closed = is_root and launch is not None and launch["is_read_only"]
+    if is_closed or os.fstatvfs(target).f_flag & os.ST_RDONLY:
+        what = "container rootfs" if is_root else "mounted volume"
+        raise messages.Failure("problem", f"{what} is marked read-only")
+
+
+def _mount_of(fd: int) -> bytes:
+    """Return what tells the mount of a descriptor from others; file systems may be mounted several times."""
+    with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
+        return next(line for line in file if line.startswith(b"mnt_id:"))

@@ -173,6 +173,16 @@ def test_volumes_are_seen_and_leave_no_mount_point(ws: Workspace, tmp_path: Path
     _, out = cp(ws, "box:/host/file", "-")
     with tarfile.open(fileobj=io.BytesIO(out)) as tar:
         assert tar.getnames() == ["file"]
-    with pytest.raises(InvalidRequest, match="is marked read-only"):
+    with pytest.raises(InvalidRequest, match=r"^mounted volume is marked read-only$"):
         cp(ws, f"{tmp_path}/file", "box:/host/new")
     assert changes.changes(ws, "box") == ()
+
+
+def test_a_read_only_container_is_not_written(ws: Workspace, tmp_path: Path) -> None:
+    request = RunRequest("machine", ("true",), name="box", is_read_only=True)
+    if ws.runtime.probe(str(tmp_path)).isolation is Isolation.CHROOT:
+        pytest.skip("a root file system can only be read-only where it is mounted")
+    assert run_attached(ws, create(ws, request, lambda text: None), QUIET) == 0
+    (tmp_path / "file").write_text("content")
+    with pytest.raises(InvalidRequest, match=r"^container rootfs is marked read-only$"):
+        cp(ws, f"{tmp_path}/file", "box:/new")
