@@ -12,7 +12,7 @@ import pytest
 from minidock.runtime import syscalls
 from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody, run_tests
 
-CAP_SYS_ADMIN = 21
+CAP_SYS_ADMIN, CAP_MKNOD = 21, 27
 NAMES = ("test_isolation", "test_limits", "test_native", "test_step_mounts", "test_volumes")
 TESTS = [f"tests/runtime/{name}.py" for name in NAMES]
 
@@ -45,3 +45,13 @@ def test_everything_holds_with_a_changed_root_only(place: Path, tests: str) -> N
     summary = run_tests(sys.executable, place, give_up_mounting, tests)
     assert "without namespaces there is nothing of this to see" in summary
     assert "no process can be started here" not in summary
+
+
+def give_up_mounting_and_devices() -> None:
+    give_up_mounting()
+    syscalls.prctl(syscalls.PR_CAPBSET_DROP, CAP_MKNOD)
+
+
+def test_a_changed_root_without_devices_has_a_stand_in_for_null(place: Path) -> None:
+    summary = run_tests(sys.executable, place, give_up_mounting_and_devices, "tests/runtime/test_native.py")
+    assert " passed" in summary
