@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from minidock.core import cgroups as rules
 from minidock.core.cgroups import Tree, Trees
 from minidock.core.resources import Resources
 from minidock.errors import RuntimeProblem
+from minidock.runtime.cgroup_files import enable, inherit_set, read, remove, write
 
 PARENT = "minidock"
-LEAF = "minidock.leaf"
 _TRIES = 3
 
 Read = Callable[[str], str]
@@ -34,12 +34,6 @@ class Base(NamedTuple):
 
     directory: str
     is_unified: bool
-
-
-def read(path: str) -> str:
-    """Return the text of a file of the kernel."""
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
 
 
 class Cgroups:
@@ -105,7 +99,7 @@ class Cgroups:
                 _write_limits(directory, _writes(base, controller, resources))
             except RuntimeProblem:
                 for refused in made:
-                    _remove(refused)  # of a running container they stay: something is in them
+                    remove(refused)  # of a running container they stay: something is in them
                 raise
         return list(made)
 
@@ -138,8 +132,8 @@ class Cgroups:
             except OSError:
                 continue  # nobody needed it
             for name in filter(is_dead, names):
-                _remove(f"{parent}/{name}")
-            _remove(parent)
+                remove(f"{parent}/{name}")
+            remove(parent)
 
     def _prepare_parent(self, base: Base, controller: str) -> bool:
         """Make the group above those of containers, fit for ``controller``; False if that is refused."""
@@ -148,9 +142,9 @@ class Cgroups:
             os.makedirs(parent, exist_ok=True)
             if base.is_unified:
                 for directory in (base.directory, parent):
-                    _enable(directory, controller)
+                    enable(directory, controller)
             elif controller == rules.CPUSET:
-                _inherit_set(base.directory, parent)
+                inherit_set(base.directory, parent)
         except OSError:
             return False
         return True
@@ -170,7 +164,7 @@ class Cgroups:
             except OSError:
                 return None
             if controller == rules.CPUSET and not base.is_unified:
-                _inherit_set(os.path.dirname(directory), directory)
+                inherit_set(os.path.dirname(directory), directory)
             return directory
         return None
 
@@ -210,26 +204,6 @@ def _refused(error: OSError) -> RuntimeProblem:
     return RuntimeProblem(f"failed to write {error.filename}: {(error.strerror or '').lower()}")
 
 
-def write(path: str, value: str) -> None:
-    """Write a value into a file of a group, in one call. Raises: OSError, which names the file."""
-    fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
-    try:
-        os.write(fd, value.encode())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
-    finally:
-        os.close(fd)
-
-
-def move(directory: str, pids: Iterable[int]) -> None:
-    """Move processes into a group; those that have ended meanwhile do not matter."""
-    for pid in pids:
-        try:
-            write(f"{directory}/cgroup.procs", str(pid))
-        except ProcessLookupError:
-            continue
-
-
 def _is_ours(directory: str) -> bool:
     return os.access(directory, os.W_OK) and os.access(f"{directory}/cgroup.procs", os.W_OK)
 
@@ -257,61 +231,3 @@ def _controllers(directory: str) -> list[str]:
 def _is_container(tree: Tree) -> bool:
     parts = (tree.own or "").split("/")
     return len(parts) >= 2 and parts[-2] == PARENT
-
-
-def _enable(directory: str, controller: str) -> None:
-    """Pass a controller on to the groups below. Raises: OSError."""
-    name = rules.V2_NAMES.get(controller, controller)
-    control = f"{directory}/cgroup.subtree_control"
-    if controller == rules.FREEZER or name in read(control).split():
-        return  # every group of version 2 can be frozen
-    try:
-        write(control, f"+{name}")
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        # Only leaves may hold processes.
-        leaf = f"{directory}/{LEAF}"
-        os.makedirs(leaf, exist_ok=True)
-        move(leaf, [int(pid) for pid in read(f"{directory}/cgroup.procs").split()])
-        write(control, f"+{name}")
-
-
-def _inherit_set(parent: str, directory: str) -> None:
-    """Fill in what a new group of the cpuset controller (version 1) must have before anything can join it."""
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        if not read(f"{directory}/{name}").strip():
-            write(f"{directory}/{name}", read(f"{parent}/{name}").strip())
-
-
-def _remove(directory: str) -> None:
-    """Remove a group that holds nothing any more; what is frozen is let go, so that it can end."""
-    state = f"{directory}/freezer.state"
-    try:
-        if os.path.exists(state) and read(state).strip() != "THAWED":
-            write(state, "THAWED")
-        os.rmdir(directory)
-    except OSError:
-        return  # something is in it still: the next time
-
-
-def freeze(groups: Mapping[str, str], *, is_frozen: bool) -> bool:
-    """Freeze or thaw the group of a container; False if it has none that can be frozen. Raises: OSError."""
-    directory = groups.get(rules.FREEZER)
-    if directory is None:
-        return False
-    if os.path.exists(f"{directory}/freezer.state"):
-        write(f"{directory}/freezer.state", "FROZEN" if is_frozen else "THAWED")
-    else:
-        write(f"{directory}/cgroup.freeze", "1" if is_frozen else "0")
-    return True
-
-
-def is_frozen(groups: Mapping[str, str]) -> bool:
-    """Whether everything in the group has come to a halt."""
-    directory = groups.get(rules.FREEZER)
-    if directory is None:
-        return False
-    if os.path.exists(f"{directory}/freezer.state"):
-        return read(f"{directory}/freezer.state").strip() == "FROZEN"
-    return "frozen 1" in read(f"{directory}/cgroup.events").splitlines()

@@ -10,7 +10,7 @@ import errno
 import os
 import time
 
-from minidock.runtime import syscalls
+from minidock.runtime import messages, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +23,13 @@ _PAUSE = 0.005
 def join(limits: Limits) -> None:
     """Move this process into the groups, then as `settle`; whatever it starts is in them too."""
     for directory in limits["groups"]:
-        with open(f"{directory}/cgroup.procs", "w") as file:
-            file.write("0")
+        try:
+            with open(f"{directory}/cgroup.procs", "w") as file:
+                file.write("0")
+        except PermissionError:
+            # Version 2: a plain user cannot move from a session's group into one that systemd has delegated to him.
+            reason = f"the control group {directory} cannot be entered from this session"
+            raise messages.Failure("problem", f"{reason}: try systemd-run --user --scope minidock …") from None
     settle(limits)
 
 

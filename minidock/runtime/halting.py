@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from minidock.core import cgroups as rules
 from minidock.core.resources import Resources
 from minidock.errors import RuntimeProblem
-from minidock.runtime import cgroups
+from minidock.runtime import cgroup_files
 from minidock.runtime.base import Started
 from minidock.runtime.cgroups import Cgroups
 from minidock.runtime.monitor import stat_fields
@@ -107,7 +107,7 @@ def pause(groups: Cgroups, started: Started, name: str) -> None:
     Raises: RuntimeProblem if that does not succeed; then everything goes on.
     """
     try:
-        if _enter_freezer(groups, started, name) and cgroups.freeze(groups.of(started.pid), is_frozen=True):
+        if _enter_freezer(groups, started, name) and cgroup_files.freeze(groups.of(started.pid), is_frozen=True):
             _wait_until_frozen(groups, started)
             return
         _stop_each(started)
@@ -128,12 +128,12 @@ def gather(directories: Iterable[str], started: Started) -> bool:
     """Move all processes of a container into groups, those too that are born meanwhile; False if that is refused."""
     for directory in directories:
         for _ in range(_PASSES):
-            inside = {int(pid) for pid in cgroups.read(f"{directory}/cgroup.procs").split()}
+            inside = {int(pid) for pid in cgroup_files.read(f"{directory}/cgroup.procs").split()}
             outside = [pid for pid in processes_of(started) if pid not in inside and not _is_zombie(pid)]
             if not outside:
                 break
             try:
-                cgroups.move(directory, outside)
+                cgroup_files.move(directory, outside)
             except PermissionError:
                 return False
     return True
@@ -149,7 +149,7 @@ def _is_zombie(pid: int) -> bool:
 def _wait_until_frozen(groups: Cgroups, started: Started) -> None:
     """Wait until all is frozen; a process in the middle of a system call may take its time."""
     for _ in range(_PASSES * 10):
-        if cgroups.is_frozen(groups.of(started.pid)):
+        if cgroup_files.is_frozen(groups.of(started.pid)):
             return
         time.sleep(_PAUSE)
     resume(groups, started)
@@ -191,7 +191,7 @@ def _signal_each(pids: Iterable[int], number: int) -> None:
 def resume(groups: Cgroups, started: Started) -> None:
     """Let the processes of a container go on. Raises: RuntimeProblem."""
     try:
-        if not cgroups.freeze(groups.of(started.pid), is_frozen=False):
+        if not cgroup_files.freeze(groups.of(started.pid), is_frozen=False):
             _signal_each(processes_of(started), signal.SIGCONT)
     except OSError as error:
         raise RuntimeProblem(f"cannot unpause: {error.filename}: {(error.strerror or '').lower()}") from error

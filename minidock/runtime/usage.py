@@ -9,7 +9,7 @@ from minidock.core import cgroups as rules
 from minidock.core.stats import Sample
 from minidock.errors import RuntimeProblem
 from minidock.runtime.base import Started
-from minidock.runtime.cgroups import read
+from minidock.runtime.cgroup_files import read
 from minidock.runtime.monitor import stat_fields
 
 _TICKS = os.sysconf("SC_CLK_TCK")

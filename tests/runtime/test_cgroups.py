@@ -10,10 +10,11 @@ import pytest
 from minidock.core.diagnosis import Verdict
 from minidock.core.resources import Resources
 from minidock.errors import RuntimeProblem
-from minidock.runtime import cgroups, checks
+from minidock.runtime import cgroup_files, checks
 from minidock.runtime.cgroups import Cgroups
 from minidock.runtime.confinement import begin, end, join, thaw
 from minidock.runtime.launch import Limits, no_limits
+from minidock.runtime.messages import Failure
 
 FILES = ("memory.max", "memory.swap.max", "memory.low", "memory.current", "memory.stat", "pids.max", "cpu.max")
 FILES += ("cpu.weight", "cgroup.procs", "cgroup.freeze", "cgroup.events", "cgroup.subtree_control", "memory.events")
@@ -102,15 +103,15 @@ def test_a_process_elsewhere_has_no_group_of_ours(tree: FakeTree) -> None:
 def test_a_group_is_frozen_and_thawed(tree: FakeTree) -> None:
     group = tree.furnish(tree.top / "minidock/box")
     groups = {"freezer": str(group)}
-    assert cgroups.freeze(groups, is_frozen=True)
+    assert cgroup_files.freeze(groups, is_frozen=True)
     assert contents(group, "cgroup.freeze") == ["1"]
     (group / "cgroup.events").write_text("populated 1\nfrozen 0\n")
-    assert not cgroups.is_frozen(groups)
+    assert not cgroup_files.is_frozen(groups)
     (group / "cgroup.events").write_text("populated 1\nfrozen 1\n")
-    assert cgroups.is_frozen(groups)
-    cgroups.freeze(groups, is_frozen=False)
+    assert cgroup_files.is_frozen(groups)
+    cgroup_files.freeze(groups, is_frozen=False)
     assert contents(group, "cgroup.freeze") == ["0"]
-    assert not cgroups.freeze({}, is_frozen=True)
+    assert not cgroup_files.freeze({}, is_frozen=True)
 
 
 def test_a_plain_user_uses_the_highest_group_that_is_his(tree: FakeTree, as_if_plain: None) -> None:
@@ -176,6 +177,13 @@ def test_a_process_joins_its_groups_and_a_frozen_one_is_let_go(tree: FakeTree) -
     join(told)
     thaw(told)
     assert contents(group, "cgroup.procs", "cgroup.freeze") == ["0", "0"]
+
+
+def test_a_group_that_cannot_be_entered_is_named(tree: FakeTree, as_if_plain: None) -> None:
+    group = tree.furnish(tree.top / "minidock/box")
+    (group / "cgroup.procs").chmod(0o444)
+    with pytest.raises(Failure, match=f"the control group {group} cannot be entered from this session"):
+        join(limits(groups=(group,)))
 
 
 def test_what_is_left_over_is_swept_away(tree: FakeTree) -> None:
