@@ -19,13 +19,14 @@ from minidock.errors import BuildError
 _SETTINGS = (
     "GIT_TERMINAL_PROMPT=0",
     "GIT_CONFIG_NOSYSTEM=1",
-    "GIT_CONFIG_GLOBAL=/dev/null",
     "GIT_ALLOW_PROTOCOL=http:https:ssh:git",
     "GIT_SSH_COMMAND=ssh -o BatchMode=yes",
     "LC_ALL=C",
 )
 _UNSET = tuple(f"--unset={name}" for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"))
 _TICK = 0.1
+_SSH_SAYS = "fatal: Could not read from remote repository."  # ssh has said why, one line before
+Git = Callable[..., str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,11 @@ class Checkout:
     time: int
 
 
-def resolve(reference: GitReference) -> Resolved:
-    """Return the commit of a reference, asking the repository unless it is a commit. Raises: BuildError."""
+def resolve(reference: GitReference, config: str = os.devnull) -> Resolved:
+    """Return the commit of a reference, asking the repository unless it is a commit.
+
+    ``config`` is the file of settings that git reads, instead of the user's. Raises: BuildError.
+    """
     checksum = reference.checksum
     if checksum and any(character not in "0123456789abcdef" for character in checksum.lower()):
         raise BuildError(f"invalid checksum {checksum} for Git URL, expected hex commit hash")
@@ -61,7 +65,8 @@ def resolve(reference: GitReference) -> Resolved:
         if not is_commit(checksum):
             raise BuildError("fetch-by-commit requires a full commit SHA checksum or ref")
         return Resolved("", checksum, checksum)
-    resolved = _ask(reference.remote, reference.ref or _default_branch(reference.remote))
+    git = _git(f"failed to fetch remote {without_password(reference.remote)}", config)
+    resolved = _ask(git, reference.remote, reference.ref or _default_branch(git, reference.remote))
     _require_match(checksum, resolved.found, resolved.commit)
     return resolved
 
@@ -75,8 +80,8 @@ def _require_match(checksum: str, *found: str) -> None:
         )
 
 
-def _default_branch(remote: str) -> str:
-    output = _git(["ls-remote", "--symref", "--", remote, "HEAD"], f"failed to fetch remote {without_password(remote)}")
+def _default_branch(git: Git, remote: str) -> str:
+    output = git("ls-remote", "--symref", "--", remote, "HEAD")
     for line in output.splitlines():
         target, _, name = line.partition("\t")
         if name == "HEAD" and target.startswith("ref: "):
@@ -86,9 +91,8 @@ def _default_branch(remote: str) -> str:
     return "HEAD"
 
 
-def _ask(remote: str, ref: str) -> Resolved:
-    asked = ["ls-remote", "--", remote, ref, f"{ref}^{{}}"]
-    output = _git(asked, f"failed to fetch remote {without_password(remote)}")
+def _ask(git: Git, remote: str, ref: str) -> Resolved:
+    output = git("ls-remote", "--", remote, ref, f"{ref}^{{}}")
     known = {name: commit for commit, _, name in (line.partition("\t") for line in output.splitlines())}
     tag = "refs/tags/" + ref.removeprefix("refs/tags/")
     # A branch wins over a tag of its name, as for git checkout.
@@ -98,7 +102,13 @@ def _ask(remote: str, ref: str) -> Resolved:
     raise BuildError(f"repository does not contain ref {ref}, output: {quoted(output)}")
 
 
-def check_out(reference: GitReference, resolved: Resolved, directory: str, check: Callable[[], None]) -> Checkout:
+def check_out(
+    reference: GitReference,
+    resolved: Resolved,
+    directory: str,
+    check: Callable[[], None],
+    config: str = os.devnull,
+) -> Checkout:
     """Fetch a commit into the new ``directory`` and return its files; ``check`` raises where the build has ended.
 
     Raises: BuildError.
@@ -107,10 +117,7 @@ def check_out(reference: GitReference, resolved: Resolved, directory: str, check
         shutil.rmtree(directory)
     os.mkdir(directory, 0o755)
     problem = f"failed to fetch remote {without_password(reference.remote)}"
-
-    def git(*words: str) -> str:
-        return _git(["-C", directory, *words], problem, check)
-
+    git = _git(problem, config, ["-C", directory], check)
     git("-c", "init.defaultBranch=master", "init", "--quiet", "--template=")
     git("remote", "add", "origin", reference.remote)
     _fetch(git, resolved)
@@ -131,7 +138,7 @@ def check_out(reference: GitReference, resolved: Resolved, directory: str, check
     return Checkout(root, resolved.commit, seconds)
 
 
-def _fetch(git: Callable[..., str], resolved: Resolved) -> None:
+def _fetch(git: Git, resolved: Resolved) -> None:
     # A name may be fetched anywhere, a commit only where the server allows that.
     wanted = f"+{resolved.ref}:{resolved.ref}" if resolved.ref.startswith("refs/") else resolved.commit
     try:
@@ -142,7 +149,7 @@ def _fetch(git: Callable[..., str], resolved: Resolved) -> None:
         git("fetch", "--quiet", "-u", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*")
 
 
-def _submodules(git: Callable[..., str]) -> None:
+def _submodules(git: Git) -> None:
     try:
         git("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
     except BuildError:
@@ -171,27 +178,42 @@ def _remove_git_directories(directory: str) -> None:
             os.unlink(f"{path}/.git")
 
 
-def _git(words: Sequence[str], problem: str, check: Callable[[], None] = lambda: None) -> str:
-    """Run git and return what it prints. Raises: BuildError with ``problem`` and git's last words."""
-    try:
-        process = subprocess.Popen(
-            ["env", *_UNSET, *_SETTINGS, "git", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            umask=0o022,
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        raise BuildError("git is not installed on this machine", hint="install git, or copy the files") from error
-    output, errors = _output_of(process, check)
-    if process.returncode == 127:
-        raise BuildError("git is not installed on this machine", hint="install git, or copy the files")
-    if process.returncode:
-        lines = [line.strip() for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
-        said = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
-        raise BuildError(f"{problem}: {said or f'git ended with exit code {process.returncode}'}")
-    return output.decode("utf-8", "surrogateescape")
+def _git(problem: str, config: str, before: Sequence[str] = (), check: Callable[[], None] = lambda: None) -> Git:
+    """Return a function that runs git and returns what it prints.
+
+    It raises BuildError with ``problem`` and git's last words. ``before`` stands before every command.
+    """
+
+    def run(*words: str) -> str:
+        try:
+            process = subprocess.Popen(
+                ["env", *_UNSET, *_SETTINGS, f"GIT_CONFIG_GLOBAL={config}", "git", *before, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                umask=0o022,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise _missing() from error
+        output, errors = _output_of(process, check)
+        if process.returncode == 127:
+            raise _missing()
+        if process.returncode:
+            raise BuildError(f"{problem}: {_reason(errors) or f'git ended with exit code {process.returncode}'}")
+        return output.decode("utf-8", "surrogateescape")
+
+    return run
+
+
+def _missing() -> BuildError:
+    return BuildError("git is not installed on this machine", hint="install git, or copy the files")
+
+
+def _reason(errors: bytes) -> str:
+    lines = [line.strip() for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
+    found = next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "")
+    return lines[0] if found == _SSH_SAYS else found
 
 
 def _output_of(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:

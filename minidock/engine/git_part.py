@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from dataclasses import replace
 
 from minidock.core.cache_key import InputFile
@@ -17,7 +18,7 @@ from minidock.engine.progress import Step
 from minidock.engine.sources import with_digests
 from minidock.engine.stage_state import BuildContext
 from minidock.store.statcache import StatCache
-from minidock.store.writer import remove_tree
+from minidock.store.writer import remove_tree, write_new
 
 
 class GitPart:
@@ -31,11 +32,12 @@ class GitPart:
         self._mtime = mtime
         self._resolved: Resolved | None = None
         self._directory = ""
+        self._config = ""
         self._context: Context | None = None
 
     def inputs(self) -> tuple[InputFile, ...]:
         """Return the commit, and what of it: the name of the branch or tag counts only where .git is kept."""
-        self._resolved = resolve(self._reference)
+        self._resolved = resolve(self._reference, self._settings_file())
         reference, resolved = self._reference, self._resolved
         parts = [resolved.commit if not reference.keep_git_dir else f"{resolved.found}.git#{resolved.ref}"]
         parts += [f":{reference.subdir}"] if reference.subdir else []
@@ -51,7 +53,8 @@ class GitPart:
         """Fetch and check out; return the files."""
         assert self._resolved is not None
         self._directory = self._directory or self._build.session.temporary()
-        found: Checkout = check_out(self._reference, self._resolved, self._directory, self._build.cancellation.check)
+        check = self._build.cancellation.check
+        found: Checkout = check_out(self._reference, self._resolved, self._directory, check, self._settings_file())
         step.status(f"{without_password(self._reference.remote)} at {found.commit} done")
         context = Context(found.root, IgnoreRules(), StatCache(self._build.ws.store.layout, found.root))
         self._context = context
@@ -71,8 +74,36 @@ class GitPart:
         assert self._context is not None
         return self._context.open(item.source or ""), None
 
+    def _settings_file(self) -> str:
+        """Return a file that tells git what the build's secrets say to this server: arguments could be seen."""
+        if self._config:
+            return self._config
+        scheme, _, rest = self._reference.remote.partition("://")
+        host = rest.partition("/")[0].rpartition("@")[2]
+        header = self._authorization(host) if scheme in ("http", "https") else ""
+        if not header:
+            return os.devnull
+        self._config = self._build.session.temporary()
+        quoted = header.replace("\\", "\\\\").replace('"', '\\"')
+        text = f'[http "{scheme}://{host}/"]\n\textraHeader = "Authorization: {quoted}"\n'
+        write_new(self._build.ws.store.disk, self._config, text.encode())
+        return self._config
+
+    def _authorization(self, host: str) -> str:
+        for suffix in (f".{host}", ""):
+            for name, is_token in (("GIT_AUTH_HEADER", False), ("GIT_AUTH_TOKEN", True)):
+                secret = self._build.secrets.read(name + suffix)
+                if secret is not None and is_token:
+                    return f"basic {b64encode(b'x-access-token:' + secret.strip()).decode()}"
+                if secret is not None:
+                    return secret.decode("latin-1").strip()
+        return ""
+
     def close(self) -> None:
         """Remove the checkout."""
+        if self._config:
+            self._build.ws.store.disk.unlink(self._config)
+            self._config = ""
         if self._directory and os.path.lexists(self._directory):
             remove_tree(self._build.ws.store.disk, self._directory)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import http.client
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -156,6 +157,10 @@ def _failure(url: str, error: Exception) -> BuildError:
         text = f"lookup {urlsplit(url).hostname}: no such host"
     elif isinstance(reason, TimeoutError):
         text = "timeout: the server does not answer"
+    elif isinstance(reason, ssl.SSLCertVerificationError):
+        text = f"the certificate of {urlsplit(url).hostname} is not trusted: {reason.verify_message}"
+    elif isinstance(reason, ssl.SSLError):
+        text = f"TLS: {(reason.reason or 'no connection').lower().replace('_', ' ')}"
     elif isinstance(reason, OSError) and reason.strerror:
         text = reason.strerror.lower()
     else:

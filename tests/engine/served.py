@@ -71,10 +71,19 @@ def web_server(files: dict[str, Served] | None = None) -> Iterator[WebServer]:
 
 
 @contextmanager
-def git_server(root: Path) -> Iterator[str]:
-    """Serve the bare files of repositories below ``root``, as any web server can; yield the URL."""
+def git_server(root: Path, authorization: str = "") -> Iterator[str]:
+    """Serve the bare files of repositories below ``root``, as any web server can; yield the URL.
+
+    With ``authorization`` only to those who send it.
+    """
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if authorization and self.headers.get("Authorization") != authorization:
+                self.send_error(403)
+            else:
+                super().do_GET()
+
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 

@@ -333,6 +333,27 @@ def test_submodules_come_along_unless_that_is_refused(ws: Workspace, tmp_path: P
         assert sorted(found) == ["", "s", "s/.gitmodules", "s/part"]
 
 
+@pytest.mark.parametrize(
+    ("secret", "value", "sent"),
+    [
+        ("GIT_AUTH_TOKEN", b"abc\n", "basic eC1hY2Nlc3MtdG9rZW46YWJj"),
+        ("GIT_AUTH_HEADER", b'Odd "quoted"', 'Odd "quoted"'),
+    ],
+)
+def test_secrets_open_a_repository(ws: Workspace, tmp_path: Path, secret: str, value: bytes, sent: str) -> None:
+    if not shutil.which("git"):
+        pytest.skip("this machine has no git")
+    identity = ["git init -q", "git config user.email t@example.com", "git config user.name t"]
+    make_repository(tmp_path / "git" / "r", [*identity, "echo x > f", "git add .; git commit -qm one"])
+    with git_server(tmp_path / "git", sent) as url:
+        assert "403" in error_of(ws, tmp_path, f"ADD {url}/r/.git /s")
+        host = url.removeprefix("http://")
+        for name in (secret, f"{secret}.{host}"):
+            found = built(ws, tmp_path, f"ADD {url}/r/.git /s", "ARG x", secrets=Secrets(values={name: value}))
+            assert content_of(ws, found.image_id, "s/f") == b"x\n"
+    assert os.listdir(ws.store.layout.path("tmp")) == []
+
+
 def test_copy_takes_neither(ws: Workspace, tmp_path: Path) -> None:
     assert error_of(ws, tmp_path, "COPY https://h/f /") == "source can't be a URL for COPY"
     assert error_of(ws, tmp_path, "COPY git@h:o/r.git /") == "source can't be a git ref for COPY"
