@@ -94,10 +94,13 @@ def in_shell(command: Command, config: ContainerConfig) -> tuple[str, ...]:
 
 
 def with_variables(env: Iterable[str], pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return ``NAME=value`` strings with some set: in place if the name is there, else at the end."""
-    merged = {name: value for name, _, value in (item.partition("=") for item in env)}
-    merged.update(pairs)
-    return tuple(f"{name}={value}" for name, value in merged.items())
+    """Return ``NAME=value`` strings with some set: the first of a name in place, a new name at the end."""
+    found = list(env)
+    for name, value in pairs:
+        places = (number for number, item in enumerate(found) if item.partition("=")[0] == name)
+        place = next(places, len(found))
+        found[place : place + 1] = [f"{name}={value}"]
+    return tuple(found)
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:

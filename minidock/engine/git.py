@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -217,13 +218,14 @@ def _reason(errors: bytes) -> str:
 
 
 def _output_of(process: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:
-    while True:
-        try:
-            return process.communicate(timeout=_TICK)
-        except subprocess.TimeoutExpired:
+    try:
+        while True:
             try:
+                return process.communicate(timeout=_TICK)
+            except subprocess.TimeoutExpired:
                 check()
-            except BaseException:
-                process.kill()
-                process.communicate()
-                raise
+    except BaseException:
+        # With its helpers, which are of its session: they would go on fetching.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from minidock.engine import images
+from minidock.core.git_reference import GitReference
+from minidock.engine import git, images
 from minidock.engine.secrets import Secrets
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, DockerfileError
@@ -352,6 +355,21 @@ def test_secrets_open_a_repository(ws: Workspace, tmp_path: Path, secret: str, v
             found = built(ws, tmp_path, f"ADD {url}/r/.git /s", "ARG x", secrets=Secrets(values={name: value}))
             assert content_of(ws, found.image_id, "s/f") == b"x\n"
     assert os.listdir(ws.store.layout.path("tmp")) == []
+
+
+def test_a_fetch_ends_with_its_build(ws: Workspace, tmp_path: Path) -> None:
+    class Ended(Exception):
+        pass
+
+    def check() -> None:
+        raise Ended
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/r.git"
+        started = time.monotonic()
+        with pytest.raises(Ended):
+            git.check_out(GitReference(url), git.Resolved("", "0" * 40, "0" * 40), str(tmp_path / "x"), check)
+        assert time.monotonic() - started < 5
 
 
 def test_copy_takes_neither(ws: Workspace, tmp_path: Path) -> None:
