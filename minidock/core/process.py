@@ -92,7 +92,8 @@ class RootFs:
 
     ``lowers`` are unpacked layers, topmost first, never written. ``upper`` and ``work`` are directories on one file
     system; what the process changes goes to ``upper``. When ``copied`` is set (overlay cannot be used) it is a whole
-    private copy of the root file system, and ``lowers``, ``upper`` and ``work`` are not looked at.
+    private copy of the root file system, and ``lowers``, ``upper`` and ``work`` are not looked at. With a single id,
+    owners of links and fifos are noted in the file ``owners``, which need not exist.
     """
 
     lowers: tuple[str, ...] = ()
@@ -100,6 +101,7 @@ class RootFs:
     work: str = ""
     copied: str | None = None
     is_read_only: bool = False
+    owners: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,9 @@ def exec_spec(ws: Workspace, record: ContainerRecord, request: ExecRequest) -> P
         id=record.id,
         args=request.args,
         env=rules.process_variables(env, user, hostname=record.hostname, has_terminal=request.has_terminal),
-        rootfs=RootFs(),
+        rootfs=RootFs(
+            upper=ws.store.containers.path(record.id, "upper"), owners=ws.store.containers.path(record.id, "owners")
+        ),
         cwd=rules.working_directory(request.cwd, record.cwd),
         user=user,
         hostname=record.hostname,

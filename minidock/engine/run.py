@@ -261,10 +261,11 @@ def process_spec(ws: Workspace, created: Created) -> ProcessSpec:
     record, containers = created.record, ws.store.containers
     upper = containers.path(record.id, "upper")
     if record.is_copied:
-        rootfs = RootFs(copied=upper, is_read_only=record.is_read_only)
+        rootfs = RootFs(copied=upper, is_read_only=record.is_read_only, owners=containers.path(record.id, "owners"))
     else:
         work = containers.path(record.id, "work")
-        rootfs = RootFs(created.lowers, upper, work, is_read_only=record.is_read_only)
+        owners = containers.path(record.id, "owners")
+        rootfs = RootFs(created.lowers, upper, work, is_read_only=record.is_read_only, owners=owners)
     return ProcessSpec(
         id=record.id,
         args=record.args,

@@ -21,6 +21,7 @@ from minidock.engine.rootfs import probe, shortcomings
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import ProcessIO, Storage
 from minidock.store.layers import Layer
+from minidock.store.notes import read_notes
 from minidock.store.scan import Found, Owners, compare_copy, opened, scan_upper
 from minidock.store.session import Session
 
@@ -83,7 +84,7 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
     status, tail = _run_logged(build, spec, step, process.secrets)
     if status:
         return Finished(status, tail, None)
-    owners = Owners(store.id_mode, tree, (user.uid, user.gid))
+    owners = Owners(store.id_mode, tree, (user.uid, user.gid), read_notes(area.rootfs.owners))
     return Finished(0, tail, area.commit(owners, build.source_date_epoch))
 
 
@@ -120,10 +121,10 @@ class _Area:
                 disk.chown(self._upper, self._root.uid, self._root.gid)
             disk.utime(self._upper, self._root.mtime)
             disk.mkdir(f"{directory}/work")
-            self.rootfs = RootFs(lowers, self._upper, f"{directory}/work")
+            self.rootfs = RootFs(lowers, self._upper, f"{directory}/work", owners=f"{directory}/owners")
         else:
             self._baseline = self._store.snapshots.copy_of(diff_ids, self._upper)
-            self.rootfs = RootFs(copied=self._upper)
+            self.rootfs = RootFs(copied=self._upper, owners=f"{directory}/owners")
 
     def commit(self, owners: Owners, latest: int | None) -> Layer:
         """Write what changed as a layer; the upper directory becomes its snapshot."""

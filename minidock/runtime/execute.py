@@ -70,7 +70,7 @@ def attach(terminal: int | None) -> None:
 
 
 def execute(process: Process, *, self_fd: int, is_single_id: bool, alive: int) -> NoReturn:
-    """Become the program; ``alive`` is a pipe whose end of file tells that the monitor is gone.
+    """Become the program; ``alive`` is a socket whose end of file tells that the monitor is gone.
 
     Raises: messages.Failure with docker's reasons and codes.
     """
@@ -80,7 +80,7 @@ def execute(process: Process, *, self_fd: int, is_single_id: bool, alive: int) -
     _close_all_but(keep)
     _enter_directory(process["cwd"], make=process["make_cwd"])
     confinement.raise_limits(process["limits"])
-    identity.assume(process, self_fd=self_fd, is_single_id=is_single_id)
+    identity.assume(process, self_fd=self_fd, is_single_id=is_single_id, supervisor=alive)
     # Last: a change of credentials clears it.
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
     check_monitor(alive)

@@ -5,7 +5,9 @@ Source: capabilities(7); user_namespaces(7) for the rules of id maps.
 
 from __future__ import annotations
 
+import _socket
 import os
+import struct
 
 from minidock.runtime import syscalls
 
@@ -42,8 +44,11 @@ def _write(directory: int, name: str, text: str) -> None:
         os.close(fd)
 
 
-def assume(process: Process, *, self_fd: int, is_single_id: bool) -> None:
-    """Become the user of ``process`` with its capabilities at most, and with its filter of system calls."""
+def assume(process: Process, *, self_fd: int, is_single_id: bool, supervisor: int) -> None:
+    """Become the user of ``process`` with its capabilities at most, and with its filter of system calls.
+
+    A filter that asks has its descriptor handed over on the socket ``supervisor``.
+    """
     uid, gid = process["uid"], process["gid"]
     if is_single_id and (uid, gid) != (0, 0):
         # The only id there is gets another name in a namespace of its own; the files of root appear under it.
@@ -52,7 +57,7 @@ def assume(process: Process, *, self_fd: int, is_single_id: bool) -> None:
     if process["no_new_privileges"]:
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     _limit_capabilities(process["capabilities"])
-    _load_filter(process)
+    _load_filter(process, supervisor)
     if is_single_id:
         return  # exec computes the capabilities of root anew, within the bounding set; capset itself may be emulated
     os.setgroups(sorted({gid, *process["groups"]}))
@@ -63,14 +68,22 @@ def assume(process: Process, *, self_fd: int, is_single_id: bool) -> None:
         syscalls.capset(effective=kept, permitted=kept, inheritable=0)
 
 
-def _load_filter(process: Process) -> None:
+def _load_filter(process: Process, supervisor: int) -> None:
     """Install the filter, while CAP_SYS_ADMIN lasts: it needs that, or no_new_privs, which disables setuid programs.
 
     Without either (a root in a container that may not mount) that container's own filter has to do.
     """
     may_load = process["no_new_privileges"] or syscalls.permitted_capabilities() & _SYS_ADMIN
-    if process["filter"] and may_load:
+    if not process["filter"] or not may_load:
+        return
+    if not process["records_owners"]:
         syscalls.seccomp_load(process["filter"])
+        return
+    listener = syscalls.seccomp_listen(process["filter"])
+    peer = _socket.socket(fileno=supervisor)
+    peer.sendmsg([b"f"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", listener))])
+    peer.detach()
+    os.close(listener)
 
 
 def _limit_capabilities(kept: int) -> None:

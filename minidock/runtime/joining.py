@@ -37,8 +37,14 @@ def join(orders: Join) -> int:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # nobody inside may look into this process
     join_owner(directory)
     syscalls.setns(container, syscalls.CLONE_NEWPID)
-    pid = monitor.fork(lambda alive: _run(orders, container, kinds, alive))
-    return monitor.watch(pid, container=container)
+    base = os.open(orders["base"], os.O_RDONLY | os.O_DIRECTORY)
+    pid, channel = monitor.fork_connected(lambda alive: _run(orders, container, kinds, alive))
+    supervisor = None
+    if orders["process"]["records_owners"]:
+        from minidock.runtime import ownership
+
+        supervisor = ownership.Supervisor(channel, base, orders["owners"])
+    return monitor.watch(pid, container=container, supervisor=supervisor)
 
 
 def open_process(pid: int, start_ticks: int) -> int:

@@ -45,6 +45,7 @@ class Process(TypedDict):
     capabilities: int  # a bit for each that it may have
     no_new_privileges: bool
     filter: bytes  # of system calls, as BPF; empty for none
+    records_owners: bool  # the filter asks
 
 
 class OverlayOrders(TypedDict):
@@ -97,6 +98,7 @@ class Launch(TypedDict):
     upper: str
     work: str
     copied: str
+    owners: str  # where the owners of what cannot have attributes are noted
     fuse: str  # the program that stands in for overlayfs, if one does
     is_read_only: bool
     shm_size: int
@@ -114,6 +116,8 @@ class Join(TypedDict):
     pid: int
     start_ticks: int
     is_single_id: bool
+    base: str
+    owners: str
     oci: Oci | None
 
 
@@ -142,9 +146,16 @@ def no_limits() -> Limits:
     return Limits(groups=[], possible=[], oom_marker="", oom_score_adj=None, rlimits=[], cpus=[], nice=0)
 
 
-def process_of(spec: ProcessSpec, limits: Limits, *, is_single_id: bool, has_init: bool = False) -> Process:
-    """Return the part of a spec that concerns the process, not its root file system."""
+def process_of(
+    spec: ProcessSpec, limits: Limits, *, is_single_id: bool, has_init: bool = False, may_ask: bool = True
+) -> Process:
+    """Return the part of a spec that concerns the process, not its root file system.
+
+    If ``may_ask``, the owners that it sets are taken down where the spec says into which file.
+    """
     env = list(spec.env)
+    emulates_root = is_single_id and spec.user.uid == 0
+    records_owners = may_ask and emulates_root and bool(spec.rootfs.owners) and _can_ask()
     if is_single_id and spec.user.uid == 0 and not any(entry.startswith("APT_CONFIG=") for entry in env):
         env.append(f"APT_CONFIG={APT_CONFIG}")
     return Process(
@@ -160,8 +171,10 @@ def process_of(spec: ProcessSpec, limits: Limits, *, is_single_id: bool, has_ini
         limits=limits,
         capabilities=spec.security.capability_mask,
         no_new_privileges=spec.security.no_new_privileges,
+        records_owners=records_owners,
         filter=seccomp.program(
-            emulates_root=is_single_id and spec.user.uid == 0,
+            emulates_root=emulates_root,
+            records_owners=records_owners,
             profile=spec.security.seccomp,
             capabilities=spec.security.capabilities,
         ),
@@ -181,7 +194,11 @@ def launch_of(
     rootfs = spec.rootfs
     return Launch(
         process=process_of(
-            spec, limits, is_single_id=user_namespace is not None, has_init=spec.has_init and not is_chroot
+            spec,
+            limits,
+            is_single_id=user_namespace is not None,
+            has_init=spec.has_init and not is_chroot,
+            may_ask=not (is_chroot or oci or fuse),
         ),
         is_chroot=is_chroot,
         user_namespace=user_namespace,
@@ -192,6 +209,7 @@ def launch_of(
         upper=os.path.abspath(rootfs.upper) if rootfs.upper else "",
         work=os.path.abspath(rootfs.work) if rootfs.work else "",
         copied=os.path.abspath(rootfs.copied) if rootfs.copied else "",
+        owners=os.path.abspath(rootfs.owners) if rootfs.owners else "",
         fuse=fuse,
         is_read_only=rootfs.is_read_only,
         shm_size=spec.resources.shm_size,
@@ -201,6 +219,11 @@ def launch_of(
         secrets=[(file.target, file.content, file.mode, file.uid, file.gid) for file in spec.files],
         oci=oci,
     )
+
+
+def _can_ask() -> bool:
+    """Whether the kernel lets a filter ask a supervisor."""
+    return b"user_notif" in (_read("/proc/sys/kernel/seccomp/actions_avail") or b"").split()
 
 
 _FLAGS = {

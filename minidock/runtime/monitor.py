@@ -5,6 +5,7 @@ Runs in the stub.
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 
@@ -15,16 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from minidock.runtime.ownership import Supervisor
+
 LAUNCH_FAILED = 125
 
 
 def fork(run: Callable[[int], NoReturn], *, is_silent: bool = False) -> int:
-    """Fork, tell the parent the PID of the child and return it; the child runs ``run``.
+    """Fork, tell the parent the PID of the child and return it; see `fork_connected`."""
+    return fork_connected(run, is_silent=is_silent)[0]
 
-    ``run`` receives the end of a pipe that this process holds open as long as it lives. If ``is_silent`` it is for the
-    child to tell which process was started.
+
+def fork_connected(run: Callable[[int], NoReturn], *, is_silent: bool = False) -> tuple[int, int]:
+    """Fork, tell the parent the PID of the child, and return it with this end of a socket; the child runs ``run``.
+
+    ``run`` receives the other end of the socket, which this process holds open as long as it lives. If ``is_silent`` it
+    is for the child to tell which process was started.
     """
-    alive, held = os.pipe()
+    ends = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    alive, held = (end.detach() for end in ends)
     pid = os.fork()
     if pid == 0:
         try:
@@ -38,7 +47,7 @@ def fork(run: Callable[[int], NoReturn], *, is_silent: bool = False) -> int:
     if not is_silent:
         messages.send(messages.STATUS_FD, ("started", pid, start_ticks(pid)))
     let_go()
-    return pid
+    return pid, held
 
 
 def let_go() -> None:
@@ -55,8 +64,12 @@ def watch(
     container: int | None = None,
     guardian: int | None = None,
     before_kill: Callable[[], None] | None = None,
+    supervisor: Supervisor | None = None,
 ) -> int:
-    """Wait for a child and return its exit code; kill it when the parent or one of the pidfds is gone."""
+    """Wait for a child and return its exit code; kill it when the parent or one of the pidfds is gone.
+
+    Meanwhile ``supervisor`` answers what the child's filter asks.
+    """
     child = os.pidfd_open(pid)
     poll = select.poll()
     poll.register(child, select.POLLIN)
@@ -64,12 +77,32 @@ def watch(
     for other in (container, guardian):
         if other is not None:
             poll.register(other, select.POLLIN)
-    ready = [fd for fd, _ in poll.poll()]
+    ready = _wait(poll, supervisor)
     if child not in ready:
         if before_kill is not None:
             before_kill()
         os.kill(pid, syscalls.SIGKILL)
     return exit_code(os.waitpid(pid, 0)[1])
+
+
+def _wait(poll: select.poll, supervisor: Supervisor | None) -> list[int]:
+    """Answer questions until something else happens; return the descriptors that tell of it."""
+    if supervisor is None:
+        return [fd for fd, _ in poll.poll()]
+    poll.register(supervisor.channel, select.POLLIN)
+    while True:
+        events = dict(poll.poll())
+        channel, listener = events.pop(supervisor.channel, 0), events.pop(supervisor.listener, 0)
+        if channel:
+            poll.unregister(supervisor.channel)
+            if supervisor.take():
+                poll.register(supervisor.listener, select.POLLIN)
+        if listener & select.POLLIN:
+            supervisor.answer()
+        elif listener:
+            poll.unregister(supervisor.listener)  # whoever could ask has ended
+        if events:
+            return list(events)
 
 
 def exit_code(status: int) -> int:

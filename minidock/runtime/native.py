@@ -98,6 +98,8 @@ class NativeRuntime(HostProcesses):
             pid=started.pid,
             start_ticks=started.start_ticks,
             is_single_id=is_single_id,
+            base=os.path.abspath(spec.rootfs.copied or spec.rootfs.upper or "/"),
+            owners=os.path.abspath(spec.rootfs.owners) if spec.rootfs.owners else "",
             oci=self._oci(spec, is_joining=True),
         )
         return self._launch("join", orders, spec, io, is_exposed=True)

@@ -35,6 +35,7 @@ from minidock.runtime.bpf import (
     KILL_THREAD,
     LOAD,
     LOG,
+    NOTIFY,
     OFFSET_ARCH,
     OFFSET_ARGUMENTS,
     OFFSET_NUMBER,
@@ -43,7 +44,7 @@ from minidock.runtime.bpf import (
     TRAP,
     instruction,
 )
-from minidock.runtime.emulation import BLOCK, CALLS, CHARACTER, FILE_TYPE, MACHINES
+from minidock.runtime.emulation import ARCHITECTURES, BLOCK, CHARACTER, FILE_TYPE, MACHINES, MAKING, OWNING, PRETENDED
 from minidock.runtime.syscall_table import numbers
 
 _WORD = 0xFFFFFFFF
@@ -64,19 +65,22 @@ _ANSWERS = {
 def program(
     *,
     emulates_root: bool,
+    records_owners: bool = False,
     profile: str = UNCONFINED,
     capabilities: Collection[str] = (),
     machine: str = os.uname().machine,
 ) -> bytes:
     """Return the filter for a process, empty if there is nothing to filter.
 
-    ``profile`` is that of `Security.seccomp`. Raises: InvalidRequest for one that cannot be read.
+    ``profile`` is that of `Security.seccomp`. With ``records_owners`` a supervisor is asked about owners and devices;
+    otherwise to set them appears to succeed. Raises: InvalidRequest for a profile that cannot be read.
     """
     families = MACHINES.get(machine, ())
     if not families or (profile == UNCONFINED and not emulates_root):
         return b""
     rules = _profile(profile, capabilities, machine)
-    blocks = b"".join(_block(name, rules, emulates_root=emulates_root) for name in families)
+    emulation = None if not emulates_root else NOTIFY if records_owners else SUCCEED
+    blocks = b"".join(_block(name, rules, emulation) for name in families)
     # A machine that is not known here has calls that are not known here: nothing of it is let past.
     last = _answer(ALLOW if profile == UNCONFINED else KILL_PROCESS)
     return instruction(LOAD, OFFSET_ARCH) + blocks + last
@@ -100,17 +104,22 @@ def _value(action: Action, errno: int) -> int:
     return SUCCEED | (errno & 0xFFFF) if action is Action.ERRNO else _ANSWERS[action]
 
 
-def _block(machine: str, profile: Profile, *, emulates_root: bool) -> bytes:
-    """Return the rules of one machine; it is skipped, with the machine still loaded, for another."""
-    arch, emulated, makers = CALLS[machine]
+def _block(machine: str, profile: Profile, emulation: int | None) -> bytes:
+    """Return the rules of one machine; it is skipped, with the machine still loaded, for another.
+
+    ``emulation`` is the answer to what sets owners or makes devices, None without root emulation.
+    """
     known = numbers(machine)
     body = instruction(LOAD, OFFSET_NUMBER)
     if machine == "x86_64":
         # The x32 interface has the same calls under other numbers; nothing here uses it.
         body += instruction(JUMP_GREATER_EQUAL, _X32, 0, 1) + _answer(SUCCEED | _ENOSYS)
-    if emulates_root:
-        body += b"".join(_when_number(number, _answer(SUCCEED)) for number in emulated)
-        body += b"".join(_when_number(number, _emulated_mknod(index)) for number, index in makers)
+    if emulation is not None:
+        body += b"".join(_when_number(number, _answer(SUCCEED)) for number in PRETENDED[machine])
+        body += b"".join(_when_number(number, _answer(emulation)) for number in OWNING[machine])
+        body += b"".join(
+            _when_number(number, _emulated_mknod(index, emulation)) for number, index in MAKING[machine].items()
+        )
     plain, conditional = _split(profile.rules, known)
     for number, rules in conditional.items():
         body += _when_number(number, _conditions(rules, profile))
@@ -119,7 +128,7 @@ def _block(machine: str, profile: Profile, *, emulates_root: bool) -> bytes:
     unknown = SUCCEED | _ENOSYS if profile.default is Action.ERRNO else default
     body += _bisection(plain, default, max(known.values()) + 1, unknown)
     # A jump over the whole block is too far for a comparison.
-    return instruction(JUMP_EQUAL, arch, 1, 0) + instruction(JUMP, len(body) // _SIZE) + body
+    return instruction(JUMP_EQUAL, ARCHITECTURES[machine], 1, 0) + instruction(JUMP, len(body) // _SIZE) + body
 
 
 def _when_number(number: int, then: bytes) -> bytes:
@@ -127,15 +136,15 @@ def _when_number(number: int, then: bytes) -> bytes:
     return instruction(JUMP_EQUAL, number, 0, len(then) // _SIZE) + then
 
 
-def _emulated_mknod(index: int) -> bytes:
-    """Devices appear to be made; for files and fifos the profile would say yes anyway."""
+def _emulated_mknod(index: int, emulation: int) -> bytes:
+    """Devices get the answer ``emulation``; for files and fifos the profile would say yes anyway."""
     return b"".join(
         (
             instruction(LOAD, OFFSET_ARGUMENTS + 8 * index),
             instruction(AND, FILE_TYPE),
             instruction(JUMP_EQUAL, CHARACTER, 1, 0),
             instruction(JUMP_EQUAL, BLOCK, 0, 1),
-            _answer(SUCCEED),
+            _answer(emulation),
             _answer(ALLOW),
         )
     )

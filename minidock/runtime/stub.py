@@ -86,10 +86,15 @@ def start(launch: Launch) -> int:
     kinds |= syscalls.CLONE_NEWPID | (syscalls.CLONE_NEWNET if launch["own_network"] else 0)
     syscalls.unshare(kinds)
     records, records_end = os.pipe()
+    supervisor = None
     if oci:
         pid = monitor.fork(lambda alive: delegate.keep(launch, oci, base, records_end, alive, server), is_silent=True)
     else:
-        pid = monitor.fork(lambda alive: _run_first(launch, base, records_end, alive, server))
+        pid, channel = monitor.fork_connected(lambda alive: _run_first(launch, base, records_end, alive, server))
+        if launch["process"]["records_owners"]:
+            from minidock.runtime import ownership
+
+            supervisor = ownership.Supervisor(channel, base, launch["owners"])
     os.close(records_end)
     if server is not None:
         server.let_go()
@@ -97,7 +102,7 @@ def start(launch: Launch) -> int:
         made: Records = messages.receive(records)
     except EOFError:
         made = ([], [])  # it failed earlier, and has said so to the parent
-    code = monitor.watch(pid, before_kill=lambda: confinement.thaw(limits))
+    code = monitor.watch(pid, before_kill=lambda: confinement.thaw(limits), supervisor=supervisor)
     confinement.end(limits)
     if server is not None:
         server.wait()

@@ -49,6 +49,8 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_NEW_LISTENER, SECCOMP_WAIT_KILLABLE = 8, 32
+STATX_BTIME = 0x800
 KEYCTL_JOIN_SESSION_KEYRING = 1
 
 SIGKILL = 9  # importing `signal` takes as long as all else that the stub needs
@@ -75,6 +77,7 @@ _X86_64 = {
     "sethostname": 170,
     "accept4": 288,
     "prlimit64": 302,
+    "statx": 332,
 }
 _GENERIC = {
     "mount": 40,
@@ -93,6 +96,7 @@ _GENERIC = {
     "sethostname": 161,
     "accept4": 242,
     "prlimit64": 261,
+    "statx": 291,
 }
 _EVERYWHERE = {"open_tree": 428, "move_mount": 429, "close_range": 436, "openat2": 437, "mount_setattr": 442}
 _NUMBERS = {**(_X86_64 if os.uname().machine == "x86_64" else _GENERIC), **_EVERYWHERE}
@@ -250,6 +254,29 @@ def _signal_set(numbers: Iterable[int]) -> bytes:
 
 def seccomp_load(program: bytes) -> None:
     """Install a BPF program (8 bytes an instruction) as a seccomp filter of this process."""
+    _seccomp(program, 0)
+
+
+def seccomp_listen(program: bytes) -> int:
+    """Install a filter that asks; return the descriptor from which its questions are read and answered."""
+    try:
+        # A caller that waits can only be killed: otherwise each signal would have it ask again.
+        return _seccomp(program, SECCOMP_NEW_LISTENER | SECCOMP_WAIT_KILLABLE)
+    except OSError:
+        return _seccomp(program, SECCOMP_NEW_LISTENER)  # a kernel before 5.19
+
+
+def _seccomp(program: bytes, flags: int) -> int:
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
-    _call("seccomp", "", SECCOMP_SET_MODE_FILTER, 0, header)
+    return _call("seccomp", "", SECCOMP_SET_MODE_FILTER, flags, header)
+
+
+def birth_time(fd: int) -> int:
+    """Return when a file was made, in nanoseconds; 0 where its file system does not say."""
+    data = ctypes.create_string_buffer(256)
+    _call("statx", "", fd, b"", AT_EMPTY_PATH, STATX_BTIME, ctypes.addressof(data))
+    if not struct.unpack_from("=I", data, 0)[0] & STATX_BTIME:
+        return 0
+    seconds, nanoseconds = struct.unpack_from("=qI", data, 80)
+    return int(seconds * 1_000_000_000 + nanoseconds)

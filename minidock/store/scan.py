@@ -7,10 +7,11 @@ a private copy is compared with the merged tree it was made from (`compare_copy`
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from xxhash import xxh3_128
@@ -31,6 +32,7 @@ from minidock.core.entries import (
     parent_of,
 )
 from minidock.core.id_mode import IdMode
+from minidock.store.notes import Noted, birth_time
 from minidock.store.unpack import DEVICE_XATTR, OWNER_XATTR
 from minidock.store.writer import Disk
 
@@ -48,6 +50,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISBLK, BLOCK),
     (stat.S_ISFIFO, FIFO),
 )
+_DEVICE = re.compile(rb"(char|block):([0-9]{1,10}):([0-9]{1,10})")  # what a container puts there may be anything
 # ino, size, mode, mtime_ns, ctime_ns of every file when a copy was made.
 Baseline = Mapping[str, tuple[int, int, int, int, int]]
 EMPTY: Mapping[str, int] = MappingProxyType({})
@@ -57,22 +60,25 @@ EMPTY: Mapping[str, int] = MappingProxyType({})
 class Owners:
     """Whose a file is, in the words of the image.
 
-    In single-id mode the disk does not tell: a private attribute does, else the layers below, else ``step_user``
-    (who ran the step that made the file).
+    In single-id mode the disk does not tell: a private attribute does, or what was ``noted`` by inode, else the layers
+    below, else ``step_user`` (who ran the step that made the file).
     """
 
     id_mode: IdMode
     lower: Tree
     step_user: tuple[int, int] = (0, 0)
+    noted: Noted = field(default_factory=dict)
 
-    def of(self, path: str, status: os.stat_result, xattrs: Mapping[str, bytes]) -> tuple[int, int]:
-        """Return uid and gid of the file at ``path``."""
+    def of(self, path: str, source: str, status: os.stat_result, xattrs: Mapping[str, bytes]) -> tuple[int, int]:
+        """Return uid and gid of the file at ``path``, which is ``source`` on the host."""
         if self.id_mode is IdMode.ROOT:
             return status.st_uid, status.st_gid
-        recorded = xattrs.get(OWNER_XATTR)
-        if recorded is not None:
-            uid, _, gid = recorded.decode().partition(":")
+        uid, _, gid = xattrs.get(OWNER_XATTR, b"").partition(b":")
+        if uid.isdigit() and gid.isdigit():
             return int(uid), int(gid)
+        noted = self.noted.get(status.st_ino)
+        if noted is not None and birth_time(source) == noted.born:
+            return noted.uid, noted.gid
         below = self.lower.get(path)
         if below is not None and _kind_of(status) == below.kind:
             return below.uid, below.gid
@@ -304,12 +310,13 @@ def _entry(
     kind = _kind_of(status)
     if kind is None:
         return None  # a socket is of its process, not of the image
-    uid, gid = owners.of(path, status, xattrs)
+    uid, gid = owners.of(path, source, status, xattrs)
     device = (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind in (CHAR, BLOCK) else (0, 0)
     size = status.st_size if kind == FILE else 0
-    if DEVICE_XATTR in xattrs:
-        kind, major, minor = xattrs[DEVICE_XATTR].decode().split(":")
-        device, size = (int(major), int(minor)), 0
+    marked = _DEVICE.fullmatch(xattrs.get(DEVICE_XATTR, b""))
+    if marked and kind == FILE:
+        kind, size = marked[1].decode(), 0
+        device = (int(marked[2]), int(marked[3]))
     return Entry(
         path=path,
         kind=kind,

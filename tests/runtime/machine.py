@@ -15,6 +15,7 @@ from minidock.errors import MinidockError
 from minidock.runtime.base import Handle, ProcessIO, Runtime
 
 PROGRAMS = ("sh", "cat", "id", "sleep", "ls", "mkdir", "rm", "touch", "stat", "chown", "chmod", "mknod", "env", "true")
+PROGRAMS += ("ln", "mv", "mkfifo")
 ENVIRONMENT = ("PATH=/bin", "GREETING=hello")
 
 

@@ -30,7 +30,7 @@ def give_up_mounting() -> None:
     syscalls.prctl(syscalls.PR_CAPBSET_DROP, CAP_SYS_ADMIN)
 
 
-@pytest.mark.parametrize("tests", [*TESTS, "tests/runtime/test_cgroups.py"])
+@pytest.mark.parametrize("tests", [*TESTS, "tests/runtime/test_cgroups.py", "tests/runtime/test_ownership.py"])
 def test_everything_holds_for_a_plain_user(place: Path, tests: str) -> None:
     python = python_for_everybody()
     os.chown(place, PLAIN_ID, PLAIN_ID)
