@@ -42,12 +42,20 @@ def builder_prune(
         _report(prune_cache(_workspace(), is_all=all_))
 
 
-def container_prune(force: Force = False) -> None:
+def container_prune(
+    filters: Annotated[
+        tuple[Filter, ...],
+        typer.Option(
+            "--filter", parser=parse_filter, metavar="filter", help='Provide filter values (e.g. "until=<timestamp>")'
+        ),
+    ] = (),
+    force: Force = False,
+) -> None:
     """Remove all stopped containers."""
     from minidock.engine.prune import prune_containers
 
     if _is_wanted(f"WARNING! This will remove all stopped containers.\n{_SURE}", is_forced=force):
-        _report(prune_containers(_workspace()))
+        _report(prune_containers(_workspace(), filters))
 
 
 def volume_prune(

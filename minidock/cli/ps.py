@@ -6,12 +6,19 @@ from typing import Annotated
 
 import typer
 
+from minidock.core.image_filter import Filter, parse_filter
 from minidock.render import formats
 from minidock.render.formats import Format
 
 
 def ps(
     all_: Annotated[bool, typer.Option("--all", "-a", help="Show all containers (default shows just running)")] = False,
+    filters: Annotated[
+        tuple[Filter, ...],
+        typer.Option(
+            "--filter", "-f", parser=parse_filter, metavar="filter", help="Filter output based on conditions provided"
+        ),
+    ] = (),
     shape: Annotated[Format, typer.Option("--format", parser=Format.parse, help=formats.HELP)] = Format.TABLE,
     last: Annotated[
         int, typer.Option("--last", "-n", help="Show n last created containers (includes all states)")
@@ -32,6 +39,7 @@ def ps(
     count = 1 if latest and last < 0 else last
     rows = containers.list_containers(
         workspace.open_workspace(options.store_root()),
+        filters,
         includes_all=all_ or count >= 0,
         has_sizes=size,
         count=count if count > 0 else None,

@@ -12,6 +12,7 @@ def rm(
     force: Annotated[
         bool, typer.Option("--force", "-f", help="Force the removal of a running container (uses SIGKILL)")
     ] = False,
+    link: Annotated[bool, typer.Option("--link", "-l", help="Remove the specified link")] = False,
     volumes: Annotated[
         bool, typer.Option("--volumes", "-v", help="Remove anonymous volumes associated with the container")
     ] = False,
@@ -21,9 +22,12 @@ def rm(
     from minidock.cli.each import for_each
     from minidock.engine import containers as engine
     from minidock.engine import workspace
-    from minidock.errors import NoSuchContainer
+    from minidock.errors import InvalidRequest, NoSuchContainer
 
     ws = workspace.open_workspace(options.store_root())
+
+    if link:
+        raise InvalidRequest("links between containers do not exist here", hint="remove the container without --link")
 
     def act(name: str) -> None:
         try:

@@ -57,6 +57,7 @@ class ContainerRow(NamedTuple):
     ``id`` is 64 hexadecimal digits; ``image`` the name it was made from, or the image ID's text once the name has
     moved on; ``command`` the words joined by blanks; ``ports`` are as shown (``0.0.0.0:8080->80/tcp``). ``size_rw``
     are the bytes that it wrote, ``size_root`` those of its whole file system, 0 if nobody asked for sizes.
+    ``health`` is what the checks say, empty without checks.
     """
 
     id: str
@@ -74,6 +75,7 @@ class ContainerRow(NamedTuple):
     mounts: tuple[str, ...] = ()
     local_volumes: int = 0
     labels: Mapping[str, str] = MappingProxyType({})
+    health: str = ""
 
 
 class VolumeRow(NamedTuple):

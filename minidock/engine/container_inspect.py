@@ -12,6 +12,7 @@ from minidock.core.summary import ContainerState
 from minidock.core.times import ZERO_TIME, format_time
 from minidock.core.volume import DRIVER
 from minidock.engine.changes import written_size
+from minidock.engine.container_filter import health_of
 from minidock.engine.workspace import Workspace
 from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
@@ -26,14 +27,15 @@ def inspect_container(ws: Workspace, name: str, *, has_sizes: bool = False) -> d
         "Created": format_time(record.created),
         "Path": record.args[0],
         "Args": list(record.args[1:]),
-        "State": _state(container, was_oom_killed=ws.store.containers.was_oom_killed(record.id)),
+        "State": _state(container, was_oom_killed=ws.store.containers.was_oom_killed(record.id))
+        | _health(ws, container),
         "Image": str(record.image_id),
         "ResolvConfPath": "",
         "HostnamePath": "",
         "HostsPath": "",
         "LogPath": ws.store.containers.path(record.id, "log") if record.has_log else "",
         "Name": f"/{record.name}",
-        "RestartCount": 0,
+        "RestartCount": container.state.restart_count,
         "Driver": "copy" if record.is_copied else "overlay2",
         "Platform": "linux",
         "MountLabel": "",
@@ -73,25 +75,35 @@ def _state(container: Container, *, was_oom_killed: bool) -> dict[str, Any]:
     }
 
 
+def _health(ws: Workspace, container: Container) -> dict[str, Any]:
+    status = health_of(ws, container)
+    known = ws.store.containers.health(container.id) if status else None
+    return {} if known is None else {"Health": {**known.to_json(), "Status": status}}
+
+
 def _time(moment: datetime | None) -> str:
     return format_time(moment) if moment else ZERO_TIME
 
 
 def _host_config(record: ContainerRecord) -> dict[str, Any]:
+    life = record.lifecycle
     short = [mount for mount in record.mounts if mount.is_short]
     binds = [_bind(mount) for mount in short if mount.type is not MountType.TMPFS]
     tmpfs = {mount.target: mount.mode for mount in short if mount.type is MountType.TMPFS}
     mounts = [_mount_option(mount) for mount in record.mounts if not mount.is_short]
     return {
         "Binds": binds or None,
-        "LogConfig": {"Type": "local" if record.has_log else "none", "Config": {}},
+        "ContainerIDFile": life.cid_file,
+        "LogConfig": {"Type": life.log_driver or ("local" if record.has_log else "none"), "Config": {}},
         "NetworkMode": record.networking.name,
         "PortBindings": {},
         "RestartPolicy": {
-            "Name": record.lifecycle.restart.mode.value,
-            "MaximumRetryCount": record.lifecycle.restart.most,
+            "Name": life.restart.mode.value,
+            "MaximumRetryCount": life.restart.most,
         },
         "AutoRemove": record.auto_remove,
+        **({"Init": True} if life.has_init else {}),
+        **({"Annotations": dict(life.annotations)} if life.annotations else {}),
         **({"Mounts": mounts} if mounts else {}),
         **({"Tmpfs": tmpfs} if tmpfs else {}),
         "Privileged": record.security.is_privileged,
@@ -180,17 +192,18 @@ def _mount(ws: Workspace, mount: MountOption) -> dict[str, Any]:
 
 
 def _config(record: ContainerRecord) -> dict[str, Any]:
+    life = record.lifecycle
     entrypoint = record.entrypoint or ()
     return {
         "Hostname": record.hostname,
         "Domainname": "",
         "User": record.user_text,
-        "AttachStdin": record.has_stdin,
-        "AttachStdout": True,
-        "AttachStderr": True,
+        "AttachStdin": "stdin" in life.attached,
+        "AttachStdout": "stdout" in life.attached,
+        "AttachStderr": "stderr" in life.attached,
         "Tty": record.has_terminal,
         "OpenStdin": record.has_stdin,
-        "StdinOnce": record.has_stdin,
+        "StdinOnce": "stdin" in life.attached,
         "Env": list(record.env),
         "Cmd": list(record.args[len(entrypoint) :]) or None,
         "Image": record.image_name,
@@ -198,5 +211,7 @@ def _config(record: ContainerRecord) -> dict[str, Any]:
         "WorkingDir": record.cwd if record.cwd != "/" else "",
         "Entrypoint": list(entrypoint) or None,
         "Labels": dict(record.labels),
+        **({"Healthcheck": life.health.to_json()} if life.health.test else {}),
         "StopSignal": record.stop_signal,
+        **({} if life.stop_seconds is None else {"StopTimeout": life.stop_seconds}),
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from minidock.core.container import check_name, command_text
 from minidock.core.lifecycle import STOP_SECONDS
 from minidock.core.signals import parse_signal
 from minidock.core.summary import ContainerRow, ContainerState
-from minidock.engine import attach_socket, events, images, volumes
+from minidock.engine import attach_socket, container_filter, events, images, volumes
 from minidock.engine.workspace import Workspace
 from minidock.errors import ContainerNotRunning, ContainerRunning, InvalidRequest, MinidockError, NoSuchContainer
 from minidock.runtime.base import Started
@@ -25,10 +26,18 @@ _LOOK_AGAIN = 0.5  # seconds after which a container that goes on is looked at a
 
 
 def list_containers(
-    ws: Workspace, *, includes_all: bool = False, has_sizes: bool = False, count: int | None = None
+    ws: Workspace,
+    filters: Sequence[tuple[str, str]] = (),
+    *,
+    includes_all: bool = False,
+    has_sizes: bool = False,
+    count: int | None = None,
 ) -> tuple[ContainerRow, ...]:
-    """Return one row per running container (or per container), newest first, at most ``count``."""
-    found = [item for item in ws.store.containers.list() if includes_all or item.is_live]
+    """Return one row per running container (or per container), newest first, at most ``count``.
+
+    Raises: InvalidRequest, NoSuchContainer for filters that cannot be applied.
+    """
+    found = container_filter.listed(ws, filters, includes_all=includes_all)
     return tuple(row_of(ws, item, has_sizes=has_sizes) for item in found[:count])
 
 
@@ -52,6 +61,7 @@ def row_of(ws: Workspace, container: Container, *, has_sizes: bool = False) -> C
         mounts=tuple(mount.source for mount in record.mounts if mount.source),
         local_volumes=len(record.volumes),
         labels=record.labels,
+        health=container_filter.health_of(ws, container),
     )
 
 
@@ -312,11 +322,16 @@ def _discard(ws: Workspace, session: Session, container: Container, *, removes_v
     events.tell(ws, container.record, "destroy")
 
 
-def prune(ws: Workspace) -> tuple[tuple[str, ...], int]:
-    """Remove all containers that do not run; return their IDs and the bytes that they had written."""
+def prune(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> tuple[tuple[str, ...], int]:
+    """Remove the containers that do not run and that ``filters`` leave; return their IDs and the bytes that came back.
+
+    Raises: InvalidRequest.
+    """
+    may_go = container_filter.prunable(ws, filters)
     removed, size = [], 0
     for container in ws.store.containers.list():
-        if not container.is_watched and container.state.status is not ContainerState.REMOVING:
+        is_idle = not container.is_watched and container.state.status is not ContainerState.REMOVING
+        if is_idle and may_go(container):
             size += _written_size(ws, container)
             _end(ws, container)
             remove_container(ws, container.id, removes_volumes=False)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC
 
+from minidock.core.moments import moment_text
 from minidock.engine.workspace import Workspace
+from minidock.errors import InvalidRequest
 from minidock.store.container_log import LogReader
 
 _PAUSE = 0.05
@@ -15,23 +18,49 @@ Part = tuple[str, str, bytes]
 
 
 def logs(
-    ws: Workspace, name: str, *, follows: bool = False, last: int | None = None, has_times: bool = False
+    ws: Workspace,
+    name: str,
+    *,
+    follows: bool = False,
+    last: int | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    has_times: bool = False,
+    has_details: bool = False,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield (stream, bytes) of what a container printed, of the ``last`` lines only if that is given.
 
-    ``follows`` waits for more until the container ends. Raises: NoSuchContainer.
+    ``since`` and ``until`` are nanoseconds since 1970. ``follows`` waits for more until the container ends, or until
+    ``until``. Lines have their time in front, and details (of which there are none, but for the blank that ends them),
+    if asked for. Raises: NoSuchContainer, InvalidRequest.
     """
     container = ws.store.containers.find(name)
+    if container.record.lifecycle.log_driver == "none":
+        raise InvalidRequest("configured logging driver does not support reading")
+    within = _Span(since, until)
     reader = LogReader(ws.store.containers.path(container.id, "log"))
     is_watched = ws.store.containers.is_watched(container.id)  # asked first: what is read then is the rest
-    lines = _lines(reader.entries())
+    lines = [line for line in _lines(reader.entries()) if within.holds(line)]
     lines = lines if last is None else lines[max(0, len(lines) - last) :]
     begun: set[str] = set()
-    yield from _stamped(lines, begun, has_times=has_times)
-    while follows and is_watched:
+    yield from _stamped(lines, begun, has_times=has_times, has_details=has_details)
+    while follows and is_watched and (until is None or time.time_ns() < until):
         time.sleep(_PAUSE)
         is_watched = ws.store.containers.is_watched(container.id)
-        yield from _stamped(reader.entries(), begun, has_times=has_times)
+        parts = [part for part in reader.entries() if within.holds(part)]
+        yield from _stamped(parts, begun, has_times=has_times, has_details=has_details)
+
+
+class _Span:
+    """A span of time, open where there is None; the times of a log can be compared as text."""
+
+    def __init__(self, since: int | None, until: int | None) -> None:
+        self._since = "" if since is None else moment_text(since, UTC)
+        self._until = "9" if until is None else moment_text(until, UTC)
+
+    def holds(self, part: Part) -> bool:
+        """Whether something was printed in this time."""
+        return self._since <= part[0] <= self._until
 
 
 def _lines(parts: Iterator[Part]) -> list[Part]:
@@ -50,9 +79,10 @@ def _lines(parts: Iterator[Part]) -> list[Part]:
     return lines
 
 
-def _stamped(parts: Iterator[Part] | list[Part], begun: set[str], *, has_times: bool) -> Iterator[tuple[str, bytes]]:
-    """Yield the parts, each line with its time in front; ``begun`` are the streams in the middle of one."""
+def _stamped(parts: list[Part], begun: set[str], *, has_times: bool, has_details: bool) -> Iterator[tuple[str, bytes]]:
+    """Yield the parts, each line with what stands in front of it; ``begun`` are the streams in the middle of one."""
     for moment, stream, data in parts:
         is_start = stream not in begun
         (begun.discard if data.endswith(b"\n") else begun.add)(stream)
-        yield stream, b"%s %s" % (moment.encode(), data) if has_times and is_start else data
+        head = (moment.encode() + b" " if has_times else b"") + (b" " if has_details else b"")
+        yield stream, head + data if is_start else data

@@ -130,7 +130,7 @@ def _without_images(store: Store, records: Sequence[Record]) -> list[Record]:
     return [record for record in records if not is_part(record)]
 
 
-def prune_containers(ws: Workspace) -> Pruned:
+def prune_containers(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> Pruned:
     """Remove the containers that do not run, and what only they needed."""
     store = ws.store
     if not store.exists:
@@ -138,7 +138,7 @@ def prune_containers(ws: Workspace) -> Pruned:
     sizes = {container.id: allocated([store.containers.path(container.id)]) for container in store.containers.list()}
     with store.session(is_removal=True) as session:
         size = session.tidied_size
-        removed, _ = containers.prune(ws)
+        removed, _ = containers.prune(ws, filters)
         size += collect(store, session).size
     return Pruned(containers=removed, size=size + sum(sizes.get(name, 0) for name in removed))
 

@@ -111,7 +111,7 @@ def status(row: ContainerRow, now: datetime) -> str:
     ended = f"({row.exit_code}) {units.ago(row.finished_at, now)}" if row.finished_at else f"({row.exit_code})"
     match row.state:
         case ContainerState.RUNNING:
-            return running
+            return running + _health(row)
         case ContainerState.PAUSED:
             return f"{running} (Paused)"
         case ContainerState.RESTARTING:
@@ -122,6 +122,12 @@ def status(row: ContainerRow, now: datetime) -> str:
             return "Removal In Progress"
         case ContainerState.DEAD | ContainerState.CREATED:
             return row.state.capitalize()
+
+
+def _health(row: ContainerRow) -> str:
+    if not row.health:
+        return ""
+    return " (health: starting)" if row.health == "starting" else f" ({row.health})"
 
 
 def container_fields(row: ContainerRow, console: Console, *, is_cut: bool) -> dict[str, str | None]:
