@@ -117,8 +117,8 @@ class Client:
             message = os.read(self._connection, attach_socket.CHUNK_SIZE + 1)
         except BlockingIOError:
             return None
-        except ConnectionResetError:
-            message = b""
+        except ConnectionResetError:  # told once: it did not read all that was typed; what it said is still to come
+            return None
         kind, data = message[:1], memoryview(message)[1:]
         if not kind:
             return _LOST

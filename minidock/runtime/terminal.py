@@ -23,7 +23,7 @@ def raw_mode(fd: int) -> Iterator[None]:
         return
     before = termios.tcgetattr(fd)
     try:
-        tty.setraw(fd)
+        tty.setraw(fd, termios.TCSADRAIN)  # keeps what was typed before
         yield
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)

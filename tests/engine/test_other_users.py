@@ -99,3 +99,13 @@ def test_a_plain_user_gets_the_same_layers_however_they_are_stacked(place: Path)
 
     summary = run_tests(python, place, become, STORAGES)
     assert " skipped" not in summary
+
+
+@pytest.mark.slow
+def test_a_plain_users_containers_live_the_same(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    summary = run_tests(python, place, become_plain, "tests/engine/test_lifecycle.py")
+    if "no process can be started here" in summary:
+        pytest.skip("plain users cannot make user namespaces here")
+    assert " passed" in summary
