@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -23,7 +22,5 @@ def rename(
     try:
         engine.rename(workspace.open_workspace(options.store_root()), container, new_name)
     except MinidockError as error:
-        tell([error])
-        sys.stderr.write(f"failed to rename container named {container}\n")
-        return 1
+        return tell([error, MinidockError(f"failed to rename container named {container}")])
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -36,7 +35,8 @@ def start(
         return streams.told(
             engine.start(ws, record.id, streams.attachment(attached, keys, proxies_signals=not record.has_terminal))
         )
-    errors, failed = [], []
+    errors: list[MinidockError] = []
+    failed = []
     for name in containers:
         try:
             engine.start(ws, name)
@@ -45,7 +45,6 @@ def start(
             failed.append(name)
         else:
             print(name, flush=True)
-    tell(errors)
     if failed:
-        sys.stderr.write(f"failed to start containers: {', '.join(failed)}\n")
-    return 1 if failed else 0
+        errors.append(MinidockError(f"failed to start containers: {', '.join(failed)}"))
+    return tell(errors)

@@ -33,6 +33,9 @@ def listen(directory: str) -> int:
     try:
         ours.bind(_address(parent))
         ours.listen(_BACKLOG)
+    except OSError:
+        ours.close()
+        raise
     finally:
         os.close(parent)
     return ours.detach()
@@ -44,6 +47,9 @@ def connect(directory: str) -> int:
     parent = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         ours.connect(_address(parent))
+    except OSError:
+        ours.close()
+        raise
     finally:
         os.close(parent)
     return ours.detach()
