@@ -31,10 +31,11 @@ from minidock.engine.sources import ContextSource, LayerSource, Source, layer_so
 from minidock.engine.stage import StageBuilder
 from minidock.engine.stage_state import BuildContext, StageState, scratch
 from minidock.engine.workspace import Workspace
-from minidock.errors import DockerfileError, MinidockError, NoSuchImage
+from minidock.errors import BuildError, DockerfileError, MinidockError, NoSuchImage
 from minidock.store.session import Session
 from minidock.store.statcache import StatCache
 
+_EPOCH = "SOURCE_DATE_EPOCH"
 _LAYERED = (Run, Copy, Add, Workdir)
 
 
@@ -122,6 +123,17 @@ def _triggers(ws: Workspace, name: str) -> tuple[str, ...]:
     return () if image is None else image.config.on_build
 
 
+def _epoch(request: BuildRequest, plan: stages.StagePlan) -> int | None:
+    """Return SOURCE_DATE_EPOCH: the build argument, else the caller's variable, else a global ARG."""
+    text = request.build_args.get(_EPOCH)
+    if text is None and request.source_date_epoch is not None:
+        return request.source_date_epoch
+    text = plan.global_args.get(_EPOCH, "") if text is None else text
+    if text and not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise BuildError(f"invalid SOURCE_DATE_EPOCH: {text}", hint="it is a number of seconds since 1970")
+    return int(text) if text else None
+
+
 class _Builder:
     """The stages of one build and what they share."""
 
@@ -149,7 +161,7 @@ class _Builder:
         self._stats: StatCache | None = None
         self._context: ContextSource | None = None
         self._rules = definition.ignore or IgnoreRules()
-        epoch = request.source_date_epoch
+        epoch = _epoch(request, plan)
         started = ws.clock.now() if epoch is None else datetime.fromtimestamp(epoch, UTC)
         self._shared = BuildContext(
             ws=ws,

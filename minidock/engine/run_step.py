@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _TAIL = 20
 HOSTNAME = "buildkitsandbox"
+HOSTNAME_ARGUMENT = "BUILDKIT_SANDBOX_HOSTNAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
         user=user,
         mounts=process.mounts,
         files=process.files,
-        hostname=HOSTNAME,
+        hostname=build.build_args.get(HOSTNAME_ARGUMENT) or HOSTNAME,
         networking=process.networking,
         resources=build.resources,
         is_build_step=True,

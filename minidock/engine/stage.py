@@ -35,7 +35,7 @@ from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.copy_step import copy, make_directory
 from minidock.engine.progress import Step
 from minidock.engine.rootfs import can_overlay
-from minidock.engine.run_step import StepProcess, run
+from minidock.engine.run_step import HOSTNAME_ARGUMENT, StepProcess, run
 from minidock.engine.stage_state import COMMENT, BuildContext, StageState
 from minidock.errors import BuildError, DockerfileError, MinidockError, RuntimeProblem, StepFailed
 from minidock.store.layers import Layer
@@ -211,6 +211,7 @@ class StageBuilder:
                 ("architecture", state.image.architecture),
                 ("id mode", self._build.ws.store.id_mode.value),
                 *self._build.settings,
+                *((name, value) for name, value in self._build.build_args.items() if name == HOSTNAME_ARGUMENT),
                 *((f"script {file.target}", file.content.decode()) for file in _scripts(instruction)),
                 *run_mounts.settings(mounts),
             ),
