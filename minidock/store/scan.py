@@ -51,6 +51,9 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, FIFO),
 )
 _DEVICE = re.compile(rb"(char|block):([0-9]{1,10}):([0-9]{1,10})")  # what a container puts there may be anything
+# What useradd and the like keep of the files that they change. They ask whose the original is, and with a single id
+# hear root; these are the only files of which that is known to reach a layer by way of stat(2).
+_BACKUPS = frozenset(f"etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid"))
 # ino, size, mode, mtime_ns, ctime_ns of every file when a copy was made.
 Baseline = Mapping[str, tuple[int, int, int, int, int]]
 EMPTY: Mapping[str, int] = MappingProxyType({})
@@ -73,6 +76,9 @@ class Owners:
         """Return uid and gid of the file at ``path``, which is ``source`` on the host."""
         if self.id_mode is IdMode.ROOT:
             return status.st_uid, status.st_gid
+        original = self.lower.get(path[:-1]) if path in _BACKUPS else None
+        if original is not None:
+            return original.uid, original.gid
         uid, _, gid = xattrs.get(OWNER_XATTR, b"").partition(b":")
         if uid.isdigit() and gid.isdigit():
             return int(uid), int(gid)
