@@ -87,8 +87,8 @@ def _owner_number(text: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) and 0 <= _integer(text) <= _HIGHEST else None
 
 
-def names_nobody(spec: str) -> bool:
-    """Tell whether ``user[:group]`` of --chown can be told without any file."""
+def is_numeric_owner(spec: str) -> bool:
+    """Tell whether ``user[:group]`` of --chown needs no file to be understood."""
     return all(_owner_number(part) is not None for part in spec.split(":", 1))
 
 

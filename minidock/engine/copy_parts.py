@@ -20,6 +20,7 @@ from minidock.core.entries import FILE, Entry
 from minidock.core.selecting import Selected
 from minidock.engine.progress import Step
 from minidock.engine.sources import Source, input_files
+from minidock.errors import BuildError
 
 
 class Part(Protocol):
@@ -82,6 +83,9 @@ class HeredocPart:
     unpacks = False
 
     def __init__(self, heredocs: Sequence[Heredoc], mtime: int) -> None:
+        for document in heredocs:
+            if "/" in document.name or document.name in (".", ".."):
+                raise BuildError(f"invalid name of a here-document: {document.name}", hint="it becomes a file's name")
         self._contents = {doc.name: doc.content.encode("utf-8", "surrogateescape") for doc in heredocs}
         self._mtime = mtime
 

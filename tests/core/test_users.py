@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from minidock.core.process import User
-from minidock.core.users import resolve_groups, resolve_user
+from minidock.core.users import Owner, is_numeric_owner, resolve_groups, resolve_owner, resolve_user
 from minidock.errors import RuntimeProblem
 from tests.vectors import load, params
 
@@ -89,3 +89,25 @@ def test_vectors_of_users(case: dict[str, Any]) -> None:
         assert resolve() == tuple(case["gids_sorted"])
     else:
         assert resolve() == User(case["uid"], case["gid"], tuple(case["groups"]), case["home"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "owner"),
+    [
+        ("5", Owner(5, 5)),
+        ("5:", Owner(5, 0)),
+        (":5", Owner(0, 5)),
+        ("root:root", Owner(0, 0)),
+        ("app", Owner(1000, 1001)),
+        ("app:staff", Owner(1000, 50)),
+        ("app:none", Owner(1000, 1001, ("none",))),
+        ("none:staff", Owner(0, 50, ("none",))),
+        ("none:nobody", Owner(0, 0, ("none", "nobody"))),
+        ("4294967296", Owner(0, 0, ("4294967296",))),
+        ("-1", Owner(0, 0, ("-1",))),
+    ],
+)
+def test_owners_of_copied_files_have_rules_of_their_own(spec: str, owner: Owner) -> None:
+    passwd = "app:x:1000:1001::/:/bin/sh\nroot:x:7:7::/:/bin/sh\nbroken\n"
+    assert resolve_owner(spec, passwd, "staff:x:50:\nroot:x:8:\n") == owner
+    assert is_numeric_owner(spec) == all(part in ("", "5", "root") for part in spec.split(":"))

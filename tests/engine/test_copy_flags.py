@@ -281,6 +281,13 @@ def test_a_here_document_needs_no_context_and_counts_by_its_text(ws: Workspace, 
     assert text("two").reasons == ["1 of 1 files changed: <<f (content)"]
 
 
+@pytest.mark.parametrize("name", ["../f", "a/b", "..", "/etc/passwd"])
+def test_a_here_document_has_no_path(ws: Workspace, context: Path, name: str) -> None:
+    (context / "Dockerfile").write_text(f"FROM base:1\nCOPY <<{name} /x/\nbody\n{name}\n")
+    with pytest.raises(DockerfileError, match=f"invalid name of a here-document: {name}"):
+        run_build(ws, context)
+
+
 # --- archives
 
 PACKERS: list[Callable[[bytes], bytes]] = [
