@@ -37,7 +37,10 @@ def events(
     from minidock.render.events import event_text
 
     now = time.time_ns()
-    moments = [parse_moment(text, now=now, zone=None) if text else None for text in (since, until)]
+    moments = [
+        parse_moment(text, now=now, zone=None, option=option) if text else None
+        for option, text in (("since", since), ("until", until))
+    ]
     wanted = Filter(filters)
     ws = workspace.open_workspace(options.store_root())
     for event in engine.watch(ws, wanted, since=moments[0], until=moments[1]):

@@ -58,7 +58,10 @@ def logs(
     from minidock.engine import workspace
 
     now = time.time_ns()
-    moments = [parse_moment(text, now=now, zone=None) if text else None for text in (since, until)]
+    moments = [
+        parse_moment(text, now=now, zone=None, option=option) if text else None
+        for option, text in (("since", since), ("until", until))
+    ]
     ws = workspace.open_workspace(options.store_root())
     streams = {"stdout": sys.stdout.buffer, "stderr": sys.stderr.buffer}
     parts = engine.logs(

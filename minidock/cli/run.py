@@ -50,7 +50,7 @@ def run(
         tell_id(created.record.id)
     if not detach:
         attachment = streams.attachment(request.lifecycle.attached, keys, proxies_signals=sig_proxy)
-        return streams.told(run_attached(ws, created, attachment))
+        return run_attached(ws, created, attachment) or 0
     try:
         run_detached(ws, created)
     finally:

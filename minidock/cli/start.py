@@ -32,9 +32,8 @@ def start(
         attached = ("stdin", "stdout", "stderr") if interactive and record.has_stdin else ("stdout", "stderr")
         if not streams.are_fit(is_interactive="stdin" in attached, has_terminal=record.has_terminal):
             return 1
-        return streams.told(
-            engine.start(ws, record.id, streams.attachment(attached, keys, proxies_signals=not record.has_terminal))
-        )
+        attachment = streams.attachment(attached, keys, proxies_signals=not record.has_terminal)
+        return engine.start(ws, record.id, attachment) or 0
     errors: list[MinidockError] = []
     failed = []
     for name in containers:

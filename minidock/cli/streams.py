@@ -58,10 +58,10 @@ def attachment(attached: Collection[str], keys: bytes, *, proxies_signals: bool)
 
 
 def told(code: int | None) -> int:
-    """Return the exit code of a command that was attached; None says that it was detached with the keys."""
+    """Return the exit code of a command that was attached; None (detached with the keys) is a mistake to docker."""
     if code is None:
         sys.stderr.write("read escape sequence\n")
-        return 0
+        return 1
     return code
 
 

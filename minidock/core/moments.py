@@ -17,7 +17,7 @@ _FRACTION = re.compile(r"\.([0-9]+)", re.ASCII)
 _NANOSECONDS = 1_000_000_000
 
 
-def parse_moment(text: str, *, now: int, zone: tzinfo | None) -> int:
+def parse_moment(text: str, *, now: int, zone: tzinfo | None, option: str = "time") -> int:
     """Return the nanoseconds since 1970 of a date and time, of seconds since 1970, or of a duration before ``now``.
 
     Times without a zone are in ``zone`` (None: that of the machine). Raises: InvalidRequest.
@@ -30,7 +30,7 @@ def parse_moment(text: str, *, now: int, zone: tzinfo | None) -> int:
             return now - parse_duration(text)
         except BadDuration as error:
             raise InvalidRequest(
-                f'invalid value for time: failed to parse value "{text}" as time or duration'
+                f'invalid value for "{option}": failed to parse value as time or duration: "{text}"'
             ) from error
     fraction = _FRACTION.search(text)
     try:

@@ -41,6 +41,7 @@ def run_attached(ws: Workspace, created: Created, attachment: Attachment) -> int
 def _run_here(ws: Workspace, created: Created, attachment: Attachment) -> int:
     """Run a container with this process as its monitor, which is the quickest way."""
     record = created.record
+    events.tell(ws, record, "attach")
     log = open_log(ws.store.containers.path(record.id, "log")) if record.has_log else None
     try:
         code = attend(
@@ -74,12 +75,12 @@ def _ended(ws: Workspace, created: Created, code: int) -> None:
 def start_attached(ws: Workspace, created: Created, attachment: Attachment) -> int | None:
     """Start a container with a monitor of its own, attached to it from its first byte on; else as `run_attached`."""
     ours, theirs = attach_socket.pair()
+    events.tell(ws, created.record, "attach")
     try:
         run_detached(ws, created, client=theirs, size=attachment.size())
     except BaseException:
         os.close(ours)
         raise
-    events.tell(ws, created.record, "attach")
     return _follow(ws, created.record, Client(ours, attachment, has_terminal=created.record.has_terminal), attachment)
 
 
