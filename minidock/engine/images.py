@@ -127,6 +127,7 @@ def tag(ws: Workspace, source: str, target: str) -> None:
         session.pin([image.image_id, *image.config.diff_ids])
         load(ws, image.image_id)  # somebody may have removed it before it was pinned
         publish(ws, session, image.config, [name])
+    ws.store.record_event("image", "tag", str(image.image_id), {"name": name})
 
 
 def history(ws: Workspace, text: str) -> tuple[HistoryRow, ...]:

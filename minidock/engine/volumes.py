@@ -38,7 +38,10 @@ def create(ws: Workspace, name: str, labels: Mapping[str, str], options: Mapping
     check_driver_options(made_up, options)
     volume = Volume(made_up, ws.clock.now(), dict(labels), is_anonymous=not name, options=dict(options))
     with ws.store.session() as session:
-        return ws.store.volumes.create(session, volume).name
+        made = ws.store.volumes.create(session, volume)
+    if made == volume:
+        ws.store.record_event("volume", "create", made.name, {"driver": DRIVER})
+    return made.name
 
 
 def list_volumes(ws: Workspace, wanted: VolumeFilter = _EVERY) -> tuple[VolumeRow, ...]:
@@ -87,6 +90,7 @@ def remove(ws: Workspace, name: str, *, is_forced: bool = False) -> None:
         if name in users_of(ws):
             raise VolumeInUse(name, users_of(ws)[name])
         ws.store.volumes.discard(session, name)
+    ws.store.record_event("volume", "destroy", name, {"driver": DRIVER})
 
 
 def prune(ws: Workspace, *, includes_named: bool = False, wanted: VolumeFilter = _EVERY) -> tuple[str, ...]:
