@@ -60,7 +60,7 @@ class Words:
                 break
             checksum = self.instruction.checksum
             if isinstance(source, GitReference):
-                found[position] = GitPart(build, source, checksum, attributes.created_at)
+                found[position] = GitPart(build, source, self.selection, attributes.created_at)
             elif _is_url(source):
                 found[position] = UrlPart(build, source, checksum, unpacks=bool(self.instruction.unpack))
         return found

@@ -1,7 +1,8 @@
 """Git repositories, by the system's git: which commit a reference means, and its files in a directory.
 
 Git reads no configuration of the machine or user (a filter, a hook or a line-ending setting would change the files) and
-asks nothing. Source: BuildKit, source/git/source.go; git-ls-remote(1), gitglossary(7) ("ref").
+asks nothing. What it writes is rubbish of the session until a layer is made of it.
+Source: BuildKit, source/git/source.go; git-ls-remote(1), gitglossary(7) ("ref").
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _SETTINGS = (
 )
 _UNSET = tuple(f"--unset={name}" for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"))
 _TICK = 0.1
+_SHA256_DIGITS = 64
 _SSH_SAYS = "fatal: Could not read from remote repository."  # ssh has said why, one line before
 Git = Callable[..., str]
 
@@ -119,7 +121,8 @@ def check_out(
     os.mkdir(directory, 0o755)
     problem = f"failed to fetch remote {without_password(reference.remote)}"
     git = _git(problem, config, ["-C", directory], check)
-    git("-c", "init.defaultBranch=master", "init", "--quiet", "--template=")
+    kind = ["--object-format=sha256"] if len(resolved.commit) == _SHA256_DIGITS else []
+    git("-c", "init.defaultBranch=master", "init", "--quiet", "--template=", *kind)
     git("remote", "add", "origin", reference.remote)
     _fetch(git, resolved)
     git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--force", resolved.commit)

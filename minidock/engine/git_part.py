@@ -26,9 +26,10 @@ class GitPart:
 
     unpacks = False
 
-    def __init__(self, build: BuildContext, reference: GitReference, checksum: str, mtime: int) -> None:
+    def __init__(self, build: BuildContext, reference: GitReference, selection: Selection, mtime: int) -> None:
         self._build = build
-        self._reference = replace(reference, checksum=checksum) if checksum else reference
+        self._reference = reference
+        self._selection = selection
         self._mtime = mtime
         self._resolved: Resolved | None = None
         self._directory = ""
@@ -46,8 +47,9 @@ class GitPart:
         return (InputFile(without_password(reference.remote), "git", 0, "".join(parts)),)
 
     def settings(self) -> tuple[tuple[str, str], ...]:
-        """Return nothing."""
-        return ()
+        """Return the patterns of --exclude: which files they leave out is not known before the fetch."""
+        rules = self._selection.excludes
+        return () if rules is None else (("exclude", " ".join(rule.text for rule in rules.rules)),)
 
     def take(self, step: Step) -> tuple[Selected, ...]:
         """Fetch and check out; return the files."""
@@ -59,7 +61,7 @@ class GitPart:
         context = Context(found.root, IgnoreRules(), StatCache(self._build.ws.store.layout, found.root))
         self._context = context
         mtime = found.time if self._reference.mtime == "commit" else self._mtime
-        selected = with_digests(context, Selection().of(context.tree(["."]), "."))
+        selected = with_digests(context, self._selection.of(context.tree(["."]), "."))
         return tuple(
             replace(
                 item,

@@ -267,6 +267,24 @@ def test_a_commit_a_directory_and_flags(ws: Workspace, repository: tuple[str, Pa
     assert top_layer(ws, found.image_id) == {"": "dir 755 0:0", "src": "dir 755 5:5", "src/g": "file 644 5:5 3"}
 
 
+def test_exclusions_count_for_repositories_too(ws: Workspace, repository: tuple[str, Path], tmp_path: Path) -> None:
+    found = built(ws, tmp_path, f"ADD --exclude=sub --exclude=r* {repository[0]} /src")
+    assert sorted(top_layer(ws, found.image_id)) == ["", "src", "src/f", "src/l"]
+    again = built(ws, tmp_path, f"ADD --exclude=sub {repository[0]} /src")
+    assert again.reasons == ["setting exclude changed: 'sub r*' -> 'sub'"]
+    assert sorted(top_layer(ws, again.image_id)) == ["", "src", "src/f", "src/l", "src/run"]
+
+
+def test_a_repository_of_sha256_objects(ws: Workspace, tmp_path: Path) -> None:
+    if not shutil.which("git"):
+        pytest.skip("this machine has no git")
+    identity = ["git init -q --object-format=sha256", "git config user.email t@example.com", "git config user.name t"]
+    make_repository(tmp_path / "git" / "r", [*identity, "echo x > f", "git add .; git commit -qm one"])
+    with git_server(tmp_path / "git") as url:
+        found = built(ws, tmp_path, f"ADD {url}/r/.git /s")
+    assert content_of(ws, found.image_id, "s/f") == b"x\n"
+
+
 def test_the_git_directory_is_kept_if_that_is_said(ws: Workspace, repository: tuple[str, Path], tmp_path: Path) -> None:
     url, place = repository
     found = built(ws, tmp_path, f"ADD --keep-git-dir {url}#feature /src")
