@@ -176,8 +176,8 @@ def mount_dev(points: MountPoints, *, is_single_id: bool, shm_size: int, has_que
     for name, link in LINKS:
         os.symlink(link, name, dir_fd=dev)
     if is_single_id:
-        # Apt gives itself up to the user _apt and looks whether it did, which a single id cannot; here it leaves no trace
-        # in a layer. (To name root as that user would change whose apt's own directories are.)
+        # Apt gives itself up to the user _apt and looks whether it did, which a single id cannot; from here it leaves
+        # no trace in a layer. (To name root as that user would change whose apt's own directories are.)
         _write(dev, os.path.basename(APT_CONFIG), b'Debug::NoDropPrivs "true";\n')
     return dev
 

@@ -1,0 +1,173 @@
+"""The same Dockerfile gives the same image whoever builds it: as root, and as a plain user without other ids.
+
+The packages come from one folder, fetched once: what a registry has may change between two builds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from minidock.core.config import ImageConfig
+from minidock.core.digest import Digest
+from minidock.core.entries import Entry
+from minidock.core.id_mode import IdMode
+from minidock.store.store import Store
+from tests.other_users import PLAIN_ID, become_plain, environment, public_place, python_for_everybody
+
+pytestmark = pytest.mark.slow
+
+EPOCH = 1_700_000_000
+OWNERS = """\
+FROM debian
+RUN mkdir /srv/a && cd /srv/a && touch f g && chown 33:42 f g && chown 0:0 g && chmod 4755 f
+RUN mknod /srv/null c 1 3 && useradd -m app && ln -s x /srv/l && chown -h 7:8 /srv/l && mv /srv/l /srv/m
+COPY --chown=app:www-data Dockerfile /srv/df
+USER app
+RUN touch ~/mine && id > ~/id && env | grep EPOCH > ~/epoch
+USER root
+RUN chown -R app /srv/a && install -o www-data -g 4 -m 2755 /bin/true /srv/tool
+RUN tar -C /srv -cf /tmp/a.tar --owner=5 --group=6 a && mkdir /x && tar -C /x -xpf /tmp/a.tar && rm /tmp/a.tar
+"""
+PACKAGES = """\
+FROM debian
+COPY packages /packages
+RUN rm -f /etc/apt/sources.list.d/* && echo 'deb [trusted=yes] file:/packages ./' >/etc/apt/sources.list
+RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y nginx{cleaning}
+"""
+CLEANING = (
+    " && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache /etc/machine-id "
+    "/var/cache/apt/*.bin"
+)
+# What tells of a time or of this machine; docs/compatibility.md names the same.
+OF_THE_MOMENT = re.compile(
+    r"var/log/(apt/.*|dpkg\.log|alternatives\.log|bootstrap\.log)|var/cache/(ldconfig/aux-cache|apt/\w+\.bin)"
+    r"|var/lib/apt/lists/.*|etc/machine-id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Somebody who builds: a store, and how minidock is run there."""
+
+    store: Path
+    python: str
+    become: Callable[[], None] | None
+    uid: int
+    id_mode: IdMode
+
+    def run(self, *words: str) -> str:
+        """Run a command that has to succeed; return what it prints."""
+        done = subprocess.run(
+            [self.python, "-m", "minidock", *words],
+            env={**environment(), "MINIDOCK_ROOT": str(self.store), "SOURCE_DATE_EPOCH": str(EPOCH)},
+            preexec_fn=self.become,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def build(self, context: Path) -> str:
+        """Return the ID of the image."""
+        return self.run("build", "-q", str(context)).strip()
+
+    def entries(self, image_id: str) -> dict[str, Entry]:
+        """Return what the last layer of an image holds, without places in its tar."""
+        store = Store(str(self.store), uid=self.uid, id_mode=self.id_mode, boot_id="")
+        config = ImageConfig.from_bytes(store.blobs.read(Digest.parse(image_id)))
+        return {entry.path: entry._replace(offset=0) for entry in store.layers.entries(config.diff_ids[-1])}
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    with public_place() as path:
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture(scope="module")
+def builders(place: Path, debian: Path) -> Iterator[list[Builder]]:
+    """Root and a plain user, each with the image `debian`."""
+    shutil.copy(debian, place / "debian.tar")
+    (place / "plain").mkdir()
+    os.chown(place / "plain", PLAIN_ID, PLAIN_ID)
+    python = python_for_everybody()
+    found = [
+        Builder(place / "root/store", sys.executable, None, 0, IdMode.ROOT),
+        Builder(place / "plain/store", python, become_plain, PLAIN_ID, IdMode.SINGLE),
+    ]
+    for builder in found:
+        builder.run("import", str(place / "debian.tar"), "debian")
+    yield found
+    for builder in found:
+        builder.run("system", "reset", "-f")
+
+
+def written(place: Path, name: str, dockerfile: str) -> Path:
+    """Return a context that everybody can read."""
+    context = place / name
+    context.mkdir(exist_ok=True)
+    context.chmod(0o755)
+    (context / "Dockerfile").write_text(dockerfile)
+    (context / "Dockerfile").chmod(0o644)
+    return context
+
+
+@pytest.fixture(scope="module")
+def packages(place: Path, builders: list[Builder]) -> Path:
+    """A folder with nginx and all that it needs, and the list that apt wants to see there."""
+    folder = place / "packages"
+    folder.mkdir()
+    script = "apt-get update && mkdir -p /out/partial && apt-get install -dy -o Dir::Cache::archives=/out nginx"
+    builders[0].run("run", "--rm", "-v", f"{folder}:/out", "debian", "sh", "-c", script)
+    shutil.rmtree(folder / "partial")
+    (folder / "lock").unlink(missing_ok=True)
+    texts = []
+    for file in sorted(folder.iterdir()):
+        control = subprocess.run(["dpkg-deb", "-f", str(file)], check=True, capture_output=True, text=True).stdout
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        texts.append(f"{control}Filename: ./{file.name}\nSize: {file.stat().st_size}\nSHA256: {digest}\n")
+        file.chmod(0o644)
+    assert texts
+    (folder / "Packages").write_text("\n".join(texts))
+    (folder / "Packages").chmod(0o644)
+    folder.chmod(0o755)
+    return folder
+
+
+def test_owners_modes_devices_and_users_are_the_same(place: Path, builders: list[Builder]) -> None:
+    context = written(place, "owners", OWNERS)
+    first, *others = [builder.build(context) for builder in builders]
+    assert others == [first] * len(others)
+
+
+def test_installed_packages_are_the_same(place: Path, builders: list[Builder], packages: Path) -> None:
+    context = written(place, "nginx", PACKAGES.format(cleaning=CLEANING))
+    shutil.copytree(packages, context / "packages")
+    first, *others = [builder.build(context) for builder in builders]
+    assert others == [first] * len(others)
+
+
+def test_what_was_not_cleaned_differs_by_what_is_of_the_moment(
+    place: Path, builders: list[Builder], packages: Path
+) -> None:
+    context = written(place, "dirty", PACKAGES.format(cleaning=""))
+    shutil.copytree(packages, context / "packages", dirs_exist_ok=True)
+    first, *others = [builder.entries(builder.build(context)) for builder in builders]
+    for other in others:
+        different = {path for path in first.keys() | other.keys() if first.get(path) != other.get(path)}
+        assert {path for path in different if not OF_THE_MOMENT.fullmatch(path)} == set()
