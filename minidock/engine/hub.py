@@ -100,7 +100,7 @@ class Hub:
         ready = dict(poll.poll(None if timeout is None else max(0, timeout) * 1000))
         for fd, events in ready.items():
             if fd == self._listener:
-                self._clients.append(_Client(attach_socket.accept(fd)))
+                self._welcome()
             elif fd in waiting:
                 self._talk(waiting[fd], events)
             else:
@@ -143,6 +143,12 @@ class Hub:
         while self._clients:
             os.close(self._clients.pop().fd)
 
+    def _welcome(self) -> None:
+        try:
+            self._clients.append(_Client(attach_socket.accept(self._listener)))
+        except OSError:
+            return  # it has gone again, or there are too many: that must not end the container
+
     def _talk(self, client: _Client, events: int) -> None:
         is_there = client.send()
         if is_there and events & ~select.POLLOUT:
@@ -171,10 +177,16 @@ class Hub:
             client.has_input = False
             self._end_input()
         elif kind == attach_socket.SIZE and self._terminal >= 0:
-            rows, columns = (int(word) for word in rest.split())
-            fcntl.ioctl(self._terminal, _TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+            self._resize(rest)
         elif kind == attach_socket.STOP:
             self.is_stopped = True
+
+    def _resize(self, text: bytes) -> None:
+        try:
+            rows, columns = (int(word) for word in text.split())
+            fcntl.ioctl(self._terminal, _TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+        except (OSError, ValueError, struct.error):
+            return  # a caller's mistake, or nobody has the terminal any more: that must not end the container
 
     def _end_input(self) -> None:
         if not self._closes_input or self._stdin < 0 or self._terminal >= 0:

@@ -132,6 +132,21 @@ def test_the_last_message_is_the_exit_code(process: Process) -> None:
     assert process.told() == [b"obye", b"x42"]
 
 
+@pytest.mark.parametrize("message", [b"r", b"r x y", b"r 99999 1", b"?", b"i"])
+def test_nonsense_from_a_caller_changes_nothing(message: bytes) -> None:
+    master, terminal = os.openpty()
+    ours, theirs = attach_socket.pair()
+    hub = Hub({}, terminal=master, clients=[theirs])
+    for sent in (message, b"r41 99"):
+        os.write(ours, sent)
+        hub.turn(timeout=1)
+    assert os.get_terminal_size(terminal) == (99, 41)
+    hub.drain()
+    hub.dismiss(0, 0)
+    os.close(terminal)
+    os.close(ours)
+
+
 def test_callers_come_and_go(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100)  # longer than the address of a socket may be
     deep.mkdir()
