@@ -309,7 +309,7 @@ def _is_fresh(container: Container) -> bool:
 def _mend(ws: Workspace, container: Container) -> None:
     """Take away what a monitor that was killed has left, and write down the end of its container."""
     _end(ws, container)
-    state = ws.store.containers.mend(container)
+    state = ws.store.containers.mend(container, ws.clock.now())
     attach_socket.discard(ws.store.containers.path(container.id))
     if state is not None:
         events.tell(ws, container.record, "die", exitCode=str(state.exit_code))

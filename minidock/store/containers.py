@@ -23,6 +23,7 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from minidock.core.canonical import dumps
 from minidock.core.config import chain_ids
@@ -174,8 +175,8 @@ class Containers:
             os.close(lock)
             return None
 
-    def mend(self, container: Container) -> RunState | None:
-        """Write down the end of a container whose monitor was killed; None if there is nothing to write down."""
+    def mend(self, container: Container, moment: datetime) -> RunState | None:
+        """Write down that a container whose monitor was killed has ended by ``moment``; None if that has been done."""
         with self._locks.names():
             try:
                 seen = self.get(container.id)
@@ -183,8 +184,9 @@ class Containers:
                 return None
             if seen.is_watched or seen.is_live or self._state(container.id).status not in _LIVE:
                 return None
-            self.write_state(container.id, replace(seen.state, pid=0))
-            return seen.state
+            ended = replace(seen.state, pid=0, finished_at=moment)
+            self.write_state(container.id, ended)
+            return ended
 
     def change(self, container_id: str, change: Callable[[ContainerRecord], ContainerRecord]) -> ContainerRecord:
         """Put the record that ``change`` makes of a container's in its place, durably.

@@ -259,7 +259,8 @@ def test_a_killed_monitor_takes_the_container_along_and_the_next_command_tidies_
     assert not os.path.exists(f"/proc/{first}") or parent_of(first) == 1
     directory = machine.root / "containers" / machine.inspect("box")["Id"]
     assert not (directory / "attach").exists()
-    assert json.loads((directory / "state.json").read_text())["status"] == "exited"
+    written = json.loads((directory / "state.json").read_text())
+    assert (written["status"], written["exit_code"], bool(written["finished_at"])) == ("exited", 137, True)
     machine.run("start", "box")
     assert machine.state("box")["Running"]
 
