@@ -85,6 +85,11 @@ def _hidden_pair(name: str, value: str) -> list[str]:
     return [name, value]
 
 
+def with_stars(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return variables as they may be shown: ``****`` for those whose name looks secret."""
+    return {name: "****" if value and _SECRET.search(name) else value for name, value in variables.items()}
+
+
 def without_secrets(text: str, pairs: Iterable[tuple[str, str]]) -> str:
     """Return ``text`` with ``NAME=****`` for those of the ``pairs`` in it whose name looks secret."""
     for name, value in pairs:

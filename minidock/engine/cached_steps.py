@@ -10,9 +10,11 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from minidock.core.cache_key import StepInputs, explain, without_secrets
+from minidock.core.cache_key import StepInputs, explain, with_stars, without_secrets
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
 from minidock.core.digest import Digest
+from minidock.core.dockerfile import words
+from minidock.core.dockerfile.model import Instruction, Run
 from minidock.core.entries import Tree
 from minidock.core.times import parse_time
 from minidock.engine.progress import Step
@@ -41,6 +43,12 @@ class CachedSteps:
         self._shown += 1
         label = f"{self._label} " if self._label else ""
         return self._build.progress.start(f"[{label}{self._shown}/{self._total}] {name}")
+
+    def begin(self, instruction: Instruction, secret_names: Iterable[str] = ()) -> Step:
+        """Report the beginning of an instruction's step; what looks secret, and ``secret_names``, are not shown."""
+        variables = {**with_stars(self.state.variables), **dict.fromkeys(secret_names, "****")}
+        is_command = isinstance(instruction, Run)
+        return self.start(words.shown(instruction.original, variables, self._build.escape, is_command=is_command))
 
     @property
     def chain(self) -> str:

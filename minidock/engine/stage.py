@@ -145,7 +145,7 @@ class StageBuilder:
             self._steps.metadata(config, created_by)
             return
         inputs = StepInputs(created_by, self._steps.chain, settings=(("user", before.user), *self._build.settings))
-        step = self._steps.start(instruction.original)
+        step = self._steps.begin(instruction)
 
         def make(_: Step) -> Layer:
             return make_directory(self._build, self._steps, config.working_dir)
@@ -189,7 +189,7 @@ class StageBuilder:
                 )
             return finished.layer
 
-        step = self._steps.start(instruction.original)
+        step = self._steps.begin(instruction, [item.mount.env for item in mounts if item.mount.env])
         inputs = self._run_inputs(instruction, words, mounts)
         self._steps.layer(step, inputs, entry, state.image.config, make)
 

@@ -22,7 +22,7 @@ from minidock.engine import images
 from minidock.engine.build import BuildRequest, build
 from minidock.engine.secrets import Secrets
 from minidock.engine.workspace import SystemClock, Workspace
-from minidock.errors import DockerfileError, MinidockError
+from minidock.errors import DockerfileError, MinidockError, StepFailed
 from minidock.store.layers import Contents
 from tests.engine.building import import_base, open_store, outcomes, run_build, workspace
 from tests.engine.conformance_files import base, make_context, packed
@@ -31,7 +31,6 @@ from tests.engine.served import Served, commit_of, git_server, make_repository, 
 # Deviations: cases, and the words by which docs/compatibility.md, "Building", knows them.
 DEVIATIONS = {
     "run-network-host-needs-entitlement": "`RUN --network=host` needs no `--allow`",
-    "secret-as-environment": "The name of a step",
 }
 # Their RUN steps set owners, or see those that COPY has set.
 _OTHER_IDS = (
@@ -83,6 +82,14 @@ class Outcome:
     image: ImageConfig | None = None
     image_id: str = ""
     tree: Tree = field(default_factory=Tree)
+
+    @property
+    def lines(self) -> str:
+        """The lines that an error is shown with."""
+        error = self.error
+        if not isinstance(error, DockerfileError | StepFailed):
+            return ""
+        return "\n".join(error.source.splitlines()[error.first - 1 : error.last or error.first])
 
     @property
     def log(self) -> str:
@@ -272,7 +279,9 @@ def _check(case: Case, outcome: Outcome, item: dict[str, Any]) -> None:
         case "build" | "error_any":
             return
         case "error_contains":
-            assert case.text(item["error_contains"]) in f"{outcome.error}\n{outcome.log}", outcome.error
+            assert case.text(item["error_contains"]) in f"{outcome.error}\n{outcome.lines}\n{outcome.log}", (
+                outcome.error
+            )
         case "error_regex":
             assert re.search(item["error_regex"], str(outcome.error)), outcome.error
         case "error_lines":

@@ -245,6 +245,11 @@ def test_with_chmod_a_link_is_a_copy(ws: Workspace, context: Path) -> None:
     assert found["tmp"] == "dir 1777 0:0"
 
 
+def test_the_name_of_a_step_shows_values_but_no_secrets(ws: Workspace, context: Path) -> None:
+    found = built(ws, context, "ARG what=top", "ARG API_TOKEN=hush", "copy $what /$API_TOKEN", base="scratch")
+    assert found.outcomes == ["DONE [1/1] COPY top /****"]
+
+
 # --- here-documents
 
 

@@ -38,7 +38,7 @@ def test_triggers_fire_behind_from_and_are_gone(ws: Workspace, tmp_path: Path) -
     assert content_of(ws, found.image_id, "in/f") == b"file"
     assert found.outcomes == [
         "CACHED [1/3] FROM docker.io/library/parent:1",
-        "DONE [2/3] COPY f $dest",
+        "DONE [2/3] COPY f /in/",
         "DONE [3/3] COPY f /last",
     ]
     config = images.load(ws, found.image_id).config

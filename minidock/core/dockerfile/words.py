@@ -65,6 +65,19 @@ def expand_body(text: str, env: Mapping[str, str]) -> str:
     return _Lexer(text, env, "\\", has_quotes=False).run()[0]
 
 
+def shown(text: str, env: Mapping[str, str], escape: str = "\\", *, is_command: bool) -> str:
+    """Return an instruction as the name of a step shows it: variables replaced, the keyword in capitals.
+
+    Of a command for the shell (``is_command``) quotes and unset variables stay. Text that cannot be expanded stays too.
+    """
+    try:
+        found = _Lexer(text, env, escape, keeps_quotes=is_command, keeps_unset=is_command).run()[0]
+    except ExpansionError:
+        found = text
+    keyword, blank, rest = found.partition(" ")
+    return f"{keyword.upper()}{blank}{rest}"
+
+
 def raw_words(text: str) -> tuple[str, ...]:
     """Return the shell words of ``text`` exactly as written; ``<< NAME`` is one word. Empty if quotes do not match."""
     try:

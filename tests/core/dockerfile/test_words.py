@@ -164,3 +164,17 @@ def check_pattern(case: dict[str, Any]) -> None:
             patterns.pattern_to_regex(case["input"], **flags)
     else:
         assert patterns.pattern_to_regex(case["input"], **flags) == case["result"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_command", "expected"),
+    [
+        ('run echo "$A" $B', True, 'RUN echo "1" $B'),
+        ('COPY $A $B "x y" /$A/', False, "COPY 1  x y /1/"),
+        ("ADD ${A:-2}${B:-2} .", False, "ADD 12 ."),
+        ("RUN echo 'it", True, "RUN echo 'it"),
+        ("workdir", False, "WORKDIR"),
+    ],
+)
+def test_the_name_of_a_step_shows_values(text: str, is_command: bool, expected: str) -> None:
+    assert words.shown(text, {"A": "1"}, is_command=is_command) == expected
