@@ -40,6 +40,12 @@ def test_a_plain_user_builds_the_same(place: Path) -> None:
     assert "an overlay" not in summary
 
 
+def test_a_plain_user_copies_and_adds_the_same(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    assert " passed" in run_tests(python, place, become_plain, "tests/engine/test_copy_flags.py")
+
+
 def test_a_plain_users_steps_have_the_same_mounts(place: Path) -> None:
     python = python_for_everybody()
     os.chown(place, PLAIN_ID, PLAIN_ID)
