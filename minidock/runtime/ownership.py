@@ -99,6 +99,7 @@ class Supervisor:
     def _carry_out(self, identity: int, pid: int, number: int, machine: str, arguments: list[int]) -> None:
         call = _Call(self.listener, identity, pid)
         try:
+            call.begin()
             kind = OWNING[machine].get(number)
             if kind is None:
                 self._make(call, MAKING[machine][number], arguments)
@@ -142,8 +143,10 @@ class Supervisor:
         inside = os.readlink(f"/proc/self/fd/{target}").lstrip("/")
         beneath = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
         own = syscalls.openat2(self._base, inside, os.O_PATH | os.O_NOFOLLOW, beneath)
-        line = f"{os.fstat(own).st_ino} {syscalls.birth_time(own)} {max(uid, 0)} {max(gid, 0)}\n"
-        os.close(own)
+        try:
+            line = f"{os.fstat(own).st_ino} {syscalls.birth_time(own)} {max(uid, 0)} {max(gid, 0)}\n"
+        finally:
+            os.close(own)
         fd = os.open(self._notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         os.write(fd, line.encode())
         os.close(fd)
@@ -178,7 +181,11 @@ class _Call:
         self._identity = identity
         self._pid = pid
         self._opened: list[int] = []
-        self._root = self._keep(os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        self._root = -1
+
+    def begin(self) -> None:
+        """Open the root of the caller. Raises: OSError if it has gone."""
+        self._root = self._keep(os.open(f"/proc/{self._pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         self._check()
 
     def close(self) -> None:
