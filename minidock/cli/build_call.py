@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from minidock.core import csv_record
+from minidock.core.csv_line import fields_of
 from minidock.core.quoting import quoted
 from minidock.errors import FlagError, InvalidRequest
 
@@ -31,7 +31,7 @@ class Call(NamedTuple):
         """Return the value of ``--call``. Raises: FlagError."""
         call = cls()
         try:
-            words = csv_record.fields(text)
+            words = fields_of(text)
         except InvalidRequest as error:
             raise FlagError(f"invalid --call: {error}") from error
         for word in words:

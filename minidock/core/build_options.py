@@ -5,13 +5,22 @@ Source: docker buildx, util/buildflags.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from minidock.core import csv_record
+from minidock.core.csv_line import fields_of
+from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
-from minidock.errors import InvalidRequest
+from minidock.core.reference import Reference
+from minidock.errors import InvalidReference, InvalidRequest
 
 DEFAULT_AGENT = "default"
+STDOUT = "-"
+_HOST_GATEWAY = "host-gateway"
+_ANNOTATION = re.compile(r"(?:([a-z,-]+)(?:\[([A-Za-z0-9_/-]+)\])?:)?(\S+)", re.DOTALL)
+_ANNOTATED = ("manifest", "index", "manifest-descriptor", "index-descriptor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +35,15 @@ class SecretOption:
     def parse(cls, text: str) -> SecretOption:
         """Return the value of ``id=ID[,src=FILE|,env=NAME][,type=file|env]``. Raises: InvalidRequest."""
         found: dict[str, str] = {}
-        for field in csv_record.fields(text):
-            key, equals, value = field.partition("=")
+        for word in fields_of(text) if text else ():
+            key, equals, value = word.partition("=")
             key = key.lower()
             if not equals:
-                raise InvalidRequest(f"invalid field '{field}' must be a key=value pair")
+                raise InvalidRequest(f"invalid field '{word}' must be a key=value pair")
             if key == "type" and value not in ("file", "env"):
                 raise InvalidRequest(f"unsupported secret type {quoted(value)}")
             if key not in ("id", "source", "src", "env", "type"):
-                raise InvalidRequest(f"unexpected key '{key}' in '{field}'")
+                raise InvalidRequest(f"unexpected key '{key}' in '{word}'")
             found["src" if key == "source" else key] = value
         source, env = found.get("src", ""), found.get("env", "")
         if found.get("type") == "env" and source and not env:
@@ -54,3 +63,136 @@ class AgentOption:
         """Return the value of ``ID[=SOCKET|KEY[,KEY…]]``."""
         name, _, paths = text.partition("=")
         return cls(name or DEFAULT_AGENT, tuple(path for path in paths.split(",") if path))
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """``--output``: what becomes of the result. ``dest`` is a path, ``-`` for stdout, empty where it says none."""
+
+    type: str
+    dest: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Output:
+        """Return the value of ``DIR``, ``-`` or ``type=TYPE[,dest=PATH][,KEY=VALUE…]``. Raises: InvalidRequest."""
+        words = fields_of(text)
+        if words == (text,) and ("=" not in text or "/" in text.partition("=")[0]):
+            return cls("tar", STDOUT) if text == STDOUT else cls("local", text)
+        found: dict[str, str] = {}
+        for word in words:
+            key, equals, value = word.partition("=")
+            if not equals:
+                raise InvalidRequest(f"invalid value {word}")
+            found[key.strip().lower()] = value
+        kind = found.pop("type", "")
+        if not kind:
+            raise InvalidRequest("type is required for output")
+        return cls(kind, found.pop("dest", ""), found)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOption:
+    """``--cache-from`` and ``--cache-to``: where layers for other builds are."""
+
+    type: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> CacheOption:
+        """Return the value of ``type=TYPE[,KEY=VALUE…]`` or of the name of an image. Raises: InvalidRequest."""
+        words = fields_of(text)
+        if words == (text,) and not text.startswith("type="):
+            return cls("registry", {"ref": text})
+        found: dict[str, str] = {}
+        for word in words:
+            key, equals, value = word.partition("=")
+            if not equals:
+                raise InvalidRequest(f"invalid value {word}")
+            found[key.lower()] = value
+        kind = found.pop("type", "")
+        if not kind:
+            raise InvalidRequest(f"type required form> {quoted(text)}")
+        return cls(kind, found)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOption:
+    """``--build-context``: what stands for an image or stage of this name, which is familiar, without ``:latest``."""
+
+    name: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> ContextOption:
+        """Return the value of ``NAME=PATH_OR_URL``. Raises: InvalidRequest."""
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidRequest(f"invalid context value: {text}, expected key=value")
+        try:
+            return cls(context_name(name), value)
+        except InvalidReference as error:
+            raise InvalidRequest(f"invalid context name {name}: {error}") from error
+
+
+def context_name(image: str) -> str:
+    """Return the name that a context for the image or stage ``image`` has. Raises: InvalidReference."""
+    return Reference.parse(image).familiar.removesuffix(":latest")
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """``--annotation``: ``type`` is empty or what is annotated, ``platform`` None for every one."""
+
+    key: str
+    value: str
+    type: str = ""
+    platform: Platform | None = None
+
+
+def parse_annotations(text: str, host: Platform) -> tuple[Annotation, ...]:
+    """Return the values of ``[TYPE[,TYPE…][[PLATFORM]]:]KEY=VALUE``. Raises: InvalidRequest, InvalidPlatform."""
+    name, equals, value = text.partition("=")
+    match = _ANNOTATION.fullmatch(name)
+    if not equals or match is None:
+        raise InvalidRequest(f"invalid annotation {quoted(text)}, expected key=value")
+    types = match[1].split(",") if match[1] else [""]
+    for kind in types:
+        if match[1] and kind not in _ANNOTATED:
+            raise InvalidRequest(f"unknown annotation type {quoted(kind)}")
+    platform = Platform.parse(match[2], host) if match[2] else None
+    return tuple(Annotation(match[3], value, kind, platform) for kind in types)
+
+
+def parse_hosts(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the names and addresses of ``HOST=IP[,IP…]`` or ``HOST:IP``, several with commas between them.
+
+    Raises: InvalidRequest.
+    """
+    found: list[tuple[str, str]] = []
+    for word in text.split(","):
+        if found and _is_address(_without_brackets(word)):
+            found.append((found[-1][0], _without_brackets(word)))
+            continue
+        separator = "=" if "=" in word else ":"
+        name, _, address = word.partition(separator)
+        if not name or not address:
+            raise InvalidRequest(f"bad format for add-host: {quoted(word)}")
+        bare = _without_brackets(address)
+        if bare != _HOST_GATEWAY and not _is_address(bare):
+            raise InvalidRequest(f"invalid IP address in add-host: {quoted(address)}")
+        # Steps share the network of the machine.
+        found.append((name, "127.0.0.1" if bare == _HOST_GATEWAY else bare))
+    return tuple(found)
+
+
+def _without_brackets(address: str) -> str:
+    return address[1:-1] if len(address) > 2 and address[0] == "[" and address[-1] == "]" else address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""One line of comma-separated values, as options such as ``--mount`` are written.
+"""One line of comma-separated values, as --mount, --output, --secret and their like are written.
 
 A field may stand in double quotes; a doubled quote inside is one quote.
 Source: RFC 4180; messages as Go's encoding/csv words them.

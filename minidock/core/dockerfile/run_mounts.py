@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
-from minidock.core import csv_record
+from minidock.core.csv_line import fields_of
 from minidock.core.dockerfile.problem import InstructionError
 from minidock.core.quoting import quoted
 from minidock.core.suggest import did_you_mean
@@ -126,9 +126,9 @@ def parse(text: str, expand: Callable[[str], str]) -> RunMount:
     return mount
 
 
-def _fields(text: str) -> list[str]:
+def _fields(text: str) -> tuple[str, ...]:
     try:
-        return csv_record.fields(text)
+        return fields_of(text) if text else ()
     except InvalidRequest as error:
         raise InstructionError(f"failed to parse csv mounts: {error}") from error
 
