@@ -9,9 +9,10 @@ import typer
 
 from minidock.cli.build_call import BUILD, Call
 from minidock.cli.build_limits import StepLimits
+from minidock.cli.build_places import BuildPlaces
 from minidock.cli.values import parse_choice
 from minidock.core.build_options import AgentOption, SecretOption
-from minidock.errors import BuildError, FlagError, InvalidReference
+from minidock.errors import FlagError, InvalidReference
 
 
 def parse_tag(text: str) -> str:
@@ -36,8 +37,9 @@ def parse_network(text: str) -> str:
 
 
 def build(
-    path: Annotated[str, typer.Argument(metavar="PATH")],
+    path: Annotated[str, typer.Argument(metavar="PATH | URL | -")],
     step_limits: StepLimits,
+    places: BuildPlaces,
     tags: Annotated[
         list[str],
         typer.Option(
@@ -131,9 +133,11 @@ def build(
         network="" if network == "default" else network,
         no_cache_stages=tuple(name.lower() for item in no_cache_filter for name in item.split(",")),
         resources=step_limits.resources(),
+        stdin=sys.stdin.buffer if "-" in (path, file) else None,
+        contexts=places.contexts(),
+        platform=places.platform(),
+        hosts=places.hosts(),
     )
-    if path == "-" or "://" in path:
-        raise BuildError(f"a context of the kind {path!r} is not supported yet", hint="name a directory")
     if check or call.method != BUILD:
         question = call._replace(method="check") if check else call
         return question.answer(workspace.open_workspace(options.store_root()), request)

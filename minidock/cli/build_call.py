@@ -56,11 +56,11 @@ class Call(NamedTuple):
         from minidock.render import call as render
 
         if self.method == "outline":
-            outline = call.outline_of(request)
+            outline = call.outline_of(ws, request)
             self._print(render.outline_text(outline), render.outline_json(outline))
             return 0
         if self.method == "targets":
-            targets = call.targets_of(request)
+            targets = call.targets_of(ws, request)
             self._print(render.targets_text(targets), render.targets_json(targets))
             return 0
         report = call.check(ws, request)

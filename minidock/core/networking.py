@@ -31,11 +31,13 @@ class Networking:
     """The network of a container.
 
     ``name`` is that of the network as the user said it (``host``, ``none``, ``bridge``, one of their own).
+    ``extra_hosts`` are (name, address).
     """
 
     kind: NetworkKind = NetworkKind.HOST
     name: str = "host"
     published: tuple[Published, ...] = ()
+    extra_hosts: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_own_namespace(self) -> bool:
@@ -50,6 +52,7 @@ class Networking:
             "published": [
                 [port.container_port, port.protocol, port.host_ip, port.host_port] for port in self.published
             ],
+            "extra_hosts": [list(host) for host in self.extra_hosts],
         }
 
     @classmethod
@@ -59,4 +62,5 @@ class Networking:
             kind=NetworkKind(members["kind"]),
             name=members["name"],
             published=tuple(Published(*values) for values in members["published"]),
+            extra_hosts=tuple((name, address) for name, address in members.get("extra_hosts", ())),
         )

@@ -51,7 +51,7 @@ def open_archive(part: Part, item: Selected) -> Archive | None:
             head = plain.read(BLOCK_SIZE)
         except TarError:
             return None
-        if not _is_tar(head):
+        if not is_tar(head):
             return None
         try:
             return _unpacked(head, plain)
@@ -72,7 +72,8 @@ def _unpacked(head: bytes, rest: Plain) -> Archive:
         raise
 
 
-def _is_tar(head: bytes) -> bool:
+def is_tar(head: bytes) -> bool:
+    """Tell whether the first block of a file is the header of a tar's member."""
     if len(head) < BLOCK_SIZE or not any(head):
         return False
     stored = head[148:156].split(b"\0", 1)[0].strip(b" ")

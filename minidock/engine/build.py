@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
@@ -17,34 +17,39 @@ from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Add, Copy, Run, Workdir
 from minidock.core.dockerfile.triggers import with_triggers
 from minidock.core.events import BuildWarning, Observer
+from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.resources import Resources
 from minidock.engine import images, limits
 from minidock.engine.cached_steps import CachedSteps
-from minidock.engine.context import Context
-from minidock.engine.definition import Definition, read_definition
+from minidock.engine.contexts import STDIN, Fetching, Opened, open_context
+from minidock.engine.definition import Definition, read_definition, this_platform
+from minidock.engine.images import Image
 from minidock.engine.importer import architecture
+from minidock.engine.named_contexts import NamedContexts
 from minidock.engine.progress import Progress
 from minidock.engine.secrets import Secrets
 from minidock.engine.side_by_side import Cancellation, Stages
-from minidock.engine.sources import ContextSource, LayerSource, Source, layer_source
+from minidock.engine.sources import LayerSource, Source, layer_source
 from minidock.engine.stage import StageBuilder
 from minidock.engine.stage_state import BuildContext, StageState, scratch
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, DockerfileError, MinidockError, NoSuchImage
 from minidock.store.session import Session
-from minidock.store.statcache import StatCache
 
 _EPOCH = "SOURCE_DATE_EPOCH"
+BaseOf = Callable[[str], ImageConfig | None]
 _LAYERED = (Run, Copy, Add, Workdir)
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What to build: the context directory, and the options of the command line.
+    """What to build: the context as typed, and the options of the command line.
 
-    ``dockerfile`` is a path on the host, None for the context's own; ``tags`` are references as typed. ``network`` is
-    that of RUN instructions which do not choose one; the stages named in ``no_cache_stages`` are rebuilt.
+    ``dockerfile`` is a path, ``-`` for ``stdin``, None for the context's own; ``tags`` are references as typed.
+    ``network`` is that of RUN instructions which do not choose one; stages named in ``no_cache_stages`` are rebuilt.
+    ``contexts`` stand for the images or stages of their names; ``platform`` is None for that of this machine.
+    ``hosts`` are names and addresses that RUN instructions know.
     """
 
     context: str
@@ -59,6 +64,10 @@ class BuildRequest:
     network: str = ""
     no_cache_stages: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
+    stdin: BinaryIO | None = None
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    platform: Platform | None = None
+    hosts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,52 @@ class BuildResult:
     manifest: Digest
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a build begins with: its context, its Dockerfile, and what --build-context names."""
+
+    opened: Opened
+    definition: Definition
+    contexts: NamedContexts
+
+    def plan(self, request: BuildRequest) -> stages.StagePlan:
+        """Return the stages. Raises: DockerfileError."""
+        return self.definition.plan(request.build_args, request.target)
+
+
+class Sessions:
+    """The session of a build, begun when it is first needed: a mistake in a Dockerfile writes nothing."""
+
+    def __init__(self, ws: Workspace, stack: ExitStack) -> None:
+        self._ws = ws
+        self._stack = stack
+        self._session: Session | None = None
+
+    def get(self) -> Session:
+        """Return the session, which ends with the stack."""
+        if self._session is None:
+            self._session = self._stack.enter_context(self._ws.store.session())
+        return self._session
+
+
+def prepare(ws: Workspace, request: BuildRequest, progress: Progress, sessions: Sessions) -> Prepared:
+    """Get the context and read the Dockerfile. Raises: BuildError, DockerfileError."""
+    keeps_git_dir = request.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "") in ("1", "true")
+    fetching = Fetching(ws, sessions.get, progress, request.secrets, keeps_git_dir=keeps_git_dir)
+    contexts = NamedContexts(request.contexts, fetching)
+    if request.dockerfile == STDIN and request.context == STDIN:
+        raise BuildError("invalid argument: can't use stdin for both build context and dockerfile")
+    opened = open_context(fetching, request.context, request.stdin)
+    path = request.dockerfile
+    if opened.dockerfile is not None and path is not None:
+        raise BuildError("ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles")
+    if path == STDIN:
+        assert request.stdin is not None
+        opened, path = replace(opened, dockerfile=request.stdin.read()), None
+    definition = replace(read_definition(opened, path, progress), platform=request.platform)
+    return Prepared(opened, definition, contexts)
+
+
 def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResult:
     """Build and name an image; a failed build moves no name.
 
@@ -77,29 +132,33 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     names = tuple(dict.fromkeys(images.familiar(tag) for tag in request.tags))
     progress = Progress(observer)
     limits.check(ws, request.resources, progress.warn)
-    definition = read_definition(request.context, request.dockerfile, progress)
-    plan = definition.plan(request.build_args, request.target)
-    target = stages.resolve_target(plan, request.target)
-    fired = with_triggers(plan, lambda name: _triggers(ws, name))
-    wanted = stages.needed(fired, target)
-    _report(ws, request, definition, plan, wanted, observer)
-    with ws.store.session() as session, ExitStack() as stack:
-        builder = _Builder(ws, session, stack, request, progress, definition, fired)
-        result = builder.build(wanted, target, names)
-        builder.save()
+    with ExitStack() as stack:
+        sessions = Sessions(ws, stack)
+        prepared = prepare(ws, request, progress, sessions)
+        plan = prepared.plan(request)
+        target = stages.resolve_target(plan, request.target)
+        plan = stages.with_contexts(plan, prepared.contexts.__contains__)
+        base_of = bases(ws, prepared.contexts)
+        fired = with_triggers(plan, lambda name: _triggers(base_of(name)))
+        wanted = stages.needed(fired, target)
+        _report(request, prepared.definition, plan, wanted, base_of, observer)
+        with ExitStack() as sources:
+            builder = _Builder(ws, sessions.get(), sources, request, progress, prepared, fired)
+            result = builder.build(wanted, target, names)
+            builder.save()
     return result
 
 
 def _report(
-    ws: Workspace,
     request: BuildRequest,
     definition: Definition,
     plan: stages.StagePlan,
     wanted: Sequence[int],
+    base_of: BaseOf,
     observer: Observer,
 ) -> None:
     """Tell what the build checks find. Raises: DockerfileError if the author wants that to be an error."""
-    checked = definition.checked(plan, wanted, request.build_args, request.target, lambda name: base_config(ws, name))
+    checked = definition.checked(plan, wanted, request.build_args, request.target, base_of)
     for finding in checked.findings:
         observer(BuildWarning(f"{finding.rule.name}: {finding.detail}", finding.first))
     for warning in (*definition.dockerfile.warnings, *plan.warnings):
@@ -110,16 +169,22 @@ def _report(
         raise problem
 
 
-def base_config(ws: Workspace, name: str) -> ImageConfig | None:
-    """Return the config of an image, None if it is not here."""
-    try:
-        return images.find(ws, name).config
-    except MinidockError:
-        return None  # the build says so where it needs the image
+def bases(ws: Workspace, contexts: NamedContexts) -> BaseOf:
+    """Return what finds the config of a base: None if it is not here, or is no image."""
+
+    def base_of(name: str) -> ImageConfig | None:
+        try:
+            if name in contexts:
+                is_image = contexts.names_image(name) and not contexts.is_scratch(name)
+                return contexts.image(name).config if is_image else None
+            return images.find(ws, name).config
+        except MinidockError:
+            return None  # the build says so where it needs the image
+
+    return base_of
 
 
-def _triggers(ws: Workspace, name: str) -> tuple[str, ...]:
-    image = base_config(ws, name)
+def _triggers(image: ImageConfig | None) -> tuple[str, ...]:
     return () if image is None else image.config.on_build
 
 
@@ -134,6 +199,13 @@ def _epoch(request: BuildRequest, plan: stages.StagePlan) -> int | None:
     return int(text) if text else None
 
 
+def _whole_context(stage: stages.Stage, name: str) -> Copy:
+    """Return the instruction that a FROM of a named context of files stands for."""
+    return Copy(
+        (".",), "/", from_=name, original=f"COPY --from={name} . /", first=stage.from_line, last=stage.from_line
+    )
+
+
 class _Builder:
     """The stages of one build and what they share."""
 
@@ -144,7 +216,7 @@ class _Builder:
         stack: ExitStack,
         request: BuildRequest,
         progress: Progress,
-        definition: Definition,
+        prepared: Prepared,
         plan: stages.StagePlan,
     ) -> None:
         self._ws = ws
@@ -153,13 +225,15 @@ class _Builder:
         self._request = request
         self._progress = progress
         self._plan = plan
+        self._contexts = prepared.contexts
+        self._files = prepared.opened.files
+        definition = prepared.definition
         self._dockerfile = dockerfile = definition.dockerfile
         self._cancellation = Cancellation()
         self._stages: Stages[StageState] = Stages(self._stage, self._cancellation)
         self._target = -1
         self._lock = threading.Lock()  # of what all stages open: the context, layers
-        self._stats: StatCache | None = None
-        self._context: ContextSource | None = None
+        self._context: Source | None = None
         self._rules = definition.ignore or IgnoreRules()
         epoch = _epoch(request, plan)
         started = ws.clock.now() if epoch is None else datetime.fromtimestamp(epoch, UTC)
@@ -172,7 +246,7 @@ class _Builder:
             escape=dockerfile.escape,
             filename=dockerfile.filename,
             source=dockerfile.source,
-            step_scope=f"{os.path.realpath(definition.path)} {os.path.realpath(request.context)}",
+            step_scope=definition.scope,
             started_at=started,
             source_date_epoch=epoch,
             uses_cache=request.uses_cache,
@@ -183,6 +257,7 @@ class _Builder:
             resources=request.resources,
             secrets=request.secrets,
             network=request.network,
+            hosts=request.hosts,
         )
 
     def build(self, wanted: Sequence[int], target: int, names: tuple[str, ...]) -> BuildResult:
@@ -203,8 +278,10 @@ class _Builder:
         shared = replace(self._shared, uses_cache=False) if is_excluded else self._shared
         steps = CachedSteps(shared, state, name, self._plan.display_name(index), total)
         builder = StageBuilder(shared, steps)
-        if not stage.is_scratch:
+        if state.image_id is not None:
             steps.start(f"FROM {shown}").cached(state.image_id)
+        elif isinstance(stage.base, str) and self._named_source(stage.base) is not None:
+            builder.apply(_whole_context(stage, stage.base))
         for instruction in stage.instructions:
             builder.apply(instruction)
         if index == self._target and self._request.labels:
@@ -229,53 +306,79 @@ class _Builder:
             f"`minidock image from-host -t {full.familiar} sh ls cat …` for programs of this machine",
         )
 
-    def _platform_error(self, stage: stages.Stage) -> DockerfileError:
-        return DockerfileError(
-            f"FROM --platform={stage.platform}: another platform than this machine's is not supported yet",
-            filename=self._dockerfile.filename,
-            first=stage.from_line,
-            source=self._dockerfile.source,
-        )
+    def _problem(self, text: str, line: int) -> DockerfileError:
+        return DockerfileError(text, filename=self._dockerfile.filename, first=line, source=self._dockerfile.source)
+
+    def _platform_of(self, stage: stages.Stage) -> Platform:
+        """Return what a stage is built for. Raises: DockerfileError if this machine cannot run its steps."""
+        wanted = stage.platform or self._request.platform or this_platform()
+        run = next((item for item in stage.instructions if isinstance(item, Run)), None)
+        if run is not None and wanted.normalized() not in this_platform().runnable():
+            text = f"--platform={wanted}: RUN needs a machine of that kind, and this one is {this_platform()}"
+            raise self._problem(text, run.first)
+        return wanted
 
     def _base(self, stage: stages.Stage) -> tuple[StageState, str]:
-        if stage.is_scratch:
-            return StageState(scratch(architecture()), None), "scratch"
-        if stage.platform is not None and stage.platform.architecture != architecture():
-            raise self._platform_error(stage)
+        wanted = self._platform_of(stage)
+        empty = replace(scratch(wanted.architecture), variant=wanted.variant)
         if isinstance(stage.base, int):
             # The values of its ARGs go on, but the history of this stage names only those that it declares itself.
             return replace(self._stages.state(stage.base), args={}), self._plan.display_name(stage.base)
-        image = images.find(self._ws, stage.base)
-        self._session.pin([image.image_id, *image.config.diff_ids])
+        if stage.is_scratch or self._is_empty(stage.base):
+            return StageState(empty, None), "scratch"
+        image = self._image(stage.base, stage.from_line)
+        offered = Platform(image.config.os, image.config.architecture, image.config.variant)
+        if (stage.platform or self._request.platform) and wanted.choose([offered]) is None:
+            full = Reference.parse(stage.base)
+            raise self._problem(
+                f"{stage.base}: failed to resolve source metadata for {full}: no match for platform in manifest: "
+                f"not found: it is for {offered}",
+                stage.from_line,
+            )
         variables = {name: value for name, _, value in (item.partition("=") for item in image.config.config.env)}
         shown = str(Reference.parse(stage.base)) if image.names else str(image.image_id)
         return StageState(image.config, image.image_id, variables), shown
 
-    def _open_context(self) -> ContextSource:
+    def _is_empty(self, name: str) -> bool:
+        """Tell whether a base has no layers to begin with: files of a named context are copied into it."""
+        return name in self._contexts and (not self._contexts.names_image(name) or self._contexts.is_scratch(name))
+
+    def _open_context(self) -> Source:
         with self._lock:
             if self._context is None:
-                root = os.path.realpath(self._request.context)
-                self._stats = StatCache(self._ws.store.layout, root)
-                self._context = ContextSource(Context(root, self._rules, self._stats), self._progress)
+                self._context = self._files.source(self._rules, self._progress)
             return self._context
+
+    def _named_source(self, name: str) -> Source | None:
+        """Return the files of a named context, None if an image, a stage or nothing of its own has the name."""
+        if name not in self._contexts or self._contexts.names_image(name):
+            return None
+        return self._contexts.source(name)
 
     def _open_from(self, instruction: Copy) -> Source:
         found = stages.copy_source(self._plan, instruction)
         if isinstance(found, int):
             return self._layers(self._stages.state(found).image)
-        with self._located(instruction.first):
-            image = images.find(self._ws, found)
-        self._session.pin(image.config.diff_ids)
-        return self._layers(image.config)
+        source = self._named_source(found)
+        if source is not None:
+            return source
+        return self._layers(self._config(found, instruction.first))
 
-    def _layers_of(self, name: str, instruction: Run, target: str) -> tuple[Digest, ...]:
+    def _layers_of(self, name: str, instruction: Run, target: str) -> tuple[Digest, ...] | Source:
         found = stages.mount_source(self._plan, instruction, name, target)
         if isinstance(found, int):
             return self._stages.state(found).image.diff_ids
-        with self._located(instruction.first):
-            image = images.find(self._ws, found)
+        return self._named_source(found) or self._config(found, instruction.first).diff_ids
+
+    def _image(self, name: str, line: int) -> Image:
+        """Return the image that a FROM, a --from or a named context means, kept until the build ends."""
+        with self._located(line):
+            image = self._contexts.image(name) if name in self._contexts else images.find(self._ws, name)
         self._session.pin([image.image_id, *image.config.diff_ids])
-        return image.config.diff_ids
+        return image
+
+    def _config(self, name: str, line: int) -> ImageConfig:
+        return scratch(architecture()) if self._is_empty(name) else self._image(name, line).config
 
     def _layers(self, image: ImageConfig) -> LayerSource:
         with self._lock:
@@ -294,5 +397,5 @@ class _Builder:
 
     def save(self) -> None:
         """Remember what was learned of the context's files."""
-        if self._stats is not None:
-            self._stats.save(self._session)
+        self._files.save(self._session)
+        self._contexts.save(self._session)

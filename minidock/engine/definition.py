@@ -16,6 +16,8 @@ from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Instruction
 from minidock.core.dockerfile.parser import Dockerfile
 from minidock.core.dockerfile.stages import StagePlan
+from minidock.core.platform import Platform
+from minidock.engine.contexts import FileContext, Opened
 from minidock.engine.importer import architecture
 from minidock.engine.progress import Progress
 from minidock.errors import BuildError
@@ -23,20 +25,21 @@ from minidock.errors import BuildError
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A Dockerfile that was read from ``path``; ``ignore`` is None where there is no ignore file."""
+    """A Dockerfile that was read from ``scope``; ``ignore`` is None where there is no ignore file."""
 
-    path: str
+    scope: str
     dockerfile: Dockerfile
     instructions: Sequence[Instruction]
     ignore: IgnoreRules | None
+    platform: Platform | None = None  # of the result, None for that of this machine
 
     def plan(self, build_args: Mapping[str, str], target: str | None) -> StagePlan:
         """Return its stages. Raises: DockerfileError."""
-        return stages.split(self.dockerfile, self.instructions, build_args, predefined_args(target))
+        return stages.split(self.dockerfile, self.instructions, build_args, predefined_args(target, self.platform))
 
     def findings_of_file(self, build_args: Mapping[str, str], target: str | None) -> tuple[Finding, ...]:
         """Return what the build checks find in a file whose stages make no sense. Raises: DockerfileError."""
-        predefined = predefined_args(target)
+        predefined = predefined_args(target, self.platform)
         view = FileView(self.dockerfile, self.instructions, {**predefined, **build_args}, predefined)
         return check_file(view, options_of(self.dockerfile, build_args))
 
@@ -55,60 +58,85 @@ class Definition:
             wanted,
             options_of(self.dockerfile, build_args),
             build_args=build_args,
-            predefined=predefined_args(target),
+            predefined=predefined_args(target, self.platform),
             ignore=self.ignore,
             base_of=base_of,
         )
 
 
-def read_definition(context: str, dockerfile: str | None, progress: Progress) -> Definition:
-    """Read the Dockerfile (None: the context's own) and the ignore file. Raises: BuildError, DockerfileError."""
-    parsed, path = _read_dockerfile(context, dockerfile, progress)
-    return Definition(path, parsed, instructions.read(parsed), _read_ignore_rules(context, path, progress))
+def read_definition(opened: Opened, dockerfile: str | None, progress: Progress) -> Definition:
+    """Read the Dockerfile and the ignore file of a context.
+
+    ``dockerfile`` is a path, on the host for a local directory and in the context for others; None: the context's own.
+
+    Raises: BuildError, DockerfileError.
+    """
+    files = opened.files
+    path = _path_of(files, dockerfile)
+    data = opened.dockerfile if opened.dockerfile is not None else _read(files, path, dockerfile, progress)
+    parsed = parser.parse(data, dockerfile or os.path.basename(path))
+    # A Dockerfile that came another way has no ignore file beside it.
+    beside = f"{path}.dockerignore" if opened.dockerfile is None else None
+    rules = _read_ignore_rules(files, beside, progress) if files.is_local else None
+    return Definition(f"{files.scope} {path}", parsed, instructions.read(parsed), rules)
 
 
-def predefined_args(target: str | None) -> dict[str, str]:
-    """Return the platform arguments, which need no declaration in FROM lines."""
-    machine = architecture()
-    found = {}
-    for side in ("TARGET", "BUILD"):
-        found.update(
-            {f"{side}PLATFORM": f"linux/{machine}", f"{side}OS": "linux", f"{side}ARCH": machine, f"{side}VARIANT": ""}
-        )
-    found["TARGETSTAGE"] = target or "default"
-    return found
-
-
-def _read_dockerfile(context: str, dockerfile: str | None, progress: Progress) -> tuple[Dockerfile, str]:
-    if not os.path.isdir(context):
-        raise BuildError(f'unable to prepare context: path "{context}" not found')
-    path = dockerfile or os.path.join(context, "Dockerfile")
-    if dockerfile is None and not os.path.exists(path):
-        lower = os.path.join(context, "dockerfile")
-        path = lower if os.path.exists(lower) else path
-    shown = os.path.basename(path)
-    with progress.internal(f"[internal] load build definition from {shown}") as step:
+def _path_of(files: FileContext, dockerfile: str | None) -> str:
+    if dockerfile is not None:
+        return os.path.abspath(dockerfile) if files.is_local else dockerfile
+    for name in ("Dockerfile", "dockerfile"):
         try:
-            with open(path, "rb") as file:
-                data = file.read()
+            files.read(name)
+        except FileNotFoundError:
+            continue
+        except IsADirectoryError:
+            return name
+        return name
+    return "Dockerfile"
+
+
+def _read(files: FileContext, path: str, dockerfile: str | None, progress: Progress) -> bytes:
+    with progress.internal(f"[internal] load build definition from {os.path.basename(path)}") as step:
+        try:
+            data = files.read(path)
         except FileNotFoundError as error:
-            name = dockerfile or shown
+            name = dockerfile or path
             raise BuildError(f"failed to read dockerfile: open {name}: no such file or directory") from error
         except IsADirectoryError as error:
             raise BuildError(f"failed to read dockerfile: {path} is a directory") from error
         step.status(f"transferring dockerfile: {units.progress_size(len(data))} done")
-    return parser.parse(data, dockerfile or shown), path
+    return data
 
 
-def _read_ignore_rules(context: str, dockerfile: str, progress: Progress) -> IgnoreRules | None:
+def _read_ignore_rules(files: FileContext, beside: str | None, progress: Progress) -> IgnoreRules | None:
     with progress.internal("[internal] load .dockerignore") as step:
         data = None
-        for path in (f"{dockerfile}.dockerignore", os.path.join(context, ".dockerignore")):
+        for path in filter(None, (beside, ".dockerignore")):
             try:
-                with open(path, "rb") as file:
-                    data = file.read()
+                data = files.read(path)
                 break
             except FileNotFoundError:
                 continue
         step.status(f"transferring context: {units.progress_size(len(data or b'') or 2)} done")
         return None if data is None else IgnoreRules.parse(data.decode("utf-8", "surrogateescape"))
+
+
+def this_platform() -> Platform:
+    """Return the platform of this machine."""
+    return Platform("linux", architecture())
+
+
+def predefined_args(target: str | None, platform: Platform | None = None) -> dict[str, str]:
+    """Return the platform arguments, which need no declaration in FROM lines."""
+    found = {}
+    for side, shown in (("TARGET", platform or this_platform()), ("BUILD", this_platform())):
+        found.update(
+            {
+                f"{side}PLATFORM": str(shown),
+                f"{side}OS": shown.os,
+                f"{side}ARCH": shown.architecture,
+                f"{side}VARIANT": shown.variant,
+            }
+        )
+    found["TARGETSTAGE"] = target or "default"
+    return found

@@ -15,8 +15,11 @@ from minidock.core.selecting import Selected, Selection
 from minidock.engine.context import Context
 from minidock.engine.git import Checkout, Resolved, check_out, resolve
 from minidock.engine.progress import Step
+from minidock.engine.secrets import Secrets
 from minidock.engine.sources import with_digests
 from minidock.engine.stage_state import BuildContext
+from minidock.engine.workspace import Workspace
+from minidock.store.session import Session
 from minidock.store.statcache import StatCache
 from minidock.store.writer import remove_tree, write_new
 
@@ -77,38 +80,44 @@ class GitPart:
         return self._context.open(item.source or ""), None
 
     def _settings_file(self) -> str:
-        """Return a file that tells git what the build's secrets say to this server: arguments could be seen."""
-        if self._config:
-            return self._config
-        scheme, _, rest = self._reference.remote.partition("://")
-        host = rest.partition("/")[0].rpartition("@")[2]
-        header = self._authorization(host) if scheme in ("http", "https") else ""
-        if not header:
-            return os.devnull
-        self._config = self._build.session.temporary()
-        quoted = header.replace("\\", "\\\\").replace('"', '\\"')
-        text = f'[http "{scheme}://{host}/"]\n\textraHeader = "Authorization: {quoted}"\n'
-        write_new(self._build.ws.store.disk, self._config, text.encode())
+        if not self._config:
+            build = self._build
+            self._config = settings_file(build.ws, build.session, build.secrets, self._reference)
         return self._config
-
-    def _authorization(self, host: str) -> str:
-        for suffix in (f".{host}", ""):
-            for name, is_token in (("GIT_AUTH_HEADER", False), ("GIT_AUTH_TOKEN", True)):
-                secret = self._build.secrets.read(name + suffix)
-                if secret is not None and is_token:
-                    return f"basic {b64encode(b'x-access-token:' + secret.strip()).decode()}"
-                if secret is not None:
-                    return secret.decode("latin-1").strip()
-        return ""
 
     def close(self) -> None:
         """Remove the checkout."""
-        if self._config:
+        if self._config not in ("", os.devnull):
             self._build.ws.store.disk.unlink(self._config)
-            self._config = ""
+        self._config = ""
         if self._directory and os.path.lexists(self._directory):
             remove_tree(self._build.ws.store.disk, self._directory)
 
 
 def _dated(entry: Entry, mtime: int) -> Entry:
     return entry._replace(mtime=mtime)
+
+
+def settings_file(ws: Workspace, session: Session, secrets: Secrets, reference: GitReference) -> str:
+    """Return a file that tells git what the build's secrets say to this server: arguments could be seen."""
+    scheme, _, rest = reference.remote.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    header = _authorization(secrets, host) if scheme in ("http", "https") else ""
+    if not header:
+        return os.devnull
+    path = session.temporary()
+    quoted = header.replace("\\", "\\\\").replace('"', '\\"')
+    text = f'[http "{scheme}://{host}/"]\n\textraHeader = "Authorization: {quoted}"\n'
+    write_new(ws.store.disk, path, text.encode())
+    return path
+
+
+def _authorization(secrets: Secrets, host: str) -> str:
+    for suffix in (f".{host}", ""):
+        for name, is_token in (("GIT_AUTH_HEADER", False), ("GIT_AUTH_TOKEN", True)):
+            secret = secrets.read(name + suffix)
+            if secret is not None and is_token:
+                return f"basic {b64encode(b'x-access-token:' + secret.strip()).decode()}"
+            if secret is not None:
+                return secret.decode("latin-1").strip()
+    return ""

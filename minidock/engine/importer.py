@@ -96,6 +96,11 @@ def _base(created: str, diff_id: Digest, entry: HistoryEntry) -> ImageConfig:
     )
 
 
+def is_compressed(head: bytes) -> bool:
+    """Tell whether a stream that begins with ``head`` is one that `decompressed` decodes."""
+    return head.startswith((_GZIP, _ZSTD, _BZIP2, _XZ))
+
+
 def decompressed(stream: BinaryIO) -> Plain:
     """Return the stream as a plain tar, whatever it is compressed with; the content decides. Raises: TarError."""
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]

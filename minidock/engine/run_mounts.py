@@ -33,13 +33,15 @@ _WILDCARDS = re.compile(r"([*?\[\\])")
 class StepMount:
     """One mount of a step: where it goes (None: a variable), and for a bind what it shows.
 
-    ``diff_ids`` are the layers of the stage or image that a bind or a cache takes its content from.
+    ``diff_ids`` are the layers of the stage or image that a bind or a cache takes its content from, ``source`` the
+    context that it takes it from instead.
     """
 
     mount: RunMount
     target: str | None
     selected: Selected | None = None
     diff_ids: tuple[Digest, ...] | None = None
+    source: Source | None = None
 
 
 @dataclass(slots=True)
@@ -71,8 +73,10 @@ def _resolved(build: BuildContext, instruction: Run, mount: RunMount, target: st
         if mount.type is MountType.CACHE:
             return StepMount(mount, target)
         source = build.open_context()
-        return StepMount(mount, target, _selected(source, mount.source))
+        return StepMount(mount, target, _selected(source, mount.source), source=source)
     diff_ids = build.layers_of(mount.from_, instruction, target or "")
+    if not isinstance(diff_ids, tuple):
+        return StepMount(mount, target, _selected(diff_ids, mount.source), source=diff_ids)
     with layer_source(build.ws.store, diff_ids) as layers:
         return StepMount(mount, target, _selected(layers, mount.source), diff_ids)
 
@@ -105,7 +109,9 @@ def files(mounts: Sequence[StepMount]) -> tuple[InputFile, ...]:
         if item.mount.type is not MountType.BIND or item.selected is None:
             continue
         if item.diff_ids is None:
-            found += input_files([item.selected], keeps_owners=False)
+            prefix = f"{item.mount.from_}:/" if item.mount.from_ else ""
+            taken = input_files([item.selected], keeps_owners=False)
+            found += [entry._replace(path=f"{prefix}{entry.path}") for entry in taken]
         elif not _is_whole(item):
             prefix = f"{item.mount.from_}:"
             taken = input_files([item.selected], keeps_owners=True)
@@ -155,7 +161,8 @@ def _bind(build: BuildContext, item: StepMount, *, has_overlay: bool) -> Mount:
     if item.selected.entry.kind == DIRECTORY:
         disk.mkdir(path)
     if item.diff_ids is None:
-        write_selected(disk, build.ws.store.id_mode, build.open_context(), item.selected, path)
+        assert item.source is not None
+        write_selected(disk, build.ws.store.id_mode, item.source, item.selected, path)
     else:
         with layer_source(build.ws.store, item.diff_ids) as layers:
             write_selected(disk, build.ws.store.id_mode, layers, item.selected, path)
@@ -180,6 +187,9 @@ def _cache(build: BuildContext, item: StepMount, stack: ExitStack) -> Mount:
         if item.diff_ids is not None and item.selected is not None:
             with layer_source(store, item.diff_ids) as layers:
                 write_selected(store.disk, store.id_mode, layers, item.selected, path)
+            return
+        if item.source is not None and item.selected is not None:
+            write_selected(store.disk, store.id_mode, item.source, item.selected, path)
             return
         store.disk.chmod(path, 0o755 if mount.mode is None else mount.mode)
         if store.uid == 0 and (mount.uid or mount.gid):

@@ -170,7 +170,7 @@ class StageBuilder:
                 process = StepProcess(
                     words,
                     tuple(f"{name}={value}" for name, value in {**env, **made.env}.items()),
-                    _networking(_network_of(instruction, build)),
+                    _networking(_network_of(instruction, build), build.hosts),
                     tuple(made.mounts),
                     (*scripts, *made.files),
                     tuple(made.secrets),
@@ -212,6 +212,7 @@ class StageBuilder:
                 ("id mode", self._build.ws.store.id_mode.value),
                 *self._build.settings,
                 *((name, value) for name, value in self._build.build_args.items() if name == HOSTNAME_ARGUMENT),
+                *((f"host {name}", address) for name, address in self._build.hosts),
                 *((f"script {file.target}", file.content.decode()) for file in _scripts(instruction)),
                 *run_mounts.settings(mounts),
             ),
@@ -243,7 +244,7 @@ def _network_of(instruction: Run, build: BuildContext) -> str:
     return own or build.network or "default"
 
 
-def _networking(name: str) -> Networking:
+def _networking(name: str, hosts: tuple[tuple[str, str], ...]) -> Networking:
     if name == NetworkKind.NONE:
-        return Networking(NetworkKind.NONE, NetworkKind.NONE)
-    return Networking()
+        return Networking(NetworkKind.NONE, NetworkKind.NONE, extra_hosts=hosts)
+    return Networking(extra_hosts=hosts)

@@ -15,7 +15,7 @@ from minidock.core.times import format_time
 from minidock.engine.progress import Progress
 from minidock.engine.secrets import Secrets
 from minidock.engine.side_by_side import Cancellation
-from minidock.engine.sources import ContextSource, Source
+from minidock.engine.sources import Source
 from minidock.engine.workspace import Workspace
 from minidock.store.session import Session
 
@@ -38,13 +38,15 @@ class BuildContext:
     started_at: datetime
     source_date_epoch: int | None
     uses_cache: bool
-    open_context: Callable[[], ContextSource]
+    open_context: Callable[[], Source]
     open_from: Callable[[Copy], Source]
     cancellation: Cancellation
-    layers_of: Callable[[str, Run, str], tuple[Digest, ...]]  # of a stage or image, for a mount of a RUN
+    # Layers of a stage or image, or the files of a named context, for a mount of a RUN.
+    layers_of: Callable[[str, Run, str], tuple[Digest, ...] | Source]
     secrets: Secrets = field(default_factory=Secrets)
     network: str = ""  # of RUN instructions that do not say which
     resources: Resources = field(default_factory=Resources)  # of every RUN
+    hosts: tuple[tuple[str, str], ...] = ()  # names and addresses that every RUN knows
 
     @property
     def now(self) -> str:

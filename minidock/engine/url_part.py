@@ -23,6 +23,7 @@ from minidock.core.entries import FILE, Entry
 from minidock.core.git_reference import without_password
 from minidock.core.selecting import Selected
 from minidock.engine.progress import Step
+from minidock.engine.secrets import Secrets
 from minidock.engine.stage_state import BuildContext
 from minidock.errors import BuildError
 from minidock.registry import download
@@ -85,16 +86,8 @@ class UrlPart:
             return self._save(response)
 
     def _opened(self, method: str, etags: Sequence[str]) -> AbstractContextManager[Response]:
-        return download.opened(self._url, method=method, known_etags=etags, authorization=self._authorization())
-
-    def _authorization(self) -> str:
-        """Return what the build's secrets say to this server, empty if nothing."""
-        host = urlsplit(self._url).hostname or ""
-        token = self._build.secrets.read(f"HTTP_AUTH_TOKEN_{host}")
-        if token is not None:
-            return f"Bearer {token.decode('latin-1').strip()}"
-        header = self._build.secrets.read(f"HTTP_AUTH_HEADER_{host}")
-        return "" if header is None else header.decode("latin-1").strip()
+        header = authorization(self._build.secrets, self._url)
+        return download.opened(self._url, method=method, known_etags=etags, authorization=header)
 
     def _save(self, response: Response) -> HttpNote:
         self._file = self._file or self._build.session.temporary()
@@ -148,6 +141,16 @@ class UrlPart:
         """Remove what was fetched."""
         if self._file and os.path.exists(self._file):
             self._build.ws.store.disk.unlink(self._file)
+
+
+def authorization(secrets: Secrets, url: str) -> str:
+    """Return what the build's secrets say to the server of ``url``, empty if nothing."""
+    host = urlsplit(url).hostname or ""
+    token = secrets.read(f"HTTP_AUTH_TOKEN_{host}")
+    if token is not None:
+        return f"Bearer {token.decode('latin-1').strip()}"
+    header = secrets.read(f"HTTP_AUTH_HEADER_{host}")
+    return "" if header is None else header.decode("latin-1").strip()
 
 
 def read_checksum(text: str) -> str:

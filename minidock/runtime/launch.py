@@ -317,6 +317,8 @@ def _hosts(spec: ProcessSpec) -> bytes:
         names = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
     if spec.hostname:
         names = names.rstrip(b"\n") + f"\n127.0.1.1\t{spec.hostname}\n".encode()
+    for name, address in spec.networking.extra_hosts:
+        names = names.rstrip(b"\n") + f"\n{address}\t{name}\n".encode()
     return names
 
 

@@ -5,8 +5,8 @@ Source: BuildKit, frontend/dockerfile/dockerfile2llb/convert.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from minidock.core.dockerfile import run_mounts, words
 from minidock.core.dockerfile.model import Arg, Copy, From, Instruction, Run
@@ -109,6 +109,24 @@ def resolve_args(
         if value is not None:
             scope[name] = found[name] = value
     return found
+
+
+def with_contexts(plan: StagePlan, is_context: Callable[[str], bool]) -> StagePlan:
+    """Return the plan with the stages that a named context stands for replaced by it.
+
+    Such a stage keeps its place, built on the context alone, and loses its name: who asks for that gets the context.
+    """
+    replaced = {stage.index for stage in plan.stages if stage.name and is_context(stage.name)}
+    if not replaced:
+        return plan
+    found = []
+    for stage in plan.stages:
+        if stage.index in replaced:
+            stage = replace(stage, name="", base=stage.name, is_scratch=False, platform=None, instructions=())
+        elif isinstance(stage.base, int) and stage.base in replaced:
+            stage = replace(stage, base=plan.stages[stage.base].name)
+        found.append(stage)
+    return replace(plan, stages=tuple(found))
 
 
 def resolve_target(plan: StagePlan, target: str | None) -> int:

@@ -1,0 +1,59 @@
+"""The options of `build` that say where things are: contexts, hosts, and the platform that is built for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from minidock.core.build_options import ContextOption, parse_hosts
+from minidock.core.platform import Platform
+from minidock.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlaces:
+    """Named contexts, hosts, platforms."""
+
+    add_hosts: Annotated[
+        tuple[tuple[tuple[str, str], ...], ...],
+        typer.Option(
+            "--add-host",
+            parser=parse_hosts,
+            metavar="list",
+            help='Add a custom host-to-IP mapping (format: "host:ip")',
+        ),
+    ] = ()
+    build_contexts: Annotated[
+        tuple[ContextOption, ...],
+        typer.Option(
+            "--build-context",
+            parser=ContextOption.parse,
+            metavar="list",
+            help="Additional build contexts (e.g., name=path)",
+        ),
+    ] = ()
+    platforms: Annotated[
+        tuple[str, ...], typer.Option("--platform", metavar="list", help="Set target platform for build")
+    ] = ()
+
+    def contexts(self) -> dict[str, str]:
+        """Return what stands for which name; of two for one name the last."""
+        return {option.name: option.value for option in self.build_contexts}
+
+    def hosts(self) -> tuple[tuple[str, str], ...]:
+        """Return the names and addresses that RUN instructions know."""
+        return tuple(host for hosts in self.add_hosts for host in hosts)
+
+    def platform(self) -> Platform | None:
+        """Return the platform to build for, None if none is named. Raises: InvalidPlatform, InvalidRequest."""
+        from minidock.engine.definition import this_platform
+
+        names = [name.strip() for text in self.platforms for name in text.split(",") if name.strip()]
+        found = {Platform.parse(name, this_platform()).normalized() for name in names}
+        if len(found) > 1:
+            raise InvalidRequest(
+                "several platforms in one image are not supported: build them one after the other, each with its tag"
+            )
+        return next(iter(found), None)
