@@ -8,8 +8,8 @@ The tree (a class holds the data of its message as attributes)::
     │   └── FlagError                125    unknown option, bad option value
     ├── InvalidDigest InvalidReference InvalidUnit InvalidPlatform InvalidSignal
     ├── InvalidRequest                 options of a container or volume that cannot be carried out
-    ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchObject
-    ├── ImageConflict VolumeInUse NameConflict
+    ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchNetwork NoSuchObject
+    ├── ImageConflict VolumeInUse NetworkInUse NameConflict
     ├── ContainerConflict
     │   ├── ContainerRunning
     │   ├── ContainerNotRunning
@@ -35,6 +35,7 @@ The tree (a class holds the data of its message as attributes)::
         ├── UnknownAccount                  a user or group that the image's files do not name
         ├── CommandNotExecutable     126
         ├── CommandNotFound          127
+        ├── PortAllocated                   a port that another container has published
         ├── StartFailed                   a container that did not start in the background; has the code of the cause
         └── NoRuntime                125    nothing on this machine can isolate a process
 
@@ -157,6 +158,14 @@ class NoSuchVolume(MinidockError):
         self.name = name
 
 
+class NoSuchNetwork(MinidockError):
+    """No network has this name or ID."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"network {name} not found")
+        self.name = name
+
+
 class NoSuchObject(MinidockError):
     """Neither an image, a container nor a volume answers to a name (`inspect`)."""
 
@@ -215,6 +224,16 @@ class VolumeInUse(MinidockError):
 
     def __init__(self, name: str, containers: list[str]) -> None:
         super().__init__(f"remove {name}: volume is in use - [{', '.join(containers)}]")
+        self.name = name
+        self.containers = containers
+
+
+class NetworkInUse(MinidockError):
+    """A network that running containers are connected with; ``containers`` are (name, ID)."""
+
+    def __init__(self, name: str, network_id: str, containers: list[tuple[str, str]]) -> None:
+        users = ", ".join(f'name:"{user}" id:"{user_id[:12]}"' for user, user_id in containers)
+        super().__init__(f"error while removing network: network {name} id {network_id} has active endpoints ({users})")
         self.name = name
         self.containers = containers
 
@@ -433,3 +452,16 @@ class StartFailed(RuntimeProblem):
 
 class NoRuntime(RuntimeProblem):
     """Nothing on this machine can isolate a process; the hint names what would."""
+
+
+class PortAllocated(RuntimeProblem):
+    """A port of the host that another container has published."""
+
+    def __init__(self, name: str, container_id: str, address: str, port: int) -> None:
+        shown = f"[{address}]" if ":" in address else address
+        super().__init__(
+            "failed to set up container networking: driver failed programming external connectivity on endpoint "
+            f"{name} ({container_id}): Bind for {shown}:{port} failed: port is already allocated"
+        )
+        self.address = address
+        self.port = port

@@ -51,6 +51,7 @@ _INFO = Command("info", "info", "Display system-wide information")
 _KILL = Command("kill", "kill", "Kill one or more running containers")
 _LOGS = Command("logs", "logs", "Fetch the logs of a container")
 _PAUSE = Command("pause", "pause", "Pause all processes within one or more containers")
+_PORT = Command("port", "port", "List port mappings or a specific mapping for the container")
 _PS = Command("ps", "ps", "List containers")
 _RENAME = Command("rename", "rename", "Rename a container")
 _RESTART = Command("restart", "restart", "Restart one or more containers")
@@ -91,6 +92,7 @@ COMMANDS = {
     "kill": _KILL,
     "logs": _LOGS,
     "pause": _PAUSE,
+    "port": _PORT,
     "ps": _PS,
     "rename": _RENAME,
     "restart": _RESTART,
@@ -119,6 +121,7 @@ COMMANDS = {
     "container logs": _LOGS,
     "container ls": _PS,
     "container pause": _PAUSE,
+    "container port": _PORT,
     "container prune": Command("prune", "container_prune", "Remove all stopped containers"),
     "container rename": _RENAME,
     "container restart": _RESTART,
@@ -140,6 +143,13 @@ COMMANDS = {
     "image prune": Command("prune", "image_prune", "Remove unused images"),
     "image rm": _RMI,
     "image tag": _TAG,
+    "network connect": Command("network", "connect", "Connect a container to a network"),
+    "network create": Command("network", "create", "Create a network"),
+    "network disconnect": Command("network", "disconnect", "Disconnect a container from a network"),
+    "network inspect": Command("network", "inspect", "Display detailed information on one or more networks"),
+    "network ls": Command("network", "ls", "List networks"),
+    "network prune": Command("network", "prune", "Remove all unused networks"),
+    "network rm": Command("network", "rm", "Remove one or more networks"),
     "system df": Command("df", "df", "Show minidock disk usage"),
     "system events": _EVENTS,
     "system doctor": _DOCTOR,
@@ -161,6 +171,8 @@ ALIASES = {
     "container remove": "container rm",
     "image list": "image ls",
     "image remove": "image rm",
+    "network list": "network ls",
+    "network remove": "network rm",
     "volume list": "volume ls",
     "volume remove": "volume rm",
 }

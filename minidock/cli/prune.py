@@ -128,6 +128,7 @@ def _report(pruned: Pruned) -> None:
     ]
     for title, lines in (
         ("Deleted Containers", pruned.containers),
+        ("Deleted Networks", pruned.networks),
         ("Deleted Volumes", pruned.volumes),
         ("Deleted Images", images),
         ("Deleted build cache objects", pruned.records),

@@ -69,6 +69,7 @@ class ContainerRow(NamedTuple):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     ports: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     size_rw: int = 0
     size_root: int = 0

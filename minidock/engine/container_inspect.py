@@ -13,6 +13,7 @@ from minidock.core.times import ZERO_TIME, format_time
 from minidock.core.volume import DRIVER
 from minidock.engine.changes import written_size
 from minidock.engine.container_filter import health_of
+from minidock.engine.network_inspect import network_settings, port_bindings
 from minidock.engine.workspace import Workspace
 from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
@@ -49,7 +50,7 @@ def inspect_container(ws: Workspace, name: str, *, has_sizes: bool = False) -> d
         },
         "Mounts": [_mount(ws, mount) for mount in record.mounts],
         "Config": _config(record),
-        "NetworkSettings": {"Ports": {}, "Networks": {record.networking.name: {}}},
+        "NetworkSettings": network_settings(container),
     }
     if has_sizes:
         size = written_size(ws, container)
@@ -96,7 +97,7 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         "ContainerIDFile": life.cid_file,
         "LogConfig": {"Type": life.log_driver or ("local" if record.has_log else "none"), "Config": {}},
         "NetworkMode": record.networking.name,
-        "PortBindings": {},
+        "PortBindings": port_bindings(record.networking),
         "RestartPolicy": {
             "Name": life.restart.mode.value,
             "MaximumRetryCount": life.restart.most,
@@ -106,7 +107,13 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         **({"Annotations": dict(life.annotations)} if life.annotations else {}),
         **({"Mounts": mounts} if mounts else {}),
         **({"Tmpfs": tmpfs} if tmpfs else {}),
+        "Dns": list(record.networking.dns),
+        "DnsOptions": list(record.networking.dns_options),
+        "DnsSearch": list(record.networking.dns_search),
+        "ExtraHosts": [f"{name}:{address}" for name, address in record.networking.extra_hosts] or None,
+        "Links": [f"/{name}:/{record.name}/{alias}" for name, alias in record.networking.links] or None,
         "Privileged": record.security.is_privileged,
+        "PublishAllPorts": record.networking.publishes_all,
         "ReadonlyRootfs": record.is_read_only,
         "OomScoreAdj": record.resources.oom_score_adj,
         "ShmSize": record.resources.shm_size,
@@ -196,7 +203,7 @@ def _config(record: ContainerRecord) -> dict[str, Any]:
     entrypoint = record.entrypoint or ()
     return {
         "Hostname": record.hostname,
-        "Domainname": "",
+        "Domainname": record.networking.domain,
         "User": record.user_text,
         "AttachStdin": "stdin" in life.attached,
         "AttachStdout": "stdout" in life.attached,
@@ -204,6 +211,7 @@ def _config(record: ContainerRecord) -> dict[str, Any]:
         "Tty": record.has_terminal,
         "OpenStdin": record.has_stdin,
         "StdinOnce": "stdin" in life.attached,
+        **({"ExposedPorts": {port: {} for port in record.networking.exposed}} if record.networking.exposed else {}),
         "Env": list(record.env),
         "Cmd": list(record.args[len(entrypoint) :]) or None,
         "Image": record.image_name,

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from minidock.core.container import check_name, command_text
 from minidock.core.lifecycle import STOP_SECONDS
+from minidock.core.networking import NetworkKind
+from minidock.core.published import Mapped, shown
 from minidock.core.signals import parse_signal
 from minidock.core.summary import ContainerRow, ContainerState
 from minidock.engine import attach_socket, container_filter, events, images, volumes
@@ -58,11 +60,26 @@ def row_of(ws: Workspace, container: Container, *, has_sizes: bool = False) -> C
         names=(record.name,),
         size_rw=size_rw,
         size_root=size_root,
+        ports=_ports(container),
+        networks=_networks(container),
         mounts=tuple(mount.source for mount in record.mounts if mount.source),
         local_volumes=len(record.volumes),
         labels=record.labels,
         health=container_filter.health_of(ws, container),
     )
+
+
+def _ports(container: Container) -> tuple[str, ...]:
+    if not container.is_live:
+        return ()
+    networking = container.record.networking
+    exposed = networking.exposed if networking.kind is NetworkKind.PRIVATE else ()
+    return shown(exposed, (Mapped(*port) for port in container.state.ports))
+
+
+def _networks(container: Container) -> tuple[str, ...]:
+    networking = container.record.networking
+    return tuple(endpoint.network for endpoint in networking.endpoints) or (networking.name,)
 
 
 def _image_text(ws: Workspace, container: Container) -> str:

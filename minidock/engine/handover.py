@@ -52,6 +52,7 @@ def start_process(ws: Workspace, created: Created, io: ProcessIO, *, restarts: i
         started_at=ws.clock.now(),
         finished_at=before.finished_at,
         restart_count=restarts,
+        ports=handle.started.ports,
     )
     containers.write_state(record.id, running)
     events.tell(ws, record, "start")

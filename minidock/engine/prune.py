@@ -10,7 +10,7 @@ from minidock.core.ancestry import is_step_of
 from minidock.core.descriptor import REF_NAME, Descriptor
 from minidock.core.digest import Digest
 from minidock.core.volume import VolumeFilter
-from minidock.engine import containers, volumes
+from minidock.engine import containers, networks, volumes
 from minidock.engine.collect import Removed, gone_layers, on_full_disk
 from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
@@ -31,6 +31,7 @@ class Pruned:
     containers: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     size: int = 0
+    networks: tuple[str, ...] = ()
 
     def __add__(self, other: Pruned) -> Pruned:
         return Pruned(
@@ -39,6 +40,7 @@ class Pruned:
             self.containers + other.containers,
             self.volumes + other.volumes,
             self.size + other.size,
+            self.networks + other.networks,
         )
 
 
@@ -157,7 +159,7 @@ def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter =
 
 def prune_system(ws: Workspace, *, is_all: bool, includes_volumes: bool) -> Pruned:
     """Remove containers that do not run, anonymous volumes if wanted, unused images and unused build cache."""
-    pruned = prune_containers(ws)
+    pruned = prune_containers(ws) + Pruned(networks=networks.prune(ws))
     if includes_volumes:
         pruned += prune_volumes(ws, includes_named=False)
     pruned += prune_images(ws, includes_named=is_all)

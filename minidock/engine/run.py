@@ -14,7 +14,7 @@ from minidock.core.entries import DIRECTORY, Entry, Tree
 from minidock.core.health import HealthCheck
 from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption
-from minidock.core.networking import Networking, NetworkKind
+from minidock.core.networking import Networking, NetworkWish
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
@@ -25,6 +25,7 @@ from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.identifiers import new_id, pick
 from minidock.engine.image_user import image_user
 from minidock.engine.images import Image
+from minidock.engine.networks import networking_of, process_networking
 from minidock.engine.rootfs import probe
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NameConflict
@@ -56,7 +57,7 @@ class RunRequest:
     user: str = ""
     mounts: tuple[MountOption, ...] = ()
     volumes_from: tuple[str, ...] = ()
-    network: str = ""
+    network: NetworkWish = field(default_factory=NetworkWish)
     hostname: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = ""
@@ -104,9 +105,11 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
         session.pin([image.image_id, *image.config.diff_ids])
         tree = ws.store.layers.tree(image.config.diff_ids)
         user = image_user(ws, image.config.diff_ids, tree, request.user or image.config.config.user)
-        record = _record(ws, request, image, args, user, is_copied=is_copied)
-        lowers = () if is_copied else ws.store.snapshots.stack(session, record.diff_ids)
-        record, lock = _publish(ws, session, record, tree, is_named=bool(request.name))
+        lowers = () if is_copied else ws.store.snapshots.stack(session, image.config.diff_ids)
+        with ws.store.locks.networks():  # until the record is there, which says which addresses are taken
+            networking = networking_of(ws, session, request.network, image.config.config.exposed_ports)
+            record = _record(ws, request, image, args, user, networking, is_copied=is_copied)
+            record, lock = _publish(ws, session, record, tree, is_named=bool(request.name))
         try:
             # After the container, whose record names them: if this process dies here, removing it removes them.
             volumes.prepare(ws, session, record, tree)
@@ -168,7 +171,14 @@ def _lifecycle(request: RunRequest, image: Image) -> LifeCycle:
 
 
 def _record(
-    ws: Workspace, request: RunRequest, image: Image, args: Sequence[str], user: User, *, is_copied: bool
+    ws: Workspace,
+    request: RunRequest,
+    image: Image,
+    args: Sequence[str],
+    user: User,
+    networking: Networking,
+    *,
+    is_copied: bool,
 ) -> ContainerRecord:
     config = image.config.config
     container_id = new_id()
@@ -189,7 +199,7 @@ def _record(
         user=user,
         mounts=mounts_of(ws, request.mounts, request.volumes_from, image_volumes),
         hostname=request.hostname or container_id[:12],
-        networking=_networking(request),
+        networking=networking,
         security=request.security,
         resources=request.resources,
         lifecycle=_lifecycle(request, image),
@@ -211,13 +221,6 @@ def _has_log(request: RunRequest) -> bool:
     if request.lifecycle.log_driver == "none":
         return False
     return request.is_detached or not request.auto_remove or request.has_terminal
-
-
-def _networking(request: RunRequest) -> Networking:
-    name = request.network or NetworkKind.HOST
-    if name not in (NetworkKind.HOST, NetworkKind.NONE):
-        raise InvalidRequest(f"network {name} not found")
-    return Networking(NetworkKind(name), name)
 
 
 def _publish(
@@ -277,7 +280,7 @@ def process_spec(ws: Workspace, created: Created) -> ProcessSpec:
         user=record.user,
         mounts=tuple(volumes.mount_of(ws, mount) for mount in record.mounts),
         hostname=record.hostname,
-        networking=record.networking,
+        networking=process_networking(ws, record),
         security=record.security,
         resources=record.resources,
         has_init=record.lifecycle.has_init,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, tzinfo
 
 from minidock.core import units
 from minidock.core.digest import Digest
+from minidock.core.networks import Network
 from minidock.core.quoting import quoted
 from minidock.core.summary import (
     CacheRow,
@@ -143,7 +144,7 @@ def container_fields(row: ContainerRow, console: Console, *, is_cut: bool) -> di
         "LocalVolumes": str(row.local_volumes),
         "Mounts": ",".join(cells.cut(mount, MOUNT_CELLS) if is_cut else mount for mount in row.mounts),
         "Names": ",".join(row.names),
-        "Networks": "",
+        "Networks": ",".join(row.networks),
         "Platform": None,
         "Ports": ", ".join(row.ports),
         "RunningFor": units.ago(row.created, console.now),
@@ -166,6 +167,21 @@ def volume_fields(row: VolumeRow) -> dict[str, str | None]:
         "Scope": "local",
         "Size": UNKNOWN if row.size is None else units.human_size(row.size, 4),
         "Status": UNKNOWN,
+    }
+
+
+def network_fields(network: Network, console: Console, *, is_cut: bool) -> dict[str, str | None]:
+    """Return the fields of one network of `network ls`."""
+    return {
+        "CreatedAt": go_time(network.created, console.zone),
+        "Driver": network.driver,
+        "ID": network.id[:ID_DIGITS] if is_cut else network.id,
+        "IPv4": "true",
+        "IPv6": str(network.has_ipv6).lower(),
+        "Internal": str(network.is_internal).lower(),
+        "Labels": ",".join(f"{key}={value}" for key, value in sorted(network.labels.items())),
+        "Name": network.name,
+        "Scope": "local",
     }
 
 

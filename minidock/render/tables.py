@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from minidock.core import units
+from minidock.core.networks import Network
 from minidock.core.summary import ContainerRow, DiskUsage, HistoryRow, ImageRow, UsageKind, VolumeRow
 from minidock.render import cells, fields
 from minidock.render.console import Console
@@ -21,6 +22,7 @@ IMAGES: Columns = (
     ("CREATED", "CreatedSince"),
     ("SIZE", "Size"),
 )
+NETWORKS: Columns = (("NETWORK ID", "ID"), ("NAME", "Name"), ("DRIVER", "Driver"), ("SCOPE", "Scope"))
 DIGEST = ("DIGEST", "Digest")
 HISTORY: Columns = (
     ("IMAGE", "ID"),
@@ -153,6 +155,22 @@ def print_volumes(
         _print_names(console, (row.name for row in rows))
         return
     _print_list(console, VOLUMES, [fields.volume_fields(row) for row in rows], shape)
+
+
+def print_networks(
+    console: Console,
+    networks: Sequence[Network],
+    *,
+    shape: Format = Format.TABLE,
+    is_cut: bool = True,
+    is_quiet: bool = False,
+) -> None:
+    """Print `network ls`; ``is_quiet`` leaves the IDs only."""
+    rows = [fields.network_fields(network, console, is_cut=is_cut) for network in networks]
+    if is_quiet:
+        _print_names(console, (row["ID"] or "" for row in rows))
+        return
+    _print_list(console, NETWORKS, rows, shape)
 
 
 def print_disk_usage(

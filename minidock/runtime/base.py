@@ -7,7 +7,7 @@ function from `ProcessSpec` to an OCI bundle. One contract suite (``tests/runtim
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -85,6 +85,7 @@ class Started:
 
     pid: int
     start_ticks: int
+    ports: tuple[tuple[int, str, str, int], ...] = field(default=(), compare=False)  # published, as bound
 
 
 class Handle(Protocol):

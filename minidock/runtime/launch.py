@@ -10,6 +10,7 @@ from minidock.core.networking import NetworkKind
 from minidock.core.process import Mount, MountType, Overlay, ProcessSpec, Recursion
 from minidock.errors import RuntimeProblem
 from minidock.runtime import seccomp, syscalls
+from minidock.runtime.network import name_files
 from minidock.runtime.rootfs import APT_CONFIG
 
 
@@ -85,6 +86,33 @@ class Oci(TypedDict):
     has_terminal: bool
 
 
+class EndpointOrders(TypedDict):
+    """A connection with a network: where the others on it are found, addresses with prefix lengths, names."""
+
+    directory: str
+    address: str
+    gateway: str
+    address6: str
+    gateway6: str
+    mac: str
+    names: list[str]
+    is_internal: bool
+
+
+# Port of the container, protocol, address on the host (empty: every one), the ports of the host that will do.
+PortOrders = tuple[int, str, str, int, int]
+
+
+class NetworkOrders(TypedDict):
+    """What the relay of a container is told."""
+
+    id: str
+    endpoints: list[EndpointOrders]
+    ports: list[PortOrders]
+    resolvers: list[str]
+    opens_host: bool
+
+
 class Launch(TypedDict):
     """A container to start, in namespaces or (``is_chroot``) in a changed root directory."""
 
@@ -92,6 +120,8 @@ class Launch(TypedDict):
     is_chroot: bool
     user_namespace: tuple[int, int] | None  # the host ids that 0 and 0 stand for
     own_network: bool
+    network: NetworkOrders | None  # where the network of its own leads to, if anywhere
+    joins: tuple[int, int] | None  # PID and start time of the container whose network it is to use
     is_volatile: bool
     hostname: str
     lowers: list[str]
@@ -203,6 +233,8 @@ def launch_of(
         is_chroot=is_chroot,
         user_namespace=user_namespace,
         own_network=spec.networking.has_own_namespace,
+        network=_network_orders(spec),
+        joins=spec.networking.joined,
         is_volatile=spec.is_build_step,
         hostname=spec.hostname,
         lowers=[os.path.abspath(lower) for lower in rootfs.lowers],
@@ -299,27 +331,50 @@ def _check_spreads(mount: Mount) -> None:
     raise RuntimeProblem(f"path {mount.source} is mounted on {place} but it is not a {kind} mount")
 
 
+def _network_orders(spec: ProcessSpec) -> NetworkOrders | None:
+    networking = spec.networking
+    if networking.kind is not NetworkKind.PRIVATE:
+        return None
+    return NetworkOrders(
+        id=spec.id,
+        endpoints=[
+            EndpointOrders(
+                directory=endpoint.directory,
+                address=endpoint.address,
+                gateway=endpoint.gateway,
+                address6=endpoint.address6,
+                gateway6=endpoint.gateway6,
+                mac=endpoint.mac,
+                names=list(endpoint.names),
+                is_internal=endpoint.is_internal,
+            )
+            for endpoint in networking.endpoints
+        ],
+        ports=[
+            (port.container_port, port.protocol, port.host_ip, port.host_port, port.host_port_end)
+            for port in networking.published
+        ],
+        resolvers=list(networking.dns) or name_files.resolvers(_read("/etc/resolv.conf") or b""),
+        opens_host=networking.opens_host,
+    )
+
+
 def network_files(spec: ProcessSpec) -> list[tuple[str, bytes]]:
-    """Return the files that every container is given, as (path, content): names and addresses as the host sees them."""
+    """Return the files that every container is given, as (path, content): its names and its name servers."""
+    networking = spec.networking
+    if networking.joined is not None:
+        root = f"/proc/{networking.joined[0]}/root"  # of the container whose network it is: the very same names
+        shared = [(path, _read(f"{root}{path}")) for path in ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname")]
+        return [(path, content) for path, content in shared if content is not None]
     files = []
-    resolvers = _read("/etc/resolv.conf")
-    if resolvers is not None:
-        files.append(("/etc/resolv.conf", resolvers))
-    files.append(("/etc/hosts", _hosts(spec)))
+    host = _read("/etc/resolv.conf")
+    if networking.kind is NetworkKind.PRIVATE or host is not None or networking.dns:
+        files.append(("/etc/resolv.conf", name_files.resolv_conf(networking, host or b"")))
+    hosts = (_read("/etc/hosts") if networking.kind is NetworkKind.HOST else None) or b""
+    files.append(("/etc/hosts", name_files.hosts(networking, spec.hostname, hosts)))
     if spec.hostname:
         files.append(("/etc/hostname", f"{spec.hostname}\n".encode()))
     return files
-
-
-def _hosts(spec: ProcessSpec) -> bytes:
-    names = _read("/etc/hosts") if spec.networking.kind is NetworkKind.HOST else None
-    if names is None:
-        names = b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-    if spec.hostname:
-        names = names.rstrip(b"\n") + f"\n127.0.1.1\t{spec.hostname}\n".encode()
-    for name, address in spec.networking.extra_hosts:
-        names = names.rstrip(b"\n") + f"\n{address}\t{name}\n".encode()
-    return names
 
 
 def _read(path: str) -> bytes | None:

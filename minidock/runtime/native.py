@@ -128,9 +128,12 @@ class NativeRuntime(HostProcesses):
 
     def _started(self, stub: spawn.Stub, command: str, said: list[tuple[Any, ...]]) -> Started:
         started: Started | None = None
+        ports: tuple[tuple[int, str, str, int], ...] = ()
         for message in said:
-            if message[0] == "started":
-                started = Started(pid=message[1], start_ticks=message[2])
+            if message[0] == "ports":
+                ports = tuple(message[1])
+            elif message[0] == "started":
+                started = Started(pid=message[1], start_ticks=message[2], ports=ports)
             else:
                 stub.wait()
                 raise self._failure(command, message)

@@ -75,8 +75,17 @@ def start(launch: Launch) -> int:
     limits = launch["process"]["limits"]
     confinement.begin(limits)
     base = os.open(launch["copied"] or launch["upper"], os.O_RDONLY | os.O_DIRECTORY)
-    if launch["user_namespace"] is not None:
+    if launch["joins"] is not None:
+        from minidock.runtime.network.connection import join_namespace
+
+        join_namespace(*launch["joins"], has_user_namespace=launch["user_namespace"] is not None)
+    elif launch["user_namespace"] is not None:
         identity.enter_user_namespace(launch["user_namespace"])
+    network = None
+    if launch["network"] is not None:
+        from minidock.runtime.network.connection import Connection
+
+        network = Connection(launch["network"])  # while this process is still in the host's network
     server = None
     if launch["fuse"]:
         from minidock.runtime import fuse
@@ -85,6 +94,8 @@ def start(launch: Launch) -> int:
     kinds = 0 if oci else syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS  # those are the runtime's
     kinds |= syscalls.CLONE_NEWPID | (syscalls.CLONE_NEWNET if launch["own_network"] else 0)
     syscalls.unshare(kinds)
+    if network is not None:
+        messages.send(messages.STATUS_FD, ("ports", network.join()))
     records, records_end = os.pipe()
     supervisor = None
     if oci:
@@ -102,8 +113,13 @@ def start(launch: Launch) -> int:
         made: Records = messages.receive(records)
     except EOFError:
         made = ([], [])  # it failed earlier, and has said so to the parent
-    code = monitor.watch(pid, before_kill=lambda: confinement.thaw(limits), supervisor=supervisor)
+    relay = None if network is None else network.process
+    code = monitor.watch(
+        pid, container=relay, before_kill=lambda: confinement.thaw(limits), supervisor=supervisor
+    )
     confinement.end(limits)
+    if network is not None:
+        network.end()
     if server is not None:
         server.wait()
     remove_unused(base, made)

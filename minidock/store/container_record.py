@@ -148,6 +148,7 @@ class RunState:
     finished_at: datetime | None = None
     removes_volumes: bool = False
     restart_count: int = 0
+    ports: tuple[tuple[int, str, str, int], ...] = ()  # published: of the container, protocol, address, of the host
 
     def to_json(self) -> dict[str, Any]:
         """Return the members of state.json."""
@@ -162,6 +163,7 @@ class RunState:
             "finished_at": format_time(self.finished_at) if self.finished_at else "",
             "removes_volumes": self.removes_volumes,
             "restart_count": self.restart_count,
+            "ports": [list(port) for port in self.ports],
         }
 
     @classmethod
@@ -179,4 +181,5 @@ class RunState:
             finished_at=times[1],
             removes_volumes=bool(members["removes_volumes"]),
             restart_count=int(members["restart_count"]),
+            ports=tuple((port[0], port[1], port[2], port[3]) for port in members.get("ports", ())),
         )

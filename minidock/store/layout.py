@@ -16,6 +16,7 @@
       cache/mounts/HEX/      a cache mount of build steps: record.json lock data/
       containers/ID/         config.json state.json upper/ work/ log lock …
       volumes/NAME/_data
+      networks/ID/           network.json, and the sockets of the relays of containers on it
       locks/                 gate gc index key/HEX lease/SESSION  (flocks: the kernel frees them)
       tmp/SESSION/           what one process is writing; abandoned when lease/SESSION is not locked
       trash/                 what is being removed
@@ -45,6 +46,7 @@ DIRECTORIES = (
     "cache/mounts",
     "containers",
     "volumes",
+    "networks",
     "locks",
     "locks/key",
     "locks/lease",

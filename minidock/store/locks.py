@@ -124,6 +124,12 @@ class Locks:
             yield
 
     @contextmanager
+    def networks(self) -> Iterator[None]:
+        """Be the only one who changes networks or gives their addresses to containers; taken before `names`."""
+        with self._held(self._layout.path("locks", "networks"), exclusive=True, what="the list of networks"):
+            yield
+
+    @contextmanager
     def names(self) -> Iterator[None]:
         """Be the only one who gives or frees the names of containers and volumes."""
         with self._held(self._layout.path("locks", "names"), exclusive=True, what="the list of containers"):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from minidock.store.containers import Containers
     from minidock.store.images import Images
     from minidock.store.layers import Layers
+    from minidock.store.networks import Networks
     from minidock.store.session import Session
     from minidock.store.snapshots import Snapshots
     from minidock.store.volumes import Volumes
@@ -111,6 +112,13 @@ class Store:
         from minidock.store.volumes import Volumes
 
         return Volumes(self.layout, self.disk, self.locks)
+
+    @cached_property
+    def networks(self) -> Networks:
+        """Networks of containers."""
+        from minidock.store.networks import Networks
+
+        return Networks(self.layout, self.disk)
 
     def record_event(self, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:
         """Add an event to the record that `events` shows: ``kind`` is ``container``, ``image`` and the like.

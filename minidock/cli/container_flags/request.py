@@ -50,7 +50,7 @@ def request_of(
         user=process.user,
         mounts=mounts.mount_options(),
         volumes_from=mounts.volumes_from,
-        network=network.network,
+        network=network.wish(),
         hostname=process.hostname,
         labels=options.labels((*label_words(process.label_files), *process.labels)),
         stop_signal=lifecycle.stop_signal,
