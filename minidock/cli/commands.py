@@ -26,6 +26,7 @@ GROUPS = {
     "builder": "Manage builds",
     "container": "Manage containers",
     "image": "Manage images",
+    "network": "Manage networks",
     "system": "Manage minidock",
     "volume": "Manage volumes",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,53 +149,34 @@ def _range(text: str, what: str) -> tuple[int, int]:
 
 
 def shown(exposed: Iterable[str], mapped: Iterable[Mapped]) -> tuple[str, ...]:
-    """Return the PORTS column of `ps`: exposed ports, then published ones, neighbours joined into ranges.
+    """Return the PORTS column of `ps`: ports that keep their number joined into ranges, then those that do not.
 
     Source: docker/cli, cli/command/formatter/container.go, DisplayablePorts, as seen from outside.
     """
     bound = list(mapped)
     targets = {port.target for port in bound}
-    plain = []
-    for port in exposed:
-        number, _, protocol = port.partition("/")
-        if port not in targets:
-            plain.append(Mapped(int(number), protocol, "", 0))
-    lines = []
-    for first, last in _runs(sorted(plain, key=_order)):
-        ports = f"{first.container_port}-{last.container_port}" if first is not last else str(first.container_port)
-        lines.append(f"{ports}/{first.protocol}")
-    for first, last in _runs(sorted(bound, key=_order)):
-        target, source = str(first.container_port), str(first.host_port)
-        if first is not last:
-            target, source = f"{target}-{last.container_port}", f"{source}-{last.host_port}"
-        lines.append(f"{_bracketed(first.host_ip)}:{source}->{target}/{first.protocol}")
-    return tuple(lines)
+    plain = [port.partition("/")[::2] for port in exposed if port not in targets]
+    ports = [*bound, *(Mapped(int(number), protocol, "", 0) for number, protocol in plain)]
+    closed: list[str] = []
+    moved: list[str] = []
+    runs: dict[tuple[str, str], tuple[int, int]] = {}
+    for port in sorted(ports, key=lambda port: (port.container_port, port.host_ip, port.host_port, port.protocol)):
+        if port.host_ip and port.host_port != port.container_port:
+            moved.append(f"{port.address}->{port.target}")
+            continue
+        key = (port.host_ip, port.protocol)
+        first, last = runs.get(key, (port.container_port, port.container_port - 1))
+        if port.container_port != last + 1:
+            closed.append(_run_text(key, first, last))
+            first = port.container_port
+        runs[key] = (first, port.container_port)
+    return (*closed, *(_run_text(key, *run) for key, run in runs.items()), *moved)
 
 
-def _order(port: Mapped) -> tuple[str, str, int, int]:
-    return port.host_ip, port.protocol, port.container_port, port.host_port
-
-
-def _runs(ports: Iterable[Mapped]) -> Iterator[tuple[Mapped, Mapped]]:
-    """Yield the first and the last of each run of neighbours."""
-    run: list[Mapped] = []
-    for port in ports:
-        if run and not _follows(run[-1], port):
-            yield run[0], run[-1]
-            run = []
-        run.append(port)
-    if run:
-        yield run[0], run[-1]
-
-
-def _follows(before: Mapped, port: Mapped) -> bool:
-    step = 1 if port.host_port else 0
-    return (before.host_ip, before.protocol, before.container_port + 1, before.host_port + step) == (
-        port.host_ip,
-        port.protocol,
-        port.container_port,
-        port.host_port,
-    )
+def _run_text(key: tuple[str, str], first: int, last: int) -> str:
+    host_ip, protocol = key
+    ports = str(first) if first == last else f"{first}-{last}"
+    return f"{_bracketed(host_ip)}:{ports}->{ports}/{protocol}" if host_ip else f"{ports}/{protocol}"
 
 
 def _bracketed(address: str) -> str:

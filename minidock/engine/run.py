@@ -14,7 +14,7 @@ from minidock.core.entries import DIRECTORY, Entry, Tree
 from minidock.core.health import HealthCheck
 from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption
-from minidock.core.networking import Networking, NetworkWish
+from minidock.core.networking import Networking, NetworkKind, NetworkWish
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
@@ -108,6 +108,8 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
         lowers = () if is_copied else ws.store.snapshots.stack(session, image.config.diff_ids)
         with ws.store.locks.networks():  # until the record is there, which says which addresses are taken
             networking = networking_of(ws, session, request.network, image.config.config.exposed_ports)
+            if networking.kind is NetworkKind.HOST and request.network.options.published:
+                warn("Published ports are discarded when using host network mode")
             record = _record(ws, request, image, args, user, networking, is_copied=is_copied)
             record, lock = _publish(ws, session, record, tree, is_named=bool(request.name))
         try:

@@ -114,9 +114,7 @@ def start(launch: Launch) -> int:
     except EOFError:
         made = ([], [])  # it failed earlier, and has said so to the parent
     relay = None if network is None else network.process
-    code = monitor.watch(
-        pid, container=relay, before_kill=lambda: confinement.thaw(limits), supervisor=supervisor
-    )
+    code = monitor.watch(pid, container=relay, before_kill=lambda: confinement.thaw(limits), supervisor=supervisor)
     confinement.end(limits)
     if network is not None:
         network.end()

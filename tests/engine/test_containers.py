@@ -13,7 +13,7 @@ import pytest
 
 from minidock.core.id_mode import IdMode
 from minidock.core.mounts import MountOption
-from minidock.core.networking import Networking, NetworkKind
+from minidock.core.networking import NetworkChoice, Networking, NetworkKind, NetworkWish
 from minidock.core.process import DEFAULT_PATH, Mount, MountType
 from minidock.core.summary import ContainerState
 from minidock.engine import changes, containers, logs, volumes
@@ -33,6 +33,7 @@ from minidock.errors import (
     NameConflict,
     NoSuchContainer,
     NoSuchImage,
+    NoSuchNetwork,
     NoSuchVolume,
     RuntimeProblem,
     VolumeInUse,
@@ -143,7 +144,7 @@ def test_process_gets_what_the_user_and_the_image_say(ws: Workspace, tmp_path: P
         cwd="/srv",
         user="app",
         hostname="host",
-        network="none",
+        network=NetworkWish((NetworkChoice("none"),)),
         has_terminal=True,
         mounts=(MountOption(str(tmp_path / "made/here"), "/mnt", True, MountType.BIND),),
     )
@@ -174,7 +175,7 @@ def test_host_name_is_the_short_id_unless_given(ws: Workspace) -> None:
         ({"image": "nosuch:1"}, NoSuchImage, "No such image: nosuch:1"),
         ({"args": ()}, InvalidRequest, "No command specified"),
         ({"name": "x"}, InvalidRequest, "Invalid container name (x), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"),
-        ({"network": "nonet"}, InvalidRequest, "network nonet not found"),
+        ({"network": NetworkWish((NetworkChoice("nonet"),))}, NoSuchNetwork, "network nonet not found"),
         ({"user": "nobody"}, RuntimeProblem, "unable to find user nobody: no matching entries in passwd file"),
         ({"stop_signal": "NOSUCH"}, MinidockError, "invalid signal: NOSUCH"),
         (

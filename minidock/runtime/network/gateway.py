@@ -48,6 +48,12 @@ def addresses(endpoint: EndpointOrders) -> list[tuple[bytes, int, bytes]]:
     ]
 
 
+def network_of(address: bytes, prefix: int) -> bytes:
+    """Return the first address of the network around an address."""
+    host_bits = len(address) * 8 - prefix
+    return (int.from_bytes(address, "big") >> host_bits << host_bits).to_bytes(len(address), "big")
+
+
 class Gateway:
     """The thread, and what it has made; everything but ``socket`` is there once the constructor has returned."""
 
@@ -102,11 +108,14 @@ class Gateway:
             outside.rise(index)
             inside.rise(index)
             for address, prefix, gateway in addresses(endpoint):
-                outside.add_address(index, gateway, prefix)
-                inside.add_address(index, address, prefix)
+                outside.add_address(index, gateway, prefix, has_neighbours=True)
+                # The others on the network are reached through the relay too: nobody would answer for them here.
+                inside.add_address(index, address, prefix, has_neighbours=False)
+                inside.add_route(index, gateway, len(gateway) * 8, None)
+                inside.add_route(index, network_of(address, prefix), prefix, gateway)
                 if not endpoint["is_internal"] and family_of(gateway) not in routed:
                     routed.add(family_of(gateway))
-                    inside.add_default_route(index, gateway)
+                    inside.add_route(index, bytes(len(gateway)), 0, gateway)
         inside.close()
         self._listen(outside, opens_host=orders["opens_host"])
         outside.close()

@@ -23,9 +23,9 @@ _NEW_LINK, _NEW_ADDRESS, _NEW_ROUTE, _NEW_RULE = 16, 20, 24, 32
 _LINK_ADDRESS, _LINK_NAME, _LINK_MTU, _LINK_INFO, _LINK_NETNS_FD = 1, 3, 4, 18, 28
 _UP = 1
 _ADDRESS, _LOCAL_ADDRESS = 1, 2
-_NO_DUPLICATE_CHECK = 0x02
+_ADDRESS_FLAGS, _NO_DUPLICATE_CHECK, _NO_PREFIX_ROUTE = 8, 0x02, 0x200
 _DESTINATION, _OUT, _GATEWAY = 1, 4, 5
-_PROTOCOL_BOOT, _SCOPE_HOST, _UNICAST, _LOCAL, _TABLE_MAIN = 3, 254, 1, 2, 254
+_PROTOCOL_BOOT, _SCOPE_LINK, _SCOPE_HOST, _UNICAST, _LOCAL, _TABLE_MAIN = 3, 253, 254, 1, 2, 254
 _RULE_TO_TABLE, _RULE_MARK, _RULE_TABLE = 1, 10, 15
 _ERROR = 2
 _LOOPBACK = 1
@@ -97,17 +97,21 @@ class Netlink:
         """Switch a device on."""
         self.ask("network device", _NEW_LINK, 0, _link(index, flags=_UP))
 
-    def add_address(self, index: int, address: bytes, prefix: int) -> None:
-        """Give a device an address, with the network around it."""
-        body = struct.pack("=BBBBI", family_of(address), prefix, _NO_DUPLICATE_CHECK, 0, index)
+    def add_address(self, index: int, address: bytes, prefix: int, *, has_neighbours: bool) -> None:
+        """Give a device an address; with ``has_neighbours`` the network around it is directly connected."""
+        flags = _NO_DUPLICATE_CHECK | (0 if has_neighbours else _NO_PREFIX_ROUTE)
+        body = struct.pack("=BBBBI", family_of(address), prefix, flags & 0xFF, 0, index)
         body += attribute(_LOCAL_ADDRESS, address) + attribute(_ADDRESS, address)
+        body += attribute(_ADDRESS_FLAGS, struct.pack("=I", flags))
         self.ask("network address", _NEW_ADDRESS, CREATE | EXCLUSIVE, body)
 
-    def add_default_route(self, index: int, gateway: bytes) -> None:
-        """Send what is for elsewhere to a gateway."""
-        body = _route(family_of(gateway), _TABLE_MAIN, 0, _UNICAST)
-        body += attribute(_GATEWAY, gateway) + attribute(_OUT, struct.pack("=I", index))
-        self.ask("default route", _NEW_ROUTE, CREATE | EXCLUSIVE, body)
+    def add_route(self, index: int, target: bytes, prefix: int, gateway: bytes | None) -> None:
+        """Send what is for a network to a gateway, or directly; with prefix length 0 all that is for elsewhere."""
+        scope = _SCOPE_LINK if gateway is None else 0
+        body = _route(family_of(target), _TABLE_MAIN, scope, _UNICAST, prefix) + attribute(_DESTINATION, target)
+        if gateway is not None:
+            body += attribute(_GATEWAY, gateway)
+        self.ask("route", _NEW_ROUTE, CREATE | EXCLUSIVE, body + attribute(_OUT, struct.pack("=I", index)))
 
     def take_marked(self, family: int, mark: int, table: int) -> None:
         """Let packets with a mark, wherever they are sent to, be received here."""
@@ -127,5 +131,5 @@ def _link(index: int, flags: int = 0) -> bytes:
     return struct.pack("=BBHiII", 0, 0, 0, index, flags, flags)
 
 
-def _route(family: int, table: int, scope: int, kind: int) -> bytes:
-    return struct.pack("=BBBBBBBBI", family, 0, 0, 0, table, _PROTOCOL_BOOT, scope, kind, 0)
+def _route(family: int, table: int, scope: int, kind: int, prefix: int = 0) -> bytes:
+    return struct.pack("=BBBBBBBBI", family, prefix, 0, 0, table, _PROTOCOL_BOOT, scope, kind, 0)

@@ -13,7 +13,7 @@ import struct
 
 from minidock.runtime.network import names, peers
 from minidock.runtime.network.datagrams import LARGEST, Flows
-from minidock.runtime.network.gateway import Gateway, addresses, make_transparent, packed
+from minidock.runtime.network.gateway import Gateway, addresses, make_transparent, network_of, packed
 from minidock.runtime.network.loop import IN, Loop, accepted, new_socket
 from minidock.runtime.network.streams import Pair, reset
 
@@ -321,7 +321,11 @@ class Relay:
         """Return a connection to the container of the same network that has an address; None if it is elsewhere."""
         for membership, endpoint in zip(self._memberships, self._orders["endpoints"], strict=True):
             for own, prefix, gateway in addresses(endpoint):
-                if address != gateway and _is_in(address, own, prefix):
+                if (
+                    address != gateway
+                    and len(address) == len(own)
+                    and network_of(address, prefix) == network_of(own, prefix)
+                ):
                     peer = membership.connect(address, suffix)
                     if peer is None:
                         raise Refused
@@ -343,13 +347,6 @@ class Relay:
 
 def _family_and(address: bytes) -> tuple[int, bytes]:
     return (_socket.AF_INET if len(address) == 4 else _socket.AF_INET6), address
-
-
-def _is_in(address: bytes, network: bytes, prefix: int) -> bool:
-    if len(address) != len(network):
-        return False
-    shift = len(address) * 8 - prefix
-    return int.from_bytes(address, "big") >> shift == int.from_bytes(network, "big") >> shift
 
 
 def _is_of_host(address: bytes) -> bool:

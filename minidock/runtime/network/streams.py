@@ -7,6 +7,10 @@ import struct
 
 from minidock.runtime.network.loop import BROKEN, IN, OUT, Loop
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from minidock.runtime.network.loop import Handler
+
 _CHUNK_SIZE = 1 << 18
 _RESET_ON_CLOSE = struct.pack("=ii", 1, 0)
 _UNIX = int(_socket.AF_UNIX)
@@ -39,7 +43,7 @@ class Pair:
         self._handlers = tuple(self._handler(side) for side in self._sides)
         self._watch()
 
-    def _handler(self, side: _Side):  # type: ignore[no-untyped-def]
+    def _handler(self, side: _Side) -> Handler:
         other = self._sides[1] if side is self._sides[0] else self._sides[0]
 
         def handle(events: int) -> None:
