@@ -166,6 +166,12 @@ class NetworkWish:
     choices: tuple[NetworkChoice, ...] = ()
     options: Networking = Networking()
 
+    @property
+    def is_of_host(self) -> bool:
+        """Whether nothing but the host's network was asked for."""
+        is_private = bool(self.options.published or self.options.publishes_all)
+        return not is_private and all(choice == NetworkChoice(NetworkKind.HOST.value) for choice in self.choices)
+
     def with_choice(self, name: str) -> NetworkWish:
         """Return the same wish with one network, if none was named."""
         return self if self.choices else replace(self, choices=(NetworkChoice(name),))

@@ -7,7 +7,6 @@ Source: docker/go-connections, nat/nat.go and nat/parse.go, for the grammar and 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -82,6 +81,8 @@ def parse_publish(text: str) -> tuple[Published, ...]:
     if protocol == "sctp":
         raise InvalidRequest(f"cannot publish {text}: sctp is not relayed", hint="tcp and udp are")
     if address:
+        import ipaddress  # the records of containers need this module, few of them an address
+
         try:
             address = str(ipaddress.ip_address(address))
         except ValueError as error:

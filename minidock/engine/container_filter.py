@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from minidock.core.moments import parse_moment
+from minidock.core.networking import Networking
 from minidock.core.summary import ContainerState
 from minidock.engine import images
 from minidock.engine.workspace import Workspace
@@ -63,7 +64,7 @@ def _tests(ws: Workspace, filters: Sequence[Filter]) -> list[list[Test]]:
         "is-task": lambda value: lambda item: value in ("0", "false"),
         "label": lambda value: _label(value, is_wanted=True),
         "name": lambda value: _pattern(value, lambda item: f"/{item.record.name}"),
-        "network": lambda value: lambda item: item.record.networking.name == value,
+        "network": lambda value: lambda item: value in _networks(item.record.networking),
         "publish": _published,
         "since": lambda value: _beside(ws, value, is_before=False),
         "status": _status,
@@ -142,6 +143,14 @@ def _beside(ws: Workspace, value: str, *, is_before: bool) -> Test:
 
 def _volume(value: str) -> Test:
     return lambda item: any(value in (mount.source, mount.target) for mount in item.record.mounts)
+
+
+def _networks(networking: Networking) -> set[str]:
+    """Return the names and IDs of a container's networks."""
+    found = {networking.name}
+    for endpoint in networking.endpoints:
+        found |= {endpoint.network, endpoint.network_id}
+    return found
 
 
 def _published(value: str) -> Test:

@@ -14,7 +14,7 @@ from minidock.core.entries import DIRECTORY, Entry, Tree
 from minidock.core.health import HealthCheck
 from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption
-from minidock.core.networking import Networking, NetworkKind, NetworkWish
+from minidock.core.networking import Networking, NetworkKind, NetworkWish, with_ports
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
@@ -25,7 +25,6 @@ from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.identifiers import new_id, pick
 from minidock.engine.image_user import image_user
 from minidock.engine.images import Image
-from minidock.engine.networks import networking_of, process_networking
 from minidock.engine.rootfs import probe
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NameConflict
@@ -107,7 +106,7 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
         user = image_user(ws, image.config.diff_ids, tree, request.user or image.config.config.user)
         lowers = () if is_copied else ws.store.snapshots.stack(session, image.config.diff_ids)
         with ws.store.locks.networks():  # until the record is there, which says which addresses are taken
-            networking = networking_of(ws, session, request.network, image.config.config.exposed_ports)
+            networking = _networking(ws, session, request.network, image.config.config.exposed_ports)
             if networking.kind is NetworkKind.HOST and request.network.options.published:
                 warn("Published ports are discarded when using host network mode")
             record = _record(ws, request, image, args, user, networking, is_copied=is_copied)
@@ -219,6 +218,24 @@ def _record(
     )
 
 
+def _networking(ws: Workspace, session: Session, wish: NetworkWish, ports: tuple[str, ...]) -> Networking:
+    """Return the network of a new container, see `networks.networking_of`."""
+    if wish.is_of_host:
+        return replace(wish.options, exposed=with_ports((*ports, *wish.options.exposed), ()))
+    from minidock.engine.networks import networking_of  # slow to load, and most containers use the host's network
+
+    return networking_of(ws, session, wish, ports)
+
+
+def _process_networking(ws: Workspace, record: ContainerRecord) -> Networking:
+    """Return the network of a container that is about to start, see `networks.process_networking`."""
+    if record.networking.kind in (NetworkKind.HOST, NetworkKind.NONE):
+        return record.networking
+    from minidock.engine.networks import process_networking
+
+    return process_networking(ws, record)
+
+
 def _has_log(request: RunRequest) -> bool:
     if request.lifecycle.log_driver == "none":
         return False
@@ -282,7 +299,7 @@ def process_spec(ws: Workspace, created: Created) -> ProcessSpec:
         user=record.user,
         mounts=tuple(volumes.mount_of(ws, mount) for mount in record.mounts),
         hostname=record.hostname,
-        networking=process_networking(ws, record),
+        networking=_process_networking(ws, record),
         security=record.security,
         resources=record.resources,
         has_init=record.lifecycle.has_init,
