@@ -213,7 +213,7 @@ def _check_chroot(spec: ProcessSpec) -> None:
         raise RuntimeProblem(f"cannot mount {spec.files[0].target}: secrets do not work {missing}")
     if spec.mounts:
         raise RuntimeProblem(f"cannot mount {spec.mounts[0].target}: volumes do not work {missing}")
-    if spec.networking.kind is NetworkKind.NONE:
-        raise RuntimeProblem(f"a process cannot be kept off the network {missing}", hint="use --network host")
+    if spec.networking.kind is not NetworkKind.HOST:
+        raise RuntimeProblem(f"a process can have no network of its own {missing}", hint="use --network host")
     if not spec.rootfs.copied:
         raise RuntimeProblem(f"a copied root file system is needed {missing}")

@@ -73,6 +73,10 @@ class Membership:
                 os.unlink(f"{self._id}{suffix}", dir_fd=self.directory)
             except FileNotFoundError:
                 pass  # the network was removed by force
+        self.streams.close()
+        self.packets.close()
+        os.close(self._held)
+        os.close(self.directory)
 
     def addresses_of(self, name: str) -> list[bytes] | None:
         """Return the addresses of every container that has this name (lower case); None if there is none."""

@@ -29,7 +29,7 @@ _IP, _IPV6 = 0, 41
 _PAUSE = 0.1  # seconds without accepting when there are no descriptors
 _AT_ONCE = 64
 _PATIENCE = 2.0  # seconds until the next name server is asked
-_LOCAL_PREFIXES = (b"\x7f", b"\x00", bytes(15) + b"\x01", b"\xff", *(bytes([first]) for first in range(0xE0, 0xF0)))
+_MAPPED = bytes(10) + b"\xff\xff"  # IPv4 addresses written as IPv6 ones
 
 
 class Refused(Exception):
@@ -74,11 +74,11 @@ class Relay:
 
     def close(self) -> None:
         """Stop listening and leave the networks; what is under way may go on for a moment."""
-        for membership in self._memberships:
-            membership.leave()
         for listener in self._listeners:
             self._loop.forget(listener.fileno())
             listener.close()
+        for membership in self._memberships:
+            membership.leave()
 
     # Connections
 
@@ -338,15 +338,22 @@ class Relay:
             if not self._orders["opens_host"]:
                 raise Refused
             return ("127.0.0.1" if len(address) == 4 else "::1"), port
-        if address[:12] == bytes(10) + b"\xff\xff":
+        if address[:12] == _MAPPED:
             address = address[12:]
-        if self._is_internal or address.startswith(_LOCAL_PREFIXES) or _is_of_host(address):
+        if self._is_internal or _is_special(address) or _is_of_host(address):
             raise Refused
         return _socket.inet_ntop(*_family_and(address)), port
 
 
 def _family_and(address: bytes) -> tuple[int, bytes]:
     return (_socket.AF_INET if len(address) == 4 else _socket.AF_INET6), address
+
+
+def _is_special(address: bytes) -> bool:
+    """Whether an address is a loopback one, unspecified, or one of many receivers."""
+    if len(address) == 16:
+        return address[:12] == bytes(12) or address[0] == 0xFF
+    return address[0] in (0, 127) or address[0] >= 0xE0
 
 
 def _is_of_host(address: bytes) -> bool:

@@ -1,0 +1,45 @@
+"""/etc/hosts and /etc/resolv.conf of containers."""
+
+from __future__ import annotations
+
+from minidock.core.networking import Endpoint, Networking, NetworkKind
+from minidock.runtime.network.name_files import hosts, resolv_conf, resolvers
+
+ENDPOINT = Endpoint("mine", address="172.18.0.2/16", gateway="172.18.0.1", address6="fd00::2/64", gateway6="fd00::1")
+HOST = b"# comment\nnameserver 127.0.0.53\nnameserver fe80::1%eth0\nsearch a.example\noptions edns0 trust-ad\n"
+LOCAL = hosts(Networking(NetworkKind.NONE, "none"), "", b"").decode()
+
+
+def test_a_network_of_its_own_asks_the_gateway() -> None:
+    networking = Networking(NetworkKind.PRIVATE, "mine", endpoints=(ENDPOINT,))
+    assert resolv_conf(networking, HOST).decode() == (
+        "nameserver 172.18.0.1\nsearch a.example\noptions edns0 trust-ad\n"
+        "# The name server is minidock's, which asks these: 127.0.0.53\n"
+    )
+    assert resolvers(HOST) == ["127.0.0.53"]
+
+
+def test_the_host_s_network_has_the_host_s_file_until_something_is_asked_for() -> None:
+    assert resolv_conf(Networking(), HOST) == HOST
+    asked = Networking(dns=("1.1.1.1",), dns_search=(".",), dns_options=("ndots:2",))
+    assert resolv_conf(asked, HOST) == b"nameserver 1.1.1.1\noptions ndots:2\n"
+
+
+def test_hosts_names_the_container_and_what_was_added() -> None:
+    networking = Networking(
+        NetworkKind.PRIVATE,
+        "mine",
+        endpoints=(ENDPOINT,),
+        extra_hosts=(("db", "10.0.0.9"), ("me", "host-gateway")),
+        domain="example",
+    )
+    assert hosts(networking, "box", b"").decode() == LOCAL + (
+        "10.0.0.9\tdb\n172.18.0.1\tme\n172.18.0.1\thost.docker.internal\n172.18.0.1\thost.minidock.internal\n"
+        "172.18.0.2\tbox.example box\nfd00::2\tbox.example box\n"
+    )
+
+
+def test_hosts_of_the_host_s_network_are_the_host_s() -> None:
+    assert hosts(Networking(), "box", b"127.0.0.1 localhost\n10.0.0.1 friend") == (
+        b"127.0.0.1 localhost\n10.0.0.1 friend\n127.0.1.1\tbox\n"
+    )
