@@ -9,6 +9,8 @@ import typer
 
 from minidock.cli.build_call import BUILD, Call
 from minidock.cli.build_limits import StepLimits
+from minidock.cli.build_others import BuildOthers
+from minidock.cli.build_outputs import BuildOutputs
 from minidock.cli.build_places import BuildPlaces
 from minidock.cli.values import parse_choice
 from minidock.core.build_options import AgentOption, SecretOption
@@ -40,6 +42,8 @@ def build(
     path: Annotated[str, typer.Argument(metavar="PATH | URL | -")],
     step_limits: StepLimits,
     places: BuildPlaces,
+    outputs: BuildOutputs,
+    others: BuildOthers,
     tags: Annotated[
         list[str],
         typer.Option(
@@ -95,7 +99,6 @@ def build(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Suppress the build output and print image ID on success")
     ] = False,
-    iidfile: Annotated[str, typer.Option("--iidfile", help="Write the image ID to a file")] = "",
     call: Annotated[
         Call,
         typer.Option(
@@ -105,13 +108,16 @@ def build(
             help='Set method for evaluating build ("check", "outline", "targets")',
         ),
     ] = Call(),  # noqa: B008  # a value
+    print_: Annotated[
+        Call, typer.Option("--print", parser=Call.parse, metavar="string", hidden=True, help="Same as --call")
+    ] = Call(),  # noqa: B008  # a value
     check: Annotated[bool, typer.Option("--check", help='Shorthand for "--call=check"')] = False,
 ) -> int:
     """Build an image from a Dockerfile."""
     import os
     import sys
 
-    from minidock.cli import options
+    from minidock.cli import options, streams
     from minidock.core.events import StoreWaiting
     from minidock.engine import workspace
     from minidock.engine.build import BuildRequest
@@ -120,6 +126,8 @@ def build(
     from minidock.render.progress import Kind
     from minidock.render.progress import progress as observer_for
 
+    for remark in others.remarks():
+        streams.warn(remark)
     request = BuildRequest(
         context=path,
         dockerfile=file or None,
@@ -137,12 +145,14 @@ def build(
         contexts=places.contexts(),
         platform=places.platform(),
         hosts=places.hosts(),
+        outputs=outputs.wanted(),
+        annotations=outputs.annotations(),
     )
+    call = print_ if call.method == BUILD else call
     if check or call.method != BUILD:
         question = call._replace(method="check") if check else call
         return question.answer(workspace.open_workspace(options.store_root()), request)
-    if os.path.exists(iidfile):
-        os.unlink(iidfile)  # a script that looks for it afterwards must not find the last one
+    outputs.begin()
     with observer_for(Kind.QUIET if quiet else Kind(progress), sys.stderr) as observer:
         ws = workspace.open_workspace(
             options.store_root(),
@@ -150,10 +160,8 @@ def build(
             runtime=options.runtime(),
         )
         result = build_image(ws, request, observer)
-    if iidfile:
-        with open(iidfile, "w", encoding="ascii") as out:
-            out.write(str(result.image_id))
-    if quiet:
+    outputs.end(result)
+    if quiet and not outputs.is_to_stdout:
         print(result.image_id)
     return 0
 

@@ -62,6 +62,7 @@ class Manifest:
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON."""
@@ -71,6 +72,7 @@ class Manifest:
                 "mediaType": mediatype.MANIFEST,
                 "config": self.config.to_json(),
                 "layers": [layer.to_json() for layer in self.layers],
+                **({"annotations": dict(self.annotations)} if self.annotations else {}),
             }
         )
 
@@ -86,7 +88,12 @@ class Manifest:
         if members.get("mediaType", mediatype.MANIFEST) != mediatype.MANIFEST:
             raise StoreError(f"image manifest: unexpected media type {members['mediaType']!r}")
         layers = members.get("layers") or []
-        return cls(Descriptor.from_json(members["config"]), tuple(Descriptor.from_json(layer) for layer in layers))
+        annotations = members.get("annotations") or {}
+        if not isinstance(layers, list) or not isinstance(annotations, dict):
+            raise StoreError("image manifest: layers is not a list, or annotations is not a map")
+        found = tuple(Descriptor.from_json(layer) for layer in layers)
+        texts = {str(key): str(value) for key, value in annotations.items()}
+        return cls(Descriptor.from_json(members["config"]), found, texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import BinaryIO
 
+from minidock.core import mediatype
+from minidock.core.build_options import Annotation
 from minidock.core.config import ImageConfig
+from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.dockerfile import stages
 from minidock.core.dockerfile.checks.check import CHECKED
@@ -27,6 +30,7 @@ from minidock.engine.definition import Definition, read_definition, this_platfor
 from minidock.engine.images import Image
 from minidock.engine.importer import architecture
 from minidock.engine.named_contexts import NamedContexts
+from minidock.engine.outputs import Outputs, Result, annotations_for, export, rewritten
 from minidock.engine.progress import Progress
 from minidock.engine.secrets import Secrets
 from minidock.engine.side_by_side import Cancellation, Stages
@@ -68,14 +72,17 @@ class BuildRequest:
     contexts: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
     hosts: tuple[tuple[str, str], ...] = ()
+    outputs: Outputs = field(default_factory=Outputs)
+    annotations: tuple[Annotation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """The image that a build gave."""
+    """The image that a build gave: its ID, the descriptor of its manifest, the names that it got."""
 
     image_id: Digest
-    manifest: Digest
+    manifest: Descriptor
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,7 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     Raises: DockerfileError (with the lines to blame), StepFailed, BuildError, NoSuchImage.
     """
     names = tuple(dict.fromkeys(images.familiar(tag) for tag in request.tags))
+    request.outputs.check()
     progress = Progress(observer)
     limits.check(ws, request.resources, progress.warn)
     with ExitStack() as stack:
@@ -385,15 +393,32 @@ class _Builder:
             return self._stack.enter_context(layer_source(self._ws.store, image.diff_ids))
 
     def _publish(self, image: ImageConfig, names: tuple[str, ...]) -> BuildResult:
-        """Store the manifest of the target's image and give it its names."""
+        """Write the outputs; store the manifest of the target's image and give it its names if that is one of them."""
+        outputs = self._request.outputs
+        of_manifest, of_descriptor = annotations_for(
+            self._request.annotations, Platform(image.os, image.architecture, image.variant)
+        )
+        epoch = self._shared.source_date_epoch
+        rewrites = any(output.attributes.get("rewrite-timestamp") == "true" for output in outputs.wanted)
+        if outputs.is_stored and rewrites and epoch is not None:
+            image = rewritten(self._ws, self._session, image, epoch)
+        exported = Result(image, names, of_manifest, of_descriptor, epoch)
+        export(self._ws, self._session, outputs, exported, self._progress)
+        if not outputs.is_stored:
+            data = image.to_bytes()
+            manifest = images.manifest_of(self._ws, image, data, of_manifest).to_bytes()
+            descriptor = Descriptor(mediatype.MANIFEST, Digest.sha256(manifest), len(manifest))
+            return BuildResult(Digest.sha256(data), descriptor, names)
+        names = outputs.names(names)
         with self._progress.internal("exporting to image") as step:
             step.status("exporting layers done")
-            image_id, manifest = images.publish(self._ws, self._session, image, names)
-            step.status(f"exporting manifest {manifest} done")
+            image_id, digest = images.publish(self._ws, self._session, image, names, annotations=of_manifest)
+            step.status(f"exporting manifest {digest} done")
             step.status(f"writing image {image_id} done")
             for name in names:
                 step.status(f"naming to {Reference.parse(name)} done")
-        return BuildResult(image_id, manifest)
+        size = len(self._ws.store.blobs.read(digest))
+        return BuildResult(image_id, Descriptor(mediatype.MANIFEST, digest, size), names)
 
     def save(self) -> None:
         """Remember what was learned of the context's files."""

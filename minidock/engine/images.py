@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from minidock.core import mediatype
 from minidock.core.config import ImageConfig
@@ -97,18 +98,48 @@ def layer_sizes(ws: Workspace, config: ImageConfig) -> list[int]:
     return [ws.store.layers.get(diff_id).size for diff_id in config.diff_ids]
 
 
-def publish(ws: Workspace, session: Session, config: ImageConfig, names: Sequence[str]) -> tuple[Digest, Digest]:
+def is_id(ws: Workspace, text: str) -> bool:
+    """Tell whether ``text`` is the ID of an image or the beginning of one, not a name."""
+    descriptors = ws.store.images.list()
+    return _by_name(descriptors, text) is None and _by_id(ws, descriptors, text) is not None
+
+
+def stored(ws: Workspace, image: Image) -> tuple[bytes, Manifest]:
+    """Return the config of an image as it is stored, and its manifest, which is made if none is stored."""
+    data = ws.store.blobs.read(image.image_id)
+    for item in ws.store.images.list():
+        if config_digest(item) == image.image_id:
+            return data, Manifest.from_bytes(ws.store.blobs.read(item.digest))
+    return data, manifest_of(ws, image.config, data)
+
+
+def manifest_of(
+    ws: Workspace, config: ImageConfig, data: bytes, annotations: Mapping[str, str] = MappingProxyType({})
+) -> Manifest:
+    """Return the manifest of an image whose config is ``data``."""
+    layers = tuple(ws.store.layers.get(diff_id).blob for diff_id in config.diff_ids)
+    return Manifest(Descriptor(mediatype.CONFIG, Digest.sha256(data), len(data)), layers, annotations)
+
+
+def publish(
+    ws: Workspace,
+    session: Session,
+    config: ImageConfig,
+    names: Sequence[str],
+    *,
+    data: bytes | None = None,
+    annotations: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Digest, Digest]:
     """Store an image's config and manifest, then its names; return image ID and manifest digest.
 
-    ``names`` are familiar; without any the image stands nameless in the store.
+    ``names`` are familiar; without any the image stands nameless in the store. ``data`` is the config as others wrote
+    it, whose digest is to stay; ``annotations`` are those of the manifest.
     """
     layers = [ws.store.layers.get(diff_id, session) for diff_id in config.diff_ids]
     session.pin(layer.blob.digest for layer in layers)
-    data = config.to_bytes()
+    data = config.to_bytes() if data is None else data
     image_id = ws.store.blobs.put(session, data)
-    manifest = Manifest(
-        Descriptor(mediatype.CONFIG, image_id, len(data)), tuple(layer.blob for layer in layers)
-    ).to_bytes()
+    manifest = manifest_of(ws, config, data, annotations).to_bytes()
     digest = ws.store.blobs.put(session, manifest)
     size = sum(layer.size for layer in layers)
     described = describe(Descriptor(mediatype.MANIFEST, digest, len(manifest)), image_id, config.created, size)
@@ -126,8 +157,8 @@ def tag(ws: Workspace, source: str, target: str) -> None:
     with ws.store.session() as session:
         session.pin([image.image_id, *image.config.diff_ids])
         load(ws, image.image_id)  # somebody may have removed it before it was pinned
-        publish(ws, session, image.config, [name])
-    ws.store.record_event("image", "tag", str(image.image_id), {"name": name})
+        data, manifest = stored(ws, image)
+        publish(ws, session, image.config, [name], data=data, annotations=manifest.annotations)
 
 
 def history(ws: Workspace, text: str) -> tuple[HistoryRow, ...]:

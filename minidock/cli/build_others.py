@@ -1,0 +1,110 @@
+"""The options of docker's `build` that change nothing here; each says so, once, where somebody might expect more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from minidock.core.build_options import CacheOption
+from minidock.errors import InvalidRequest
+
+_NO_REGISTRY = "nothing is pulled, images come from the store"
+_ALLOWED = "build steps need no entitlements"
+_NOT_MADE = "no attestations are made"
+_OWN_CACHE = "the cache of the store is the only one"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOthers:
+    """Options of other builders."""
+
+    allow: Annotated[
+        tuple[str, ...],
+        typer.Option("--allow", metavar="list", help='Allow extra privileged entitlement (e.g., "network.host")'),
+    ] = ()
+    attest: Annotated[
+        tuple[str, ...],
+        typer.Option("--attest", metavar="list", help='Attestation parameters (format: "type=sbom,generator=image")'),
+    ] = ()
+    builder: Annotated[str, typer.Option("--builder", help="Override the configured builder instance")] = ""
+    cache_from: Annotated[
+        tuple[CacheOption, ...],
+        typer.Option(
+            "--cache-from",
+            parser=CacheOption.parse,
+            metavar="list",
+            help='External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")',
+        ),
+    ] = ()
+    cache_to: Annotated[
+        tuple[CacheOption, ...],
+        typer.Option(
+            "--cache-to",
+            parser=CacheOption.parse,
+            metavar="list",
+            help='Cache export destinations (e.g., "user/app:cache", "type=local,dest=path/to/dir")',
+        ),
+    ] = ()
+    cgroup_parent: Annotated[
+        str, typer.Option("--cgroup-parent", help='Set the parent cgroup for the "RUN" instructions during build')
+    ] = ""
+    compress: Annotated[bool, typer.Option("--compress", hidden=True, help="Compress the build context using gzip")] = (
+        False
+    )
+    debug: Annotated[bool, typer.Option("--debug", "-D", help="Enable debug logging")] = False
+    disable_content_trust: Annotated[
+        bool, typer.Option("--disable-content-trust", hidden=True, help="Skip image verification (deprecated)")
+    ] = True
+    force_rm: Annotated[bool, typer.Option("--force-rm", hidden=True, help="Always remove intermediate containers")] = (
+        False
+    )
+    isolation: Annotated[str, typer.Option("--isolation", hidden=True, help="Container isolation technology")] = ""
+    policy: Annotated[tuple[str, ...], typer.Option("--policy", metavar="list", help="Policy configuration")] = ()
+    provenance: Annotated[str, typer.Option("--provenance", help='Shorthand for "--attest=type=provenance"')] = ""
+    pull: Annotated[bool, typer.Option("--pull", help="Always attempt to pull all referenced images")] = False
+    resource: Annotated[
+        tuple[str, ...],
+        typer.Option("--resource", metavar="list", help='Resource limits for build containers (e.g., "memory=2g")'),
+    ] = ()
+    rm: Annotated[
+        bool,
+        typer.Option("--rm", hidden=True, help="Remove intermediate containers after a successful build"),
+    ] = True
+    sbom: Annotated[str, typer.Option("--sbom", help='Shorthand for "--attest=type=sbom"')] = ""
+    security_opt: Annotated[
+        tuple[str, ...], typer.Option("--security-opt", hidden=True, metavar="list", help="Security options")
+    ] = ()
+    squash: Annotated[
+        bool, typer.Option("--squash", hidden=True, help="Squash newly built layers into a single new layer")
+    ] = False
+
+    def remarks(self) -> Iterator[str]:
+        """Yield a line for each option that was given and has no effect. Raises: InvalidRequest for --squash."""
+        if self.squash:
+            raise InvalidRequest("--squash is not supported: copy the files of one stage into another instead")
+        attests = [text for text in self.attest if "disabled=true" not in text.split(",")]
+        reasons = {
+            "allow": (self.allow, _ALLOWED),
+            "attest": (attests, _NOT_MADE),
+            "builder": (self.builder not in ("", "default"), "there is one builder, this program"),
+            "cache-from": (self.cache_from, _OWN_CACHE),
+            "cache-to": (self.cache_to, _OWN_CACHE),
+            "cgroup-parent": (self.cgroup_parent, "steps run in a group of the caller's own"),
+            "compress": (self.compress, "the context is read where it is"),
+            "debug": (self.debug, "nothing more is known than --progress=plain shows"),
+            "disable-content-trust": (not self.disable_content_trust, "images are not signed"),
+            "isolation": (self.isolation not in ("", "default"), "Linux knows one kind"),
+            "policy": (self.policy, "policies are not evaluated"),
+            "provenance": (self.provenance not in ("", "false"), _NOT_MADE),
+            "pull": (self.pull, _NO_REGISTRY),
+            "resource": (self.resource, "limits are set by --memory, --cpu-quota and their like"),
+            "rm": (not self.rm, "no container stays behind a step"),
+            "sbom": (self.sbom not in ("", "false"), _NOT_MADE),
+            "security-opt": (self.security_opt, "steps run with docker's default confinement"),
+        }
+        for name, (is_given, reason) in reasons.items():
+            if is_given:
+                yield f"--{name} has no effect: {reason}"

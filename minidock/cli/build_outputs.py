@@ -1,0 +1,96 @@
+"""The options of `build` that say what becomes of the result, and the files that tell about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from minidock.core.build_options import Output
+
+if TYPE_CHECKING:
+    from minidock.core.build_options import Annotation
+    from minidock.engine.build import BuildResult
+    from minidock.engine.outputs import Outputs
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOutputs:
+    """Outputs, annotations, and files with digests."""
+
+    annotation: Annotated[
+        tuple[str, ...], typer.Option("--annotation", metavar="list", help="Add annotation to the image")
+    ] = ()
+    iidfile: Annotated[str, typer.Option("--iidfile", help="Write the image ID to a file")] = ""
+    load: Annotated[bool, typer.Option("--load", help='Shorthand for "--output=type=docker"')] = False
+    metadata_file: Annotated[str, typer.Option("--metadata-file", help="Write build result metadata to a file")] = ""
+    outputs: Annotated[
+        tuple[Output, ...],
+        typer.Option(
+            "--output",
+            "-o",
+            parser=Output.parse,
+            metavar="list",
+            help='Output destination (format: "type=local,dest=path")',
+        ),
+    ] = ()
+    push: Annotated[bool, typer.Option("--push", help='Shorthand for "--output=type=registry"')] = False
+
+    def wanted(self) -> Outputs:
+        """Return what becomes of the result."""
+        from minidock.engine.outputs import Outputs
+
+        found = list(self.outputs)
+        if self.load and not any(output.type == "docker" for output in found):
+            found.append(Output("docker"))
+        if self.push:
+            found.append(Output("registry"))
+        return Outputs(tuple(found), None if sys.stdout.isatty() else sys.stdout.buffer)
+
+    @property
+    def is_to_stdout(self) -> bool:
+        """Whether stdout belongs to an output."""
+        from minidock.engine.outputs import takes_stdout
+
+        return any(takes_stdout(output) for output in self.outputs)
+
+    def annotations(self) -> tuple[Annotation, ...]:
+        """Return the annotations. Raises: InvalidRequest."""
+        from minidock.core.build_options import parse_annotations
+        from minidock.engine.definition import this_platform
+
+        return tuple(item for text in self.annotation for item in parse_annotations(text, this_platform()))
+
+    def begin(self) -> None:
+        """Remove what the last build told: a script that looks for it afterwards must not find that."""
+        for path in (self.iidfile, self.metadata_file):
+            if os.path.isfile(path):
+                os.unlink(path)
+
+    def end(self, result: BuildResult) -> None:
+        """Write the files."""
+        if self.iidfile:
+            with open(self.iidfile, "w", encoding="ascii") as out:
+                out.write(str(result.image_id))
+        if self.metadata_file:
+            with open(self.metadata_file, "w", encoding="utf-8") as out:
+                out.write(json.dumps(_metadata(result), indent=2, sort_keys=True))
+
+
+def _metadata(result: BuildResult) -> dict[str, object]:
+    """Return what buildx says of a result. Source: docker/buildx, docs/reference/buildx_build.md, --metadata-file."""
+    from minidock.core.reference import Reference
+
+    found: dict[str, object] = {
+        "buildx.build.ref": f"default/default/{os.urandom(16).hex()[:25]}",
+        "containerimage.config.digest": str(result.image_id),
+        "containerimage.descriptor": result.manifest.to_json(),
+        "containerimage.digest": str(result.manifest.digest),
+    }
+    if result.names:
+        found["image.name"] = ",".join(str(Reference.parse(name)) for name in result.names)
+    return found

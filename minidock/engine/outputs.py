@@ -1,0 +1,223 @@
+"""What becomes of the result of a build: an image of the store, files, a tar of files, an archive of an image.
+
+Source: docker/buildx, util/buildflags/export.go and build/opt.go; BuildKit, exporter/*.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from minidock.core import units
+from minidock.core.build_options import STDOUT, Annotation, Output
+from minidock.core.config import ImageConfig
+from minidock.core.digest import Digest
+from minidock.core.entries import FILE
+from minidock.core.platform import Platform
+from minidock.core.quoting import quoted
+from minidock.engine import images
+from minidock.engine.export_tree import TreeExport
+from minidock.engine.progress import Progress
+from minidock.engine.save import DirectorySink, Packed, Sink, TarSink, pack, replacing
+from minidock.engine.workspace import Workspace
+from minidock.errors import BuildError, InvalidReference
+from minidock.store.session import Session
+
+_FILES = ("local", "tar")
+_ARCHIVES = ("oci", "docker")
+_NAMES = {
+    "oci": "oci image format",
+    "docker": "docker image format",
+    "tar": "client tarball",
+    "local": "client directory",
+}
+_TRUE = ("true", "1", "")
+_KNOWN = {  # what changes the result; the others say something about it that is so anyway, or that nobody here asks
+    "name", "tar", "rewrite-timestamp", "push", "compression", "platform-split", "store", "unpack", "oci-mediatypes",
+    "force-compression", "compression-level", "dangling-name-prefix", "name-canonical", "mode", "prefer-nondist-layers",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """All outputs of a build, checked; ``stdout`` is None where it is a terminal."""
+
+    wanted: tuple[Output, ...] = ()
+    stdout: BinaryIO | None = None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the image gets its names in the store."""
+        return not self.wanted or any(_is_stored(output) for output in self.wanted)
+
+    def check(self) -> None:
+        """Refuse what cannot be done, before anything is built. Raises: BuildError."""
+        for output in self.wanted:
+            _check(output, has_stdout=self.stdout is not None)
+        if sum(takes_stdout(output) for output in self.wanted) > 1:
+            raise BuildError("multiple outputs to stdout are not possible: name a file for each")
+
+    def names(self, tags: Sequence[str]) -> tuple[str, ...]:
+        """Return the familiar names that the image gets in the store: those of -t, and those of the outputs."""
+        found = list(tags)
+        for output in self.wanted:
+            if _is_stored(output):
+                found += _names_of(output)
+        return tuple(dict.fromkeys(found))
+
+
+def takes_stdout(output: Output) -> bool:
+    """Tell whether an output is written to stdout."""
+    return output.dest == STDOUT or (output.type in ("tar", "oci") and not output.dest)
+
+
+def _is_stored(output: Output) -> bool:
+    return output.type == "image" or (output.type == "docker" and not output.dest)
+
+
+def _names_of(output: Output) -> list[str]:
+    try:
+        return [images.familiar(name) for name in output.attributes.get("name", "").split(",") if name]
+    except InvalidReference as error:
+        raise BuildError(f"invalid name in --output: {error}") from error
+
+
+def _check(output: Output, *, has_stdout: bool) -> None:
+    if output.type == "registry" or output.attributes.get("push", "false") in _TRUE:
+        raise BuildError("pushing to a registry is not supported yet", hint="write an archive: -o type=oci,dest=FILE")
+    if output.type not in (*_FILES, *_ARCHIVES, "image", "cacheonly"):
+        raise BuildError(f"exporter {quoted(output.type)} could not be found")
+    unknown = [key for key in output.attributes if key not in _KNOWN and not key.startswith("annotation")]
+    if unknown:
+        raise BuildError(f"unknown option {quoted(unknown[0])} of --output type={output.type}")
+    compression = output.attributes.get("compression", "uncompressed")
+    if compression != "uncompressed":
+        raise BuildError(f"--output compression={compression} is not supported: layers are written uncompressed")
+    _names_of(output)
+    if output.type == "local" and output.dest in ("", STDOUT):
+        raise BuildError("dest is required for local output")
+    is_file = output.type == "tar" or (output.type in _ARCHIVES and not _is_stored(output))
+    is_to_stdout = takes_stdout(output)
+    if not is_file or not _is_tar(output):
+        if is_file and is_to_stdout:
+            raise BuildError(f"dest is required for {output.type} output with tar=false")
+        return
+    if is_to_stdout and not has_stdout:
+        raise BuildError(f"dest file is required for {output.type} exporter. refusing to write to console")
+    if not is_to_stdout and os.path.isdir(output.dest):
+        raise BuildError(f"destination file {output.dest} is a directory")
+
+
+def _is_tar(output: Output) -> bool:
+    return output.attributes.get("tar", "true") in _TRUE
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is exported: an image's config, the familiar names of -t, the annotations of its manifest, the epoch."""
+
+    config: ImageConfig
+    names: tuple[str, ...]
+    annotations: Mapping[str, str]
+    of_descriptor: Mapping[str, str]
+    latest: int | None
+
+
+def export(ws: Workspace, session: Session, outputs: Outputs, result: Result, progress: Progress) -> None:
+    """Write every output but the image in the store."""
+    for output in outputs.wanted:
+        if output.type in _NAMES and not _is_stored(output):
+            with progress.internal(f"exporting to {_NAMES[output.type]}") as step:
+                if output.type == "local":
+                    tree = TreeExport(ws, result.config.diff_ids, _latest(output, result))
+                    size = tree.to_directory(output.dest, progress.warn)
+                    step.status(f"copying files {units.progress_size(size)} done")
+                else:
+                    _to_file(ws, session, outputs, output, result)
+                    step.status("sending tarball done")
+
+
+def _latest(output: Output, result: Result) -> int | None:
+    return result.latest if output.attributes.get("rewrite-timestamp", "false") in _TRUE else None
+
+
+def _to_file(ws: Workspace, session: Session, outputs: Outputs, output: Output, result: Result) -> None:
+    if output.type == "tar":
+        with _opened(outputs, output) as out:
+            TreeExport(ws, result.config.diff_ids, _latest(output, result)).to_tar(out.write)
+        return
+    config = result.config
+    latest = _latest(output, result)
+    if latest is not None:
+        config = rewritten(ws, session, config, latest)
+    data = config.to_bytes()
+    manifest = images.manifest_of(ws, config, data, result.annotations)
+    names = tuple(dict.fromkeys([*result.names, *_names_of(output)]))
+    packed = [Packed(data, manifest, names, result.of_descriptor)]
+    if not _is_tar(output):
+        _pack(ws, packed, DirectorySink(output.dest), output)
+        return
+    with _opened(outputs, output) as out:
+        _pack(ws, packed, TarSink(out.write), output)
+
+
+def _pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, output: Output) -> None:
+    pack(ws, packed, sink, is_for_docker=output.type == "docker")
+
+
+@contextmanager
+def _opened(outputs: Outputs, output: Output) -> Iterator[BinaryIO]:
+    if takes_stdout(output):
+        assert outputs.stdout is not None
+        yield outputs.stdout
+        outputs.stdout.flush()
+        return
+    try:
+        with replacing(output.dest) as out:
+            yield out
+    except FileNotFoundError as error:
+        raise BuildError(f"open {output.dest}: no such file or directory") from error
+
+
+def rewritten(ws: Workspace, session: Session, config: ImageConfig, latest: int) -> ImageConfig:
+    """Return the image with layers in which no file is newer than ``latest``; older layers stay as they are."""
+    diff_ids = tuple(_older(ws, session, diff_id, latest) for diff_id in config.diff_ids)
+    return replace(config, diff_ids=diff_ids)
+
+
+def _older(ws: Workspace, session: Session, diff_id: Digest, latest: int) -> Digest:
+    entries = ws.store.layers.entries(diff_id, session)
+    if all(entry.mtime <= latest for entry in entries):
+        return diff_id
+    fd = ws.store.blobs.open(ws.store.layers.blob_of(diff_id))
+    writer = ws.store.layers.writer(session)
+    try:
+        for entry in entries:
+            entry, start = entry._replace(mtime=min(entry.mtime, latest)), entry.offset
+            if entry.kind == FILE:
+                writer.add_file(entry, fd, start)
+            else:
+                writer.add(entry)
+        return writer.finish(ws.store.layers, session).diff_id
+    except BaseException:
+        writer.discard()
+        raise
+    finally:
+        os.close(fd)
+
+
+def annotations_for(annotations: Sequence[Annotation], platform: Platform) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the annotations of the manifest of an image for ``platform``, and those of its descriptor.
+
+    Raises: BuildError for those of an index: the image of one platform has none.
+    """
+    found: dict[str, dict[str, str]] = {"manifest": {}, "manifest-descriptor": {}}
+    for item in annotations:
+        if item.type.startswith("index"):
+            raise BuildError("index annotations not supported for single platform export")
+        if item.platform is None or item.platform.normalized() == platform.normalized():
+            found[item.type or "manifest"][item.key] = item.value
+    return found["manifest"], found["manifest-descriptor"]

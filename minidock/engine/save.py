@@ -1,0 +1,222 @@
+"""Images as one archive: an OCI layout, for docker with the manifest.json that its older versions read too.
+
+The same images give the same bytes: members have a fixed order, no owner and the time 0. Layers are copied as they are
+stored, and compared with their digests on the way.
+Source: OCI image-spec, image-layout.md; moby, daemon/internal/image/tarexport/save.go; containerd, archive/exporter.go.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import BinaryIO, Protocol
+
+from minidock.core import mediatype
+from minidock.core.canonical import dumps
+from minidock.core.descriptor import REF_NAME, Descriptor, Manifest
+from minidock.core.digest import Digest
+from minidock.core.entries import DIRECTORY, FILE, Entry
+from minidock.core.reference import Reference
+from minidock.engine import images
+from minidock.engine.workspace import Workspace
+from minidock.errors import BlobCorrupt, MinidockError, NoSuchImage
+from minidock.store.tar import END, header, padding
+
+LAYOUT_FILE, INDEX_FILE, MANIFEST_FILE = "oci-layout", "index.json", "manifest.json"
+LAYOUT_VERSION = "1.0.0"
+FULL_NAME = "io.containerd.image.name"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """An image to pack: the bytes of its config and manifest, its familiar names, what its descriptor says beside."""
+
+    config: bytes
+    manifest: Manifest
+    names: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sink(Protocol):
+    """Takes the members of an archive, in order."""
+
+    def directory(self, path: str) -> None:
+        """Add a directory."""
+        ...
+
+    def file(self, path: str, size: int, chunks: Iterable[bytes]) -> None:
+        """Add a file of ``size`` bytes."""
+        ...
+
+    def close(self) -> None:
+        """Add what ends the archive."""
+        ...
+
+
+class TarSink:
+    """A tar, written from the start to the end."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+
+    def directory(self, path: str) -> None:
+        """Add a directory."""
+        self._write(header(Entry(path, DIRECTORY, 0o755)))
+
+    def file(self, path: str, size: int, chunks: Iterable[bytes]) -> None:
+        """Add a file."""
+        self._write(header(Entry(path, FILE, 0o644, size=size)))
+        for chunk in chunks:
+            self._write(chunk)
+        self._write(padding(size))
+
+    def close(self) -> None:
+        """End the tar."""
+        self._write(END)
+
+
+class DirectorySink:
+    """A directory of this machine; blobs that are there already stay."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        os.makedirs(root, exist_ok=True)
+
+    def directory(self, path: str) -> None:
+        """Make a directory."""
+        os.makedirs(f"{self._root}/{path}", exist_ok=True)
+
+    def file(self, path: str, size: int, chunks: Iterable[bytes]) -> None:
+        """Write a file, whole or not at all."""
+        with replacing(f"{self._root}/{path}") as out:
+            for chunk in chunks:
+                out.write(chunk)
+
+    def close(self) -> None:
+        """Nothing ends it."""
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """Open a file for writing that takes the place of ``path`` at the end; a device or pipe is written directly."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as direct:
+            yield direct
+        return
+    path = os.path.realpath(path)
+    temporary = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{os.urandom(4).hex()}"
+    try:
+        with open(temporary, "xb") as out:
+            yield out
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, *, is_for_docker: bool) -> None:
+    """Write images; with ``is_for_docker`` also manifest.json. Raises: BlobNotFound, BlobCorrupt."""
+    documents: dict[Digest, bytes] = {}
+    layers: dict[Digest, int] = {}
+    for image in packed:
+        for data in (image.config, image.manifest.to_bytes()):
+            documents[Digest.sha256(data)] = data
+        layers.update((layer.digest, layer.size) for layer in image.manifest.layers)
+    sink.directory("blobs")
+    sink.directory("blobs/sha256")
+    for digest in sorted({*documents, *layers}, key=str):
+        if digest in documents:
+            sink.file(_path(digest), len(documents[digest]), [documents[digest]])
+        else:
+            sink.file(_path(digest), layers[digest], _blob(ws, digest))
+    files = {INDEX_FILE: _index(packed), LAYOUT_FILE: dumps({"imageLayoutVersion": LAYOUT_VERSION})}
+    if is_for_docker:
+        files[MANIFEST_FILE] = dumps([_docker_manifest(image) for image in packed])
+    for name in sorted(files):
+        sink.file(name, len(files[name]), [files[name]])
+    sink.close()
+
+
+def _path(digest: Digest) -> str:
+    return f"blobs/sha256/{digest.hex}"
+
+
+def _blob(ws: Workspace, digest: Digest) -> Iterator[bytes]:
+    found = sha256()
+    with os.fdopen(ws.store.blobs.open(digest), "rb") as file:
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+            yield chunk
+    if found.hexdigest() != digest.hex:
+        raise BlobCorrupt(digest, Digest(found.hexdigest()))
+
+
+def _index(packed: Sequence[Packed]) -> bytes:
+    manifests = []
+    for image in packed:
+        data = image.manifest.to_bytes()
+        descriptor = Descriptor(mediatype.MANIFEST, Digest.sha256(data), len(data), image.annotations)
+        for name in image.names:
+            reference = Reference.parse(name)
+            named = {**image.annotations, FULL_NAME: str(reference), REF_NAME: reference.tag or ""}
+            manifests.append(replace(descriptor, annotations=named).to_json())
+        if not image.names:
+            manifests.append(descriptor.to_json())
+    return dumps({"schemaVersion": 2, "mediaType": mediatype.INDEX, "manifests": manifests})
+
+
+def _docker_manifest(image: Packed) -> dict[str, object]:
+    return {
+        "Config": _path(Digest.sha256(image.config)),
+        "RepoTags": list(image.names) or None,
+        "Layers": [_path(layer.digest) for layer in image.manifest.layers],
+    }
+
+
+def save(ws: Workspace, names: Sequence[str], sink: Sink) -> None:
+    """Write the images that references and IDs name as docker's archive.
+
+    A repository without a tag means all of its tags; what is named by its ID has no name in the archive.
+    Raises: MinidockError in docker's words.
+    """
+    found: dict[Digest, tuple[str, ...]] = {}
+    for text in names:
+        for image, name in _named(ws, text):
+            known = found.get(image.image_id, ())
+            found[image.image_id] = known if not name or name in known else (*known, name)
+    with ws.store.session() as session:
+        packed = []
+        for image_id, tags in found.items():
+            image = images.load(ws, image_id)
+            session.pin([image_id, *image.config.diff_ids])
+            data, manifest = images.stored(ws, image)
+            session.pin(layer.digest for layer in manifest.layers)
+            packed.append(Packed(data, manifest, tags))
+        pack(ws, packed, sink, is_for_docker=True)
+
+
+def _named(ws: Workspace, text: str) -> list[tuple[images.Image, str]]:
+    try:
+        image = images.find(ws, text)
+    except NoSuchImage as error:
+        tags = [] if ":" in text.rpartition("/")[2] else _tags(ws, text)
+        if not tags:
+            raise MinidockError(f"No such image: {text}", hint="see `minidock image ls`") from error
+        return [(images.find(ws, name), name) for name in tags]
+    if images.is_id(ws, text):
+        return [(image, "")]
+    name = images.familiar(text)
+    if text in (name, str(Reference.parse(name))):
+        return [(image, name)]
+    return [(images.find(ws, tag), tag) for tag in _tags(ws, text)] or [(image, name)]
+
+
+def _tags(ws: Workspace, text: str) -> list[str]:
+    repository = images.familiar(text).rpartition(":")[0]
+    known = [item.annotations.get(REF_NAME, "") for item in ws.store.images.list()]
+    return sorted(name for name in known if name.rpartition(":")[0] == repository)
