@@ -27,6 +27,7 @@ class Loop:
         self._poll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._wanted: dict[int, int] = {}
+        self._new: set[int] = set()  # descriptors that were not watched when the events of this turn happened
         self._timers: list[tuple[float, Callable[[], None]]] = []
 
     def want(self, fd: int, events: int, handler: Handler) -> None:
@@ -37,6 +38,7 @@ class Loop:
             return
         self._wanted[fd] = events
         if not before:
+            self._new.add(fd)
             self._poll.register(fd, events)
         elif not events:
             self._poll.unregister(fd)
@@ -58,10 +60,12 @@ class Loop:
         if self._timers:
             soonest = max(0.0, min(when for when, _ in self._timers) - time.monotonic())
             timeout = soonest if timeout < 0 else min(timeout, soonest)
+        self._new.clear()
         events = self._poll.poll(timeout, _MOST_EVENTS)
         for fd, happened in events:
             handler = self._handlers.get(fd)
-            if handler is not None and self._wanted.get(fd):
+            # A number may have been closed and given to another connection meanwhile: its events come in the next turn.
+            if handler is not None and fd not in self._new and self._wanted.get(fd):
                 handler(happened)
         now = time.monotonic()
         due = [call for when, call in self._timers if when <= now]
