@@ -50,6 +50,7 @@ _IMAGES = Command("images", "images", "List images")
 _IMPORT = Command("import_", "import_", "Import the contents from a tarball to create a filesystem image")
 _INFO = Command("info", "info", "Display system-wide information")
 _KILL = Command("kill", "kill", "Kill one or more running containers")
+_LOAD = Command("load", "load", "Load an image from a tar archive or STDIN")
 _LOGS = Command("logs", "logs", "Fetch the logs of a container")
 _PAUSE = Command("pause", "pause", "Pause all processes within one or more containers")
 _PORT = Command("port", "port", "List port mappings or a specific mapping for the container")
@@ -66,6 +67,7 @@ _RUN = Command(
     failure_code=125,
     has_help_hint=True,
 )
+_SAVE = Command("save", "save", "Save one or more images to a tar archive (streamed to STDOUT by default)")
 _START = Command("start", "start", "Start one or more stopped containers")
 _STATS = Command("stats", "stats", "Display a live stream of container(s) resource usage statistics")
 _STOP = Command("stop", "stop", "Stop one or more running containers")
@@ -91,6 +93,7 @@ COMMANDS = {
     "info": _INFO,
     "inspect": Command("inspect", "inspect", "Return low-level information on images, containers and volumes"),
     "kill": _KILL,
+    "load": _LOAD,
     "logs": _LOGS,
     "pause": _PAUSE,
     "port": _PORT,
@@ -100,6 +103,7 @@ COMMANDS = {
     "rm": _RM,
     "rmi": _RMI,
     "run": _RUN,
+    "save": _SAVE,
     "start": _START,
     "stats": _STATS,
     "stop": _STOP,
@@ -140,9 +144,11 @@ COMMANDS = {
     "image history": _HISTORY,
     "image import": _IMPORT,
     "image inspect": Command("inspect", "image_inspect", "Display detailed information on one or more images"),
+    "image load": _LOAD,
     "image ls": _IMAGES,
     "image prune": Command("prune", "image_prune", "Remove unused images"),
     "image rm": _RMI,
+    "image save": _SAVE,
     "image tag": _TAG,
     "network connect": Command("network", "connect", "Connect a container to a network"),
     "network create": Command("network", "create", "Create a network"),

@@ -19,6 +19,7 @@ from minidock.core.git_reference import parse_git_reference
 from minidock.engine import images
 from minidock.engine.contexts import DirectoryContext, Fetching, FileContext, TarContext, fetch, open_remote
 from minidock.engine.images import Image
+from minidock.engine.load import load_layout
 from minidock.engine.sources import Source
 from minidock.engine.url_part import file_name
 from minidock.errors import BuildError, InvalidReference
@@ -38,6 +39,7 @@ class NamedContexts:
         self._values = dict(values)
         self._fetching = fetching
         self._opened: dict[str, tuple[FileContext, Source]] = {}
+        self._layouts: dict[str, Image] = {}
         self._lock = threading.Lock()
         for name, value in self._values.items():
             _check(name, value)
@@ -53,7 +55,7 @@ class NamedContexts:
 
     def names_image(self, name: str) -> bool:
         """Tell whether an image stands behind ``name``, not files."""
-        return self._values[self._key(name)].startswith(_IMAGE)
+        return self._values[self._key(name)].startswith((_IMAGE, _LAYOUT))
 
     def is_scratch(self, name: str) -> bool:
         """Tell whether ``name`` means the empty image."""
@@ -61,7 +63,15 @@ class NamedContexts:
 
     def image(self, name: str) -> Image:
         """Return the image that stands for ``name``. Raises: NoSuchImage."""
-        return images.find(self._fetching.ws, self._values[self._key(name)].removeprefix(_IMAGE))
+        value = self._values[self._key(name)]
+        if not value.startswith(_LAYOUT):
+            return images.find(self._fetching.ws, value.removeprefix(_IMAGE))
+        with self._lock:
+            if value not in self._layouts:
+                place, _, digest = value.removeprefix(_LAYOUT).partition("@")
+                path, _, tag = place.rpartition(":") if ":" in place.rpartition("/")[2] else (place, "", "")
+                self._layouts[value] = load_layout(self._fetching.ws, self._fetching.session(), path, tag, digest)
+            return self._layouts[value]
 
     def source(self, name: str) -> Source:
         """Return the files that stand for ``name``; the same every time. Raises: BuildError."""

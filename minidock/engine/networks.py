@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -60,7 +59,7 @@ def create(ws: Workspace, request: NetworkRequest) -> str:
         if any(network.name == request.name for network in present):
             raise InvalidRequest(f"network with name {request.name} already exists")
         network = Network(
-            id=secrets.token_hex(32),
+            id=os.urandom(32).hex(),
             name=request.name,
             created=ws.clock.now(),
             subnets=rules.chosen_subnets(

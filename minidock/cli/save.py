@@ -1,0 +1,30 @@
+"""`minidock save`, `minidock image save`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def save(
+    image_names: Annotated[list[str], typer.Argument(metavar="IMAGE")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Write to a file, instead of STDOUT")] = "",
+) -> None:
+    """Save one or more images to a tar archive (streamed to STDOUT by default)."""
+    import sys
+
+    from minidock.cli import options, streams
+    from minidock.engine import workspace
+    from minidock.engine.save import TarSink, replacing, save
+    from minidock.errors import MinidockError
+
+    if not output and sys.stdout.isatty():
+        raise MinidockError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
+    ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
+    if output:
+        with replacing(output) as out:
+            save(ws, image_names, TarSink(out.write))
+        return
+    save(ws, image_names, TarSink(sys.stdout.buffer.write))
+    sys.stdout.buffer.flush()

@@ -1,0 +1,173 @@
+"""Archives of images, written and read."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from minidock.core.build_options import Annotation, Output
+from minidock.core.digest import Digest
+from minidock.engine import images
+from minidock.engine.importer import architecture
+from minidock.engine.load import Loaded, load
+from minidock.engine.outputs import Outputs
+from minidock.engine.save import TarSink, save
+from minidock.engine.workspace import Workspace
+from minidock.errors import BlobCorrupt, MinidockError
+from minidock.runtime.fake import FakeRuntime
+from tests.engine.building import (
+    base_tar,
+    check_consistent,
+    content_of,
+    import_base,
+    link,
+    member,
+    root_tar,
+    run_build,
+    workspace,
+    write_context,
+)
+
+LAYER = root_tar([(member("f"), b"content")])
+DIFF_ID = f"sha256:{hashlib.sha256(LAYER).hexdigest()}"
+CONFIG = json.dumps(
+    {"rootfs": {"type": "layers", "diff_ids": [DIFF_ID]}, "os": "linux", "architecture": architecture(), "more": 1},
+    indent=1,
+).encode()
+CONFIG_HEX = hashlib.sha256(CONFIG).hexdigest()
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Workspace:
+    found = workspace(tmp_path / "store", FakeRuntime({}))
+    import_base(found)
+    return found
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Workspace:
+    return workspace(tmp_path / "other", FakeRuntime({}))
+
+
+def built(ws: Workspace, tmp_path: Path, *tags: str, **files: str) -> Digest:
+    context = write_context(tmp_path / "context", {"Dockerfile": "FROM base:1\nCOPY . /\n", "f": "content", **files})
+    return run_build(ws, context, tags=tags, annotations=(Annotation("a", "b"),)).image_id
+
+
+def saved(ws: Workspace, *names: str) -> bytes:
+    out = io.BytesIO()
+    save(ws, names, TarSink(out.write))
+    return out.getvalue()
+
+
+def of_docker(config: bytes = CONFIG, layer: bytes = LAYER, layers: int = 1, path: str = f"{CONFIG_HEX}.json") -> bytes:
+    rows = [{"Config": path, "RepoTags": ["theirs:1"], "Layers": ["x/layer.tar"] * layers}]
+    return root_tar(
+        [(member(path), config), (member("x/layer.tar"), layer), (member("manifest.json"), json.dumps(rows).encode())]
+    )
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.ZstdCompressor().compress])
+def test_what_was_saved_is_loaded_with_its_names(
+    ws: Workspace, other: Workspace, tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    image_id = built(ws, tmp_path, "app:1", "app:2")
+    archive = compress(saved(ws, "app", "base:1"))
+    loaded = load(other, io.BytesIO(archive))
+    base = images.find(ws, "base:1").image_id
+    assert loaded == (Loaded(image_id, "app:1"), Loaded(image_id, "app:2"), Loaded(base, "base:1"))
+    assert content_of(other, image_id, "f") == b"content"
+    assert dict(images.stored(other, images.find(other, "app:1"))[1].annotations) == {"a": "b"}
+    check_consistent(other.store)
+    assert load(other, io.BytesIO(archive)) == loaded
+
+
+def test_what_is_named_by_its_id_has_no_name(ws: Workspace, other: Workspace, tmp_path: Path) -> None:
+    image_id = built(ws, tmp_path, "app:1")
+    assert load(other, io.BytesIO(saved(ws, image_id.hex[:12]))) == (Loaded(image_id),)
+
+
+def test_a_name_that_moves_tells_whose_it_was(ws: Workspace, other: Workspace, tmp_path: Path) -> None:
+    archive = saved(ws, "base:1")
+    import_base(other, root_tar([(member("else"), b"")]))
+    before = images.find(other, "base:1").image_id
+    (loaded,) = load(other, io.BytesIO(archive))
+    assert (loaded.name, loaded.replaced) == ("base:1", before)
+
+
+def test_dockers_old_archives_keep_the_bytes_of_their_configs(other: Workspace, tmp_path: Path) -> None:
+    assert load(other, io.BytesIO(of_docker())) == (Loaded(Digest(CONFIG_HEX), "theirs:1"),)
+    images.tag(other, "theirs:1", "ours:1")
+    assert images.find(other, "ours:1").image_id.hex == CONFIG_HEX
+
+
+def test_saving_nothing_is_an_error(ws: Workspace) -> None:
+    with pytest.raises(MinidockError, match="No such image: nothing:1"):
+        saved(ws, "nothing:1")
+
+
+@pytest.mark.parametrize(
+    ("archive", "problem"),
+    [
+        (b"junk\n", "unexpected EOF"),
+        (bytes(10240), "holds no images"),
+        (base_tar(), "holds no images"),
+        (of_docker(config=CONFIG + b" "), "digest"),
+        (of_docker(layer=root_tar([(member("f"), b"hostile")])), "digest"),
+        (of_docker(layers=2), "2 layers in manifest.json, but 1 in the config"),
+        (root_tar([link("manifest.json", "/etc/passwd")]), "holds no images"),
+        (root_tar([link("manifest.json", "manifest.json")]), "too many levels"),
+        (root_tar([(member("../manifest.json"), b"[]")]), "'..'"),
+        (root_tar([(member("manifest.json"), b'[{"Config": 1}]')]), "manifest.json of the archive is malformed"),
+        (of_docker(config=b'{"rootfs": {"diff_ids": ["' + b"x" * 9 + b'"]}}', path="c.json"), "digest"),
+    ],
+)
+def test_what_cannot_be_trusted_gets_no_name(other: Workspace, archive: bytes, problem: str) -> None:
+    with pytest.raises(MinidockError, match=problem):
+        load(other, io.BytesIO(archive))
+    assert other.store.images.list() == ()
+
+
+def test_a_changed_blob_of_a_layout_is_refused(ws: Workspace, other: Workspace, tmp_path: Path) -> None:
+    built(ws, tmp_path, "app:1")
+    archive = saved(ws, "app:1")
+    with pytest.raises(BlobCorrupt):
+        load(other, io.BytesIO(archive.replace(b"content", b"hostile")))
+    with pytest.raises(MinidockError, match=r"ends|early|middle"):
+        load(other, io.BytesIO(archive[:3000]))
+    assert other.store.images.list() == ()
+
+
+def test_a_layout_on_disk_is_a_named_context(ws: Workspace, tmp_path: Path) -> None:
+    context = write_context(tmp_path / "context", {"Dockerfile": "FROM base:1\nCOPY f /\n", "f": "content"})
+    output = Output("oci", str(tmp_path / "layout"), {"tar": "false"})
+    first = run_build(ws, context, tags=("app:1",), outputs=Outputs((output,)))
+    (context / "Dockerfile").write_text("FROM from-disk\n")
+    for value in ("layout", "layout:1"):
+        again = run_build(ws, context, contexts={"from-disk": f"oci-layout://{tmp_path}/{value}"})
+        assert again.image_id == first.image_id
+    with pytest.raises(MinidockError, match="no such image"):
+        run_build(ws, context, contexts={"from-disk": f"oci-layout://{tmp_path}/layout:2"})
+
+
+@pytest.mark.parametrize("kind", ["docker-archive", "oci-archive"])
+def test_archives_of_skopeo_are_loaded(ws: Workspace, other: Workspace, tmp_path: Path, kind: str) -> None:
+    if shutil.which("skopeo") is None:
+        pytest.skip("skopeo is not installed")
+    image_id = built(ws, tmp_path, "app:1")
+    (tmp_path / "ours.tar").write_bytes(saved(ws, "app:1"))
+    theirs = tmp_path / "theirs.tar"
+    command = ["skopeo", "--insecure-policy", "copy", f"docker-archive:{tmp_path}/ours.tar", f"{kind}:{theirs}:app:1"]
+    subprocess.run(command, check=True, capture_output=True)
+    with theirs.open("rb") as stream:
+        assert load(other, stream) == (Loaded(image_id, "app:1"),)
+    assert content_of(other, image_id, "f") == b"content"
