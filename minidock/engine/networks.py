@@ -347,6 +347,8 @@ def process_networking(ws: Workspace, record: ContainerRecord) -> Networking:
         other = ws.store.containers.find(networking.name.removeprefix(_CONTAINER))
         if not other.is_running:
             raise ContainerNotRunning(other.id, "cannot join network of a non running container: ")
+        if _is_of_host(ws, other.record):
+            return replace(networking, kind=NetworkKind.HOST)  # nothing to join, and nobody but root could
         return replace(networking, joined=(other.state.pid, other.state.start_ticks))
     if networking.kind is not NetworkKind.PRIVATE:
         return networking
@@ -361,6 +363,13 @@ def process_networking(ws: Workspace, record: ContainerRecord) -> Networking:
         for endpoint in networking.endpoints
     )
     return replace(networking, endpoints=endpoints, extra_hosts=(*networking.extra_hosts, *_linked(ws, record)))
+
+
+def _is_of_host(ws: Workspace, record: ContainerRecord) -> bool:
+    """Whether a container uses the network of the host, be it through others."""
+    while record.networking.kind is NetworkKind.CONTAINER:
+        record = ws.store.containers.find(record.networking.name.removeprefix(_CONTAINER)).record
+    return record.networking.kind is NetworkKind.HOST
 
 
 def _directory(ws: Workspace, endpoint: Endpoint) -> str:

@@ -398,6 +398,21 @@ def test_the_network_of_another_container_is_shared(clean: Minidock) -> None:
     )
 
 
+def test_the_host_s_network_is_shared_through_a_container(clean: Minidock) -> None:
+    clean.must("run", "-d", "--name", "first", "net:1", "sleep", "100")
+    clean.must("run", "-d", "--name", "second", "--network", "container:first", "net:1", "sleep", "100")
+    devices = sorted(os.listdir("/sys/class/net"))
+    shown = clean.must("run", "--rm", "--network", "container:second", "net:1", "ls", "/sys/class/net")
+    assert sorted(shown.split()) == devices
+
+
+def test_the_network_of_a_container_of_another_user_is_shared(clean: Minidock) -> None:
+    clean.serve(["--network", "bridge", "--name", "server", "-u", "1000"], "tcp", 7000)
+    for user in ("0", "1000"):
+        options = ["--network", "container:server", "-u", user]
+        assert clean.python(options, ASK_TCP, "127.0.0.1", 7000) == "hello"
+
+
 def test_addresses_and_networks_are_as_asked_for(clean: Minidock) -> None:
     clean.must("network", "create", "--subnet", "10.88.0.0/24", "--gateway", "10.88.0.254", "--label", "a=b", "mine")
     clean.must("run", "-d", "--network", "mine", "--ip", "10.88.0.7", "--name", "web", "net:1", "sleep", "100")
