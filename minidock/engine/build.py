@@ -328,7 +328,7 @@ class _Builder:
 
     def _base(self, stage: stages.Stage) -> tuple[StageState, str]:
         wanted = self._platform_of(stage)
-        empty = replace(scratch(wanted.architecture), variant=wanted.variant)
+        empty = replace(scratch(wanted.architecture), os=wanted.os, variant=wanted.variant)
         if isinstance(stage.base, int):
             # The values of its ARGs go on, but the history of this stage names only those that it declares itself.
             return replace(self._stages.state(stage.base), args={}), self._plan.display_name(stage.base)

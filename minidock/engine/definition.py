@@ -17,7 +17,7 @@ from minidock.core.dockerfile.model import Instruction
 from minidock.core.dockerfile.parser import Dockerfile
 from minidock.core.dockerfile.stages import StagePlan
 from minidock.core.platform import Platform
-from minidock.engine.contexts import FileContext, Opened
+from minidock.engine.contexts import STDIN, FileContext, Opened
 from minidock.engine.importer import architecture
 from minidock.engine.progress import Progress
 from minidock.errors import BuildError
@@ -73,12 +73,17 @@ def read_definition(opened: Opened, dockerfile: str | None, progress: Progress) 
     """
     files = opened.files
     path = _path_of(files, dockerfile)
-    data = opened.dockerfile if opened.dockerfile is not None else _read(files, path, dockerfile, progress)
+    if opened.dockerfile is None:
+        data, place = _read(files, path, dockerfile, progress), path
+    else:
+        data, place = opened.dockerfile, STDIN
+        with progress.internal("[internal] load build definition from Dockerfile") as step:
+            step.status(f"transferring dockerfile: {units.progress_size(len(data))} done")
     parsed = parser.parse(data, dockerfile or os.path.basename(path))
     # A Dockerfile that came another way has no ignore file beside it.
     beside = f"{path}.dockerignore" if opened.dockerfile is None else None
     rules = _read_ignore_rules(files, beside, progress) if files.is_local else None
-    return Definition(f"{files.scope} {path}", parsed, instructions.read(parsed), rules)
+    return Definition(f"{files.scope} {place}", parsed, instructions.read(parsed), rules)
 
 
 def _path_of(files: FileContext, dockerfile: str | None) -> str:

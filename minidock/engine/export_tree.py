@@ -120,9 +120,14 @@ def _make_directory(path: str, *, is_top: bool) -> None:
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
-        if not is_top and not stat.S_ISDIR(os.lstat(path).st_mode):
+        mode = os.lstat(path).st_mode
+        if is_top:
+            return
+        if not stat.S_ISDIR(mode):
             os.unlink(path)
             os.mkdir(path, 0o700)
+        elif mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(path, stat.S_IMODE(mode) | stat.S_IRWXU)  # until everything is in it
 
 
 def _clear(path: str) -> None:

@@ -26,6 +26,7 @@ from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, InvalidReference
 from minidock.store.session import Session
 
+_REWRITTEN = "buildkit/rewritten-timestamp"
 _FILES = ("local", "tar")
 _ARCHIVES = ("oci", "docker")
 _NAMES = {
@@ -155,6 +156,9 @@ def _to_file(ws: Workspace, session: Session, outputs: Outputs, output: Output, 
         config = rewritten(ws, session, config, latest)
     data = config.to_bytes()
     manifest = images.manifest_of(ws, config, data, result.annotations)
+    if latest is not None:
+        told = {_REWRITTEN: str(latest)}
+        manifest = replace(manifest, layers=tuple(replace(layer, annotations=told) for layer in manifest.layers))
     names = tuple(dict.fromkeys([*result.names, *_names_of(output)]))
     packed = [Packed(data, manifest, names, result.of_descriptor)]
     if not _is_tar(output):

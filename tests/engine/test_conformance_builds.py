@@ -52,7 +52,6 @@ _NOT_HERE = (
     "call",
     "context",
     "context_kind",
-    "contexts",
     "output",
     "platform",
     "prune_first",
@@ -149,6 +148,7 @@ class Case:
             uses_cache=not build_.get("no_cache", False),
             no_cache_stages=tuple(build_.get("no_cache_filter", ())),
             secrets=Secrets(values=secrets),
+            contexts=self.contexts(build_),
         )
         try:
             result = build(self.ws, request, outcome.events.append)
@@ -159,6 +159,15 @@ class Case:
         outcome.image, outcome.image_id = image.config, str(result.image_id)
         outcome.tree = self.ws.store.layers.tree(image.config.diff_ids)
         return outcome
+
+    def contexts(self, build_: dict[str, Any]) -> dict[str, str]:
+        """Return the named contexts, directories written."""
+        place = self.context.with_name("contexts")
+        place.mkdir(exist_ok=True)
+        for name, files in build_.get("context_dirs", {}).items():
+            make_context(place / name, [{"path": path, "content": text} for path, text in files.items()])
+        values = build_.get("contexts", {}).items()
+        return {name: value.replace("dir:", f"{place}/") for name, value in values}
 
     def content(self, outcome: Outcome, path: str) -> bytes:
         entry = outcome.tree.get(outcome.tree.resolve(path.strip("/")))

@@ -46,6 +46,14 @@ def test_a_plain_user_copies_and_adds_the_same(place: Path) -> None:
     assert " passed" in run_tests(python, place, become_plain, "tests/engine/test_copy_flags.py")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("tests", ["test_contexts.py", "test_outputs.py", "test_save_load.py"])
+def test_a_plain_user_has_the_same_contexts_and_outputs(place: Path, tests: str) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    assert " passed" in run_tests(python, place, become_plain, f"tests/engine/{tests}")
+
+
 def test_a_plain_users_steps_have_the_same_mounts(place: Path) -> None:
     python = python_for_everybody()
     os.chown(place, PLAIN_ID, PLAIN_ID)

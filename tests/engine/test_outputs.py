@@ -151,6 +151,11 @@ def test_timestamps_are_rewritten_in_the_layers_of_the_base_too(ws: Workspace, c
     assert {entry.mtime for entry in tree_of(ws, built.image_id).entries()} == {1000}
     exported(ws, context, f"type=local,dest={tmp_path}/out,rewrite-timestamp=true", source_date_epoch=1000)
     assert (tmp_path / "out/closed/f").stat().st_mtime == 1000
+    exported(ws, context, f"type=oci,dest={tmp_path}/l,tar=false,rewrite-timestamp=true", source_date_epoch=1000)
+    (descriptor,) = json.loads((tmp_path / "l/index.json").read_bytes())["manifests"]
+    data = (tmp_path / "l/blobs/sha256" / descriptor["digest"].removeprefix("sha256:")).read_bytes()
+    told = [dict(layer.annotations) for layer in Manifest.from_bytes(data).layers]
+    assert told == [{"buildkit/rewritten-timestamp": "1000"}] * 2
 
 
 @pytest.mark.parametrize(
