@@ -11,10 +11,11 @@ import errno
 import os
 import struct
 
-from minidock.runtime.network import names, peers
+from minidock.runtime.network import peers
 from minidock.runtime.network.datagrams import LARGEST, Flows
 from minidock.runtime.network.gateway import Gateway, addresses, make_transparent, network_of, packed
 from minidock.runtime.network.loop import IN, Loop, accepted, new_socket
+from minidock.runtime.network.resolver import PORT, Resolver
 from minidock.runtime.network.streams import Pair, reset
 
 TYPE_CHECKING = False
@@ -28,7 +29,6 @@ _ORIGINAL_DESTINATION = 80
 _IP, _IPV6 = 0, 41
 _PAUSE = 0.1  # seconds without accepting when there are no descriptors
 _AT_ONCE = 64
-_PATIENCE = 2.0  # seconds until the next name server is asked
 _MAPPED = bytes(10) + b"\xff\xff"  # IPv4 addresses written as IPv6 ones
 
 
@@ -44,8 +44,8 @@ class Relay:
         self._orders = orders
         self._gateway = gateway
         self._flows = Flows(loop)
-        self._resolvers = orders["resolvers"]
         self._is_internal = all(endpoint["is_internal"] for endpoint in orders["endpoints"])
+        self._servers = [] if self._is_internal else orders["resolvers"]
         self._subnets = [(address, prefix) for one in orders["endpoints"] for address, prefix, _ in addresses(one)]
         self._inside = _socket.inet_ntop(*_family_and(self._subnets[0][0]))
         self._memberships = [
@@ -60,8 +60,9 @@ class Relay:
             self._accept(listener, self._go_out)
         for receiver in self._gateway.datagrams:
             self._receive(receiver, self._send_out)
+        resolver = Resolver(self._loop, self._servers, self._look_up)
         for receiver, listener in self._gateway.name_servers:
-            self._receive(receiver, self._resolve)
+            self._receive(receiver, resolver.serve)
             self._accept(listener, self._resolve_stream)
         for membership in self._memberships:
             self._accept(membership.streams, self._expect_header)
@@ -259,61 +260,10 @@ class Relay:
                 return found
         return None
 
-    def _resolve(self, receiver: _socket.socket) -> None:
-        query, caller = receiver.recvfrom(LARGEST)
-        answer = names.answer(query, self._look_up)
-        if answer is None and (self._is_internal or not self._resolvers):
-            answer = names.failure(query)
-        if answer is not None:
-            receiver.sendto(answer, caller)
-            return
-        self._forward(query, lambda data: receiver.sendto(data, caller), 0)
-
-    def _forward(self, query: bytes, reply: Callable[[bytes], object], number: int) -> None:
-        """Ask one of the host's name servers, and the next one if that does not answer."""
-        if number >= len(self._resolvers):
-            reply(names.failure(query) or b"")
-            return
-        address = self._resolvers[number]
-        family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
-        asked = new_socket(family, _socket.SOCK_DGRAM)
-        is_done = False
-
-        def finish(*, goes_on: bool) -> None:
-            nonlocal is_done
-            if is_done:
-                return
-            is_done = True
-            self._loop.forget(asked.fileno())
-            asked.close()
-            if goes_on:
-                self._forward(query, reply, number + 1)
-
-        def read(events: int) -> None:
-            try:
-                data = asked.recv(LARGEST)
-                if data[:2] != query[:2]:
-                    return
-                reply(data)
-            except BlockingIOError:
-                return
-            except OSError:
-                finish(goes_on=True)
-                return
-            finish(goes_on=False)
-
-        try:
-            _connected(asked, address, 53).send(query)
-        except OSError:
-            finish(goes_on=True)
-            return
-        self._loop.want(asked.fileno(), IN, read)
-        self._loop.after(_PATIENCE, lambda: finish(goes_on=True))
-
     def _resolve_stream(self, caller: _socket.socket) -> None:
-        if self._is_internal or not self._resolvers:
+        if not self._servers:
             raise Refused
-        self._dial(caller, self._resolvers[0], 53)
+        self._dial(caller, self._servers[0], PORT)
 
     # Where to
 
