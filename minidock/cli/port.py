@@ -13,8 +13,8 @@ def port(
 ) -> None:
     """List port mappings or a specific mapping for the container."""
     from minidock.cli import options
-    from minidock.engine import networks, workspace
+    from minidock.engine import container_network, workspace
 
     ws = workspace.open_workspace(options.store_root())
-    for mapped in networks.ports_of(ws, container, private_port):
+    for mapped in container_network.ports_of(ws, container, private_port):
         print(mapped.address if private_port else f"{mapped.target} -> {mapped.address}")

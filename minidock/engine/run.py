@@ -219,19 +219,21 @@ def _record(
 
 
 def _networking(ws: Workspace, session: Session, wish: NetworkWish, ports: tuple[str, ...]) -> Networking:
-    """Return the network of a new container, see `networks.networking_of`."""
+    """Return the network of a new container, see `container_network.networking_of`."""
     if wish.is_of_host:
         return replace(wish.options, exposed=with_ports((*ports, *wish.options.exposed), ()))
-    from minidock.engine.networks import networking_of  # slow to load, and most containers use the host's network
+    from minidock.engine.container_network import (
+        networking_of,  # slow to load, and most containers use the host's network
+    )
 
     return networking_of(ws, session, wish, ports)
 
 
 def _process_networking(ws: Workspace, record: ContainerRecord) -> Networking:
-    """Return the network of a container that is about to start, see `networks.process_networking`."""
+    """Return the network of a container that is about to start, see `container_network.process_networking`."""
     if record.networking.kind in (NetworkKind.HOST, NetworkKind.NONE):
         return record.networking
-    from minidock.engine.networks import process_networking
+    from minidock.engine.container_network import process_networking
 
     return process_networking(ws, record)
 

@@ -13,6 +13,7 @@ from minidock.core.networking import NetworkChoice, Networking, NetworkKind, Net
 from minidock.core.published import Published, parse_publish
 from minidock.core.summary import ContainerState
 from minidock.engine import networks
+from minidock.engine.container_network import ports_of
 from minidock.engine.networks import NetworkRequest
 from minidock.engine.run import Created, RunRequest, create, process_spec
 from minidock.engine.workspace import Workspace
@@ -99,9 +100,9 @@ def test_a_port_of_a_running_container_is_refused(ws: Workspace) -> None:
         f"({second.record.id}): Bind for 0.0.0.0:8080 failed: port is already allocated"
     )
     process_spec(ws, third)
-    assert [port.address for port in networks.ports_of(ws, "first", "80")] == ["127.0.0.1:8080"]
+    assert [port.address for port in ports_of(ws, "first", "80")] == ["127.0.0.1:8080"]
     with pytest.raises(InvalidRequest, match="No public port '81/tcp' published for first"):
-        networks.ports_of(ws, "first", "81")
+        ports_of(ws, "first", "81")
     for created in (first, second, third):
         os.close(created.lock)
     process_spec(ws, second)  # the first is found to have ended
