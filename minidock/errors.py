@@ -6,6 +6,7 @@ The tree (a class holds the data of its message as attributes)::
     ├── UsageError                     1    a command line that does not fit
     │   ├── ArgumentCount            1    too many or too few arguments
     │   └── FlagError                125    unknown option, bad option value
+    ├── TemplateError                  a template of --format
     ├── InvalidDigest InvalidReference InvalidUnit InvalidPlatform InvalidSignal
     ├── InvalidRequest                 options of a container or volume that cannot be carried out
     ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchNetwork NoSuchObject
@@ -91,6 +92,13 @@ class FlagError(UsageError):
     """An option that does not exist, or a value that it does not take."""
 
     exit_code = 125
+
+
+class TemplateError(MinidockError):
+    """A template of ``--format`` that cannot be read, or does not fit what it is filled with; in Go's words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"template parsing error: {text}")
 
 
 class InvalidDigest(MinidockError):

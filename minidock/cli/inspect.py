@@ -9,12 +9,12 @@ import typer
 
 from minidock.cli.values import parse_choice
 from minidock.errors import MinidockError
-from minidock.render.formats import Format
+from minidock.render.formats import DOCUMENT_HELP, Format
 
 if TYPE_CHECKING:
     from minidock.engine.workspace import Workspace
 
-_FORMAT_HELP = "Format output:\n'json':             Print in JSON format"
+_FORMAT_HELP = DOCUMENT_HELP
 
 
 def parse_type(text: str) -> str:
@@ -84,6 +84,9 @@ def _show(names: Sequence[str], look: Callable[[str], dict[str, Any]], shape: Fo
     if shape is Format.JSON:
         for members in found:
             print(json_text(members))
+    elif shape.template:
+        for members in found:
+            print(shape.document(members), end="")
     else:
         print(json_document(found))
     return tell(errors)

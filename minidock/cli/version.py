@@ -36,6 +36,9 @@ def version(
     if shape is Format.JSON:
         print(json_text({"Client": facts}))
         return
+    if shape.template:
+        print(shape.document({"Client": facts}), end="")
+        return
     rows = {
         "Version": facts["Version"],
         "Python version": facts["PythonVersion"],

@@ -52,3 +52,13 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _line(line: Sequence[str], widths: Sequence[int]) -> str:
     padded = (cell + " " * (cells - width(cell)) for cell, cells in zip(line[:-1], widths[:-1], strict=True))
     return "".join(padded) + line[-1] + "\n"
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells in columns as `table` has them; a line may have fewer cells than another."""
+    count = max(map(len, lines), default=0)
+    widths = [
+        max(MINIMUM, *(width(line[column]) + GAP for line in lines if len(line) > column + 1), 0)
+        for column in range(count)
+    ]
+    return "".join(_line(line, widths[: len(line)]) for line in lines)

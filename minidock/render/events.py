@@ -11,6 +11,8 @@ def event_text(event: Happening, shape: Format) -> str:
     """Return the line that shows an event."""
     if shape is Format.JSON:
         return json_text(event.to_json())
+    if shape.template:
+        return shape.document(event.to_json()).removesuffix("\n")
     attributes = ", ".join(f"{name}={value}" for name, value in sorted(event.attributes.items()))
     line = f"{moment_text(event.time, None)} {event.kind} {event.action} {event.actor}"
     return f"{line} ({attributes})" if attributes else line

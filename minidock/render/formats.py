@@ -1,40 +1,86 @@
-"""The values of ``--format``: a table, or JSON as docker prints it."""
+"""The values of ``--format``: a table, JSON as docker prints it, or a template."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from minidock.core.quoting import quoted
-from minidock.errors import FlagError
+from minidock.render import cells
 
 HELP = (
     "Format output:\n"
     "'table':            Print output in table format with column headers (default)\n"
-    "'json':             Print in JSON format"
+    "'table TEMPLATE':   Print output in table format using the given Go template\n"
+    "'json':             Print in JSON format\n"
+    "'TEMPLATE':         Print output using the given Go template"
+)
+DOCUMENT_HELP = (
+    "Format output:\n"
+    "'json':             Print in JSON format\n"
+    "'TEMPLATE':         Print output using the given Go template"
 )
 
 # What Go's encoder escapes so that its output can stand in HTML and in JavaScript.
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
 
 
-class Format(StrEnum):
-    """How a list is printed."""
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How something is printed: as a `TABLE`, as `JSON`, or by a ``template``, of a table's row if ``is_table``."""
 
-    TABLE = "table"
-    JSON = "json"
+    name: str
+    template: str = ""
+    is_table: bool = False
+
+    TABLE: ClassVar[Format]
+    JSON: ClassVar[Format]
 
     @classmethod
     def parse(cls, text: str) -> Format:
-        """Return the format that ``text`` asks for; nothing means a table. Raises: FlagError for a template."""
+        """Return the format that ``text`` asks for; nothing means a table."""
         wanted = text.strip(" ")
-        if wanted in ("", cls.TABLE):
+        if wanted in ("", "table"):
             return cls.TABLE
-        if wanted in (cls.JSON, "{{json .}}"):
+        if wanted in ("json", "{{json .}}"):
             return cls.JSON
-        raise FlagError(f"{quoted(text)} is a template, and templates are not supported yet: use table or json")
+        if wanted.startswith("table "):
+            return cls("template", wanted.removeprefix("table ").strip(" "), is_table=True)
+        return cls("template", wanted)
+
+    def rows(self, rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str]) -> str:
+        """Return the text of a list: a line for each row, below the ``headers`` of its fields if it is a table.
+
+        Raises: TemplateError.
+        """
+        from minidock.core.templates.template import Template  # most lists are printed without
+
+        source = self.template.replace("\\t", "\t").replace("\\n", "\n")
+        template = Template.parse(source, "can't evaluate field {name}")
+        lines = [template.fill(row) for row in rows]
+        if not self.is_table:
+            return "".join(f"{line}\n" for line in lines)
+        names = {name: headers.get(name) or _header(name) for name in {*headers, *(rows[0] if rows else ())}}
+        heads = [template.fill(names, is_header=True)] if names else []
+        cells_of = [line.split("\t") for text in (*heads, *lines) for line in text.split("\n")]
+        return cells.aligned(cells_of)
+
+    def document(self, members: Any) -> str:
+        """Return the line for one document. Raises: TemplateError."""
+        from minidock.core.templates.template import Template
+
+        return Template.parse(self.template).fill(members) + "\n"
+
+
+Format.TABLE = Format("table")
+Format.JSON = Format("json")
+
+
+def _header(field: str) -> str:
+    """Return the header that docker gives a field: its words in capitals."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", field).upper()
 
 
 def json_text(value: Any) -> str:

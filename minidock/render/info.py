@@ -13,6 +13,9 @@ def print_info(console: Console, info: SystemInfo, *, shape: Format = Format.TAB
     if shape is Format.JSON:
         console.out.write(json_text(_members(info)) + "\n")
         return
+    if shape.template:
+        console.out.write(shape.document(_members(info)))
+        return
     state = "" if info.is_store else " (nothing there yet)"
     lines = (
         f"Containers: {info.containers}",

@@ -50,7 +50,12 @@ def _both(one: int, other: int) -> str:
 def print_stats(console: Console, rows: Sequence[StatsRow], *, shape: Format, is_cut: bool, is_live: bool) -> None:
     """Print the figures; over the earlier ones, in place, if ``is_live`` and on a terminal."""
     shown = [stats_fields(row, is_cut=is_cut) for row in rows]
-    text = "".join(f"{json_object(row)}\n" for row in shown) if shape is Format.JSON else table_of(COLUMNS, shown)
+    if shape is Format.JSON:
+        text = "".join(f"{json_object(row)}\n" for row in shown)
+    elif shape.template:
+        text = shape.rows(shown, {field: header for header, field in COLUMNS})
+    else:
+        text = table_of(COLUMNS, shown)
     if is_live and console.out.isatty():
         text = _HOME + text.replace("\n", f"{_CLEAR_LINE}\n") + _CLEAR_BELOW
     console.out.write(text)

@@ -85,6 +85,8 @@ def table_of(columns: Columns, rows: Iterable[Fields]) -> str:
 def _print_list(console: Console, columns: Columns, rows: Sequence[Fields], shape: Format) -> None:
     if shape is Format.JSON:
         console.out.writelines(f"{json_object(row)}\n" for row in rows)
+    elif shape.template:
+        console.out.write(shape.rows(rows, {field: header for header, field in columns}))
     else:
         console.out.write(table_of(columns, rows))
 
@@ -179,6 +181,8 @@ def print_disk_usage(
     """Print `system df`; as a table with one more line than docker has: every byte on the disk, by kind."""
     if is_verbose and shape is Format.JSON:
         console.out.write(json_text(_usage_details(console, usage, is_cut=False)))  # docker ends it without a newline
+    elif is_verbose and shape.template:
+        console.out.write(shape.document(_usage_details(console, usage, is_cut=True)))
     elif is_verbose:
         console.out.write(_details_text(console, usage))
     else:

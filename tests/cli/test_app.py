@@ -181,7 +181,9 @@ def test_a_command_helps_in_dockers_layout(capsys: pytest.CaptureFixture[str]) -
         "  -f, --filter filter   Filter output based on conditions provided\n"
         "      --format string   Format output:\n"
         "                        'table':            Print output in table format with column headers (default)\n"
+        "                        'table TEMPLATE':   Print output in table format using the given Go template\n"
         "                        'json':             Print in JSON format\n"
+        "                        'TEMPLATE':         Print output using the given Go template\n"
         "      --no-trunc        Don't truncate output\n"
         "  -q, --quiet           Only show image IDs\n"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minidock.errors import FlagError
+from minidock.errors import TemplateError
 from minidock.render.formats import Format, json_object, json_text
 
 
@@ -16,13 +16,33 @@ def test_a_format_is_a_table_or_json(text: str, expected: Format) -> None:
     assert Format.parse(text) is expected
 
 
-def test_templates_are_refused_by_name() -> None:
-    with pytest.raises(FlagError) as caught:
-        Format.parse("table {{.ID}}")
-    assert str(caught.value) == (
-        '"table {{.ID}}" is a template, and templates are not supported yet: use table or json'
-    )  # fmt: skip
-    assert caught.value.exit_code == 125
+ROWS = [{"ID": "aa", "CreatedBy": "RUN x"}, {"ID": "bbbbbbbbbbbb", "CreatedBy": "COPY"}]
+
+
+def test_a_template_gives_a_line_for_each_row() -> None:
+    assert Format.parse(r"{{.ID}}:\t{{.CreatedBy}}").rows(ROWS, {}) == "aa:\tRUN x\nbbbbbbbbbbbb:\tCOPY\n"
+    assert Format.parse("{{.ID}}").rows([], {}) == ""
+
+
+def test_a_template_of_a_table_has_headers_and_columns() -> None:
+    shape = Format.parse(r"table {{.ID}}\t{{lower .CreatedBy}}")
+    assert shape.rows(ROWS, {"ID": "IMAGE"}) == (
+        "IMAGE          CREATED BY\naa             run x\nbbbbbbbbbbbb   copy\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{{.Nope}}", 'template: :1:2: executing "" at <.Nope>: can\'t evaluate field Nope'),
+        ("{{.ID", "template: :1: unclosed action"),
+        ("{{foo .ID}}", 'template: :1: function "foo" not defined'),
+    ],
+)
+def test_what_is_wrong_with_a_template_is_said_in_gos_words(template: str, problem: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        Format.parse(template).rows(ROWS, {})
+    assert (str(caught.value), caught.value.exit_code) == (f"template parsing error: {problem}", 1)
 
 
 def test_keys_are_sorted_and_angle_brackets_escaped() -> None:
