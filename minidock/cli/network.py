@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -92,26 +92,18 @@ def ls(
 def inspect(
     networks: Annotated[_List, typer.Argument(metavar="NETWORK")],
     shape: Annotated[
-        Format, typer.Option("--format", "-f", parser=Format.parse, help="Format output:\n'json': Print in JSON format")
+        Format, typer.Option("--format", "-f", parser=Format.parse, help=formats.DOCUMENT_HELP)
     ] = Format.TABLE,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Verbose output for diagnostics")] = False,
 ) -> int:
     """Display detailed information on one or more networks."""
     from minidock.cli import options
-    from minidock.cli.each import for_each
+    from minidock.cli.documents import show_documents
     from minidock.engine import networks as engine
     from minidock.engine import workspace
-    from minidock.render.formats import json_document, json_text
 
     ws = workspace.open_workspace(options.store_root())
-    found: list[dict[str, Any]] = []
-    code = for_each(networks, lambda name: found.append(engine.inspect(ws, name)))
-    if shape is Format.JSON:
-        for members in found:
-            print(json_text(members))
-    else:
-        print(json_document(found))
-    return code
+    return show_documents(networks, lambda name: engine.inspect(ws, name), shape)
 
 
 def rm(

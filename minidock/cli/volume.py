@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -58,20 +58,20 @@ def ls(
     tables.print_volumes(Console.standard(), rows, shape=shape, is_quiet=quiet)
 
 
-def inspect(volumes: Annotated[tuple[str, ...], typer.Argument(metavar="VOLUME")]) -> int:
+def inspect(
+    volumes: Annotated[tuple[str, ...], typer.Argument(metavar="VOLUME")],
+    shape: Annotated[
+        Format, typer.Option("--format", "-f", parser=Format.parse, help=formats.DOCUMENT_HELP)
+    ] = Format.TABLE,
+) -> int:
     """Display detailed information on one or more volumes."""
-    import json
-
     from minidock.cli import options
-    from minidock.cli.each import for_each
+    from minidock.cli.documents import show_documents
     from minidock.engine import volumes as engine
     from minidock.engine import workspace
 
     ws = workspace.open_workspace(options.store_root())
-    found: list[dict[str, Any]] = []
-    code = for_each(volumes, lambda name: found.append(engine.inspect(ws, name)))
-    print(json.dumps(found, indent=4, ensure_ascii=False))
-    return code
+    return show_documents(volumes, lambda name: engine.inspect(ws, name), shape)
 
 
 def rm(

@@ -1,0 +1,31 @@
+"""What every `inspect` command prints: documents, each as it is found, in the wanted format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minidock.errors import MinidockError
+from minidock.render.formats import Format
+
+
+def show_documents(names: Sequence[str], look: Callable[[str], dict[str, Any]], shape: Format) -> int:
+    """Print what ``look`` finds as one array, as JSON or by a template a line for each; then the errors."""
+    from minidock.cli.each import tell
+    from minidock.render.formats import json_document, json_text
+
+    found, errors = [], []
+    for name in names:
+        try:
+            found.append(look(name))
+        except MinidockError as error:
+            errors.append(error)
+    if shape is Format.JSON:
+        for members in found:
+            print(json_text(members))
+    elif shape.template:
+        for members in found:
+            print(shape.document(members), end="")
+    else:
+        print(json_document(found))
+    return tell(errors)
