@@ -15,11 +15,13 @@ from typing import Any
 from minidock.errors import InvalidRequest
 
 EPERM, ENOSYS = 1, 38
+_ARGUMENTS = 6
 _LARGEST = 2**64 - 1
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW… but NEWTIME, which clone does not take
 
-# How docker calls the machines.
+# How docker calls the machines, and how libseccomp does.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_MACHINES = {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X86": "i386", "SCMP_ARCH_AARCH64": "aarch64"}
 _FAMILIES = {"amd64": ("amd64", "x32", "x86"), "arm64": ("arm64", "arm")}
 
 
@@ -69,11 +71,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Rules, and the answer to every other call."""
+    """Rules, and the answer to every other call.
+
+    Programs for ``machines`` beside the one that this is may run as well; None stands for all that are known.
+    """
 
     rules: tuple[Rule, ...]
     default: Action = Action.ERRNO
     default_errno: int = EPERM
+    machines: tuple[str, ...] | None = None
 
 
 UNCONFINED_PROFILE = Profile((), Action.ALLOW)
@@ -138,34 +144,8 @@ _OF_CAPABILITY = {
     "BPF": "bpf",
     "PERFMON": "perf_event_open",
 }
-# The address families that have not been the way out of containers: no alg, no vsock, nothing half forgotten.
-_FAMILIES_OF_SOCKETS = (
-    13,
-    14,
-    15,
-    16,
-    17,
-    18,
-    21,
-    22,
-    24,
-    26,
-    27,
-    28,
-    29,
-    30,
-    31,
-    32,
-    33,
-    35,
-    36,
-    39,
-    41,
-    42,
-    43,
-    44,
-    45,
-)
+# Every family but AF_ALG and AF_VSOCK, the way out of containers more than once.
+_SOCKETS = (Condition(0, Operator.LESS, 38), Condition(0, Operator.EQUAL, 39), Condition(0, Operator.GREATER, 40))
 _PERSONALITIES = (0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 
@@ -175,8 +155,7 @@ def default_profile(capabilities: Collection[str], machine: str) -> Profile:
     for capability in sorted(capabilities):
         names += _OF_CAPABILITY.get(capability, "").split()
     rules = [Rule(tuple(dict.fromkeys(names)))]
-    rules += [Rule(("socket",), conditions=(Condition(0, Operator.LESS, 12),))]
-    rules += [Rule(("socket",), conditions=(Condition(0, Operator.EQUAL, family),)) for family in _FAMILIES_OF_SOCKETS]
+    rules += [Rule(("socket",), conditions=(condition,)) for condition in _SOCKETS]
     rules += [Rule(("personality",), conditions=(Condition(0, Operator.EQUAL, kind),)) for kind in _PERSONALITIES]
     if "SYS_ADMIN" not in capabilities:
         rules.append(Rule(("clone",), conditions=(Condition(0, Operator.MASKED_EQUAL, _CLONE_NEW),)))
@@ -198,13 +177,28 @@ def parse_profile(text: str, capabilities: Collection[str], machine: str, kernel
         raise InvalidRequest("decoding seccomp profile failed: no defaultAction")
     try:
         chosen = [item for item in members.get("syscalls") or [] if _applies(item, capabilities, machine, kernel)]
+        errno = members.get("defaultErrnoRet")
         return Profile(
-            tuple(_rule(item) for item in chosen),
+            tuple(rule for item in chosen for rule in _rules(item)),
             Action(members["defaultAction"]),
-            int(members.get("defaultErrnoRet", EPERM)),
+            EPERM if errno is None else int(errno),
+            _machines(members, machine),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidRequest(f"decoding seccomp profile failed: {error}") from error
+
+
+def _machines(members: Mapping[str, Any], machine: str) -> tuple[str, ...]:
+    """Return the machines that a profile names beside this one."""
+    names, pairs = members.get("architectures") or [], members.get("archMap") or []
+    if names and pairs:
+        raise InvalidRequest(
+            "both 'architectures' and 'archMap' are specified in the seccomp profile, use either of them"
+        )
+    for pair in pairs:
+        if _MACHINES.get(pair["architecture"]) == machine:
+            names = pair.get("subArchitectures") or []
+    return tuple(_MACHINES[name] for name in names if name in _MACHINES)
 
 
 def _applies(item: Mapping[str, Any], capabilities: Collection[str], machine: str, kernel: tuple[int, int]) -> bool:
@@ -233,9 +227,12 @@ def _version(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _rule(item: Mapping[str, Any]) -> Rule:
-    names = item.get("names") or [item["name"]]
-    conditions = tuple(
+def _rules(item: Mapping[str, Any]) -> list[Rule]:
+    """Return the rules of one entry: several if it looks at one argument more than once, which means "or"."""
+    if item.get("name") and item.get("names"):
+        raise InvalidRequest("both 'name' and 'names' are specified in the seccomp profile, use either of them")
+    names, errno = tuple(item.get("names") or [item["name"]]), item.get("errnoRet")
+    conditions = [
         Condition(
             int(argument["index"]),
             Operator(argument["op"]),
@@ -243,6 +240,10 @@ def _rule(item: Mapping[str, Any]) -> Rule:
             int(argument.get("valueTwo", 0)) & _LARGEST,
         )
         for argument in item.get("args") or []
-    )
-    errno = item.get("errnoRet")
-    return Rule(tuple(names), Action(item["action"]), conditions, EPERM if errno is None else int(errno))
+    ]
+    if any(not 0 <= condition.index < _ARGUMENTS for condition in conditions):
+        raise ValueError("the index of an argument is not one of 0 to 5")
+    is_either = len({condition.index for condition in conditions}) < len(conditions)
+    alternatives = [(condition,) for condition in conditions] if is_either else [tuple(conditions)]
+    action, number = Action(item["action"]), EPERM if errno is None else int(errno)
+    return [Rule(names, action, alternative, number) for alternative in alternatives]

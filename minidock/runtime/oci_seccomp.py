@@ -18,7 +18,10 @@ EMULATED = (
 )
 _FILE_TYPE, _CHARACTER, _BLOCK = 0o170000, 0o020000, 0o060000
 _REGULAR, _FIFO, _SOCKET = 0o100000, 0o010000, 0o140000
-_ARCHITECTURES = {"x86_64": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], "aarch64": ["SCMP_ARCH_AARCH64"]}
+_ARCHITECTURES = {
+    "x86_64": {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_X86": "i386"},
+    "aarch64": {"SCMP_ARCH_AARCH64": "aarch64"},
+}
 _SUCCEED = {"action": "SCMP_ACT_ERRNO", "errnoRet": 0}
 
 
@@ -35,9 +38,17 @@ def seccomp_of(security: Security, *, emulates_root: bool, machine: str = os.una
     return {
         "defaultAction": profile.default.value,
         **errno,
-        "architectures": _ARCHITECTURES.get(machine, []),
+        "architectures": _architectures(profile, machine),
         "syscalls": [*_emulation(), *_files_only(), *rules] if emulates_root else rules,
     }
+
+
+def _architectures(profile: Profile, machine: str) -> list[str]:
+    """Return the machines whose programs may run; libseccomp adds the one that this is by itself."""
+    known = _ARCHITECTURES.get(machine, {})
+    return [
+        name for name, called in known.items() if profile.machines is None or called in (machine, *profile.machines)
+    ]
 
 
 def _kernel() -> tuple[int, int]:

@@ -80,7 +80,8 @@ def program(
         return b""
     rules = _profile(profile, capabilities, machine)
     emulation = None if not emulates_root else NOTIFY if records_owners else SUCCEED
-    blocks = b"".join(_block(name, rules, emulation) for name in families)
+    others = families if rules.machines is None else rules.machines
+    blocks = b"".join(_block(name, rules, emulation) for name in families if name == machine or name in others)
     # A machine that is not known here has calls that are not known here: nothing of it is let past.
     last = _answer(ALLOW if profile == UNCONFINED else KILL_PROCESS)
     return instruction(LOAD, OFFSET_ARCH) + blocks + last
@@ -124,9 +125,9 @@ def _block(machine: str, profile: Profile, emulation: int | None) -> bytes:
     for number, rules in conditional.items():
         body += _when_number(number, _conditions(rules, profile))
     default = _value(profile.default, profile.default_errno)
-    # What a newer kernel has: with ENOSYS a program falls back to what it did before, with EPERM it gives up.
+    # What is newer than the profile: with ENOSYS a program falls back to what it did before, with EPERM it gives up.
     unknown = SUCCEED | _ENOSYS if profile.default is Action.ERRNO else default
-    body += _bisection(plain, default, max(known.values()) + 1, unknown)
+    body += _bisection(plain, default, max((*plain, *conditional), default=max(known.values())) + 1, unknown)
     # A jump over the whole block is too far for a comparison.
     return instruction(JUMP_EQUAL, ARCHITECTURES[machine], 1, 0) + instruction(JUMP, len(body) // _SIZE) + body
 
