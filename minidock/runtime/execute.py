@@ -60,8 +60,12 @@ def forbid_imports() -> None:
 
 
 def attach(terminal: int | None) -> None:
-    """Start a session of its own, with the terminal as standard streams if there is one."""
+    """Start a session of its own, with keys of its own, and the terminal as standard streams if there is one."""
     os.setsid()
+    try:
+        syscalls.join_new_session_keyring()
+    except OSError:
+        pass  # a kernel without keyrings, or an outer container that forbids them
     if terminal is None:
         return
     fcntl.ioctl(terminal, _TIOCSCTTY, 0)

@@ -54,22 +54,28 @@ def assume(process: Process, *, self_fd: int, is_single_id: bool, supervisor: in
         # The only id there is gets another name in a namespace of its own; the files of root appear under it.
         syscalls.unshare(syscalls.CLONE_NEWUSER)
         map_single_id(self_fd, (uid, gid), (0, 0))
-    if process["no_new_privileges"]:
+    may_gain = not process["no_new_privileges"]
+    if not may_gain:
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     _limit_capabilities(process["capabilities"])
-    _load_filter(process, supervisor)
     if is_single_id:
-        return  # exec computes the capabilities of root anew, within the bounding set; capset itself may be emulated
+        # exec computes the capabilities of root anew, within the bounding set; capset itself may be emulated.
+        _load_filter(process, supervisor)
+        return
+    if may_gain:
+        _load_filter(process, supervisor)
     os.setgroups(sorted({gid, *process["groups"]}))
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
     if uid == 0:
         kept = process["capabilities"] & syscalls.permitted_capabilities()
         syscalls.capset(effective=kept, permitted=kept, inheritable=0)
+    if not may_gain:
+        _load_filter(process, supervisor)  # as late as can be: it may well forbid what has just been done
 
 
 def _load_filter(process: Process, supervisor: int) -> None:
-    """Install the filter, while CAP_SYS_ADMIN lasts: it needs that, or no_new_privs, which disables setuid programs.
+    """Install the filter: that needs CAP_SYS_ADMIN, or no_new_privs, which disables setuid programs.
 
     Without either (a root in a container that may not mount) that container's own filter has to do.
     """
@@ -87,6 +93,7 @@ def _load_filter(process: Process, supervisor: int) -> None:
 
 
 def _limit_capabilities(kept: int) -> None:
+    """Drop all others from the bounding set, and everything from the inheritable and the ambient one."""
     for capability in range(_MOST_CAPABILITIES):
         if kept >> capability & 1:
             continue
@@ -94,4 +101,6 @@ def _limit_capabilities(kept: int) -> None:
             syscalls.prctl(syscalls.PR_CAPBSET_DROP, capability)
         except OSError:
             break  # EINVAL: the kernel knows no more; EPERM: without CAP_SETPCAP nothing can be dropped
+    held = syscalls.permitted_capabilities()
+    syscalls.capset(effective=held, permitted=held, inheritable=0)
     syscalls.clear_ambient_capabilities()

@@ -1,8 +1,9 @@
-"""The Python that is executed as root inside a container's namespaces, protected from being overwritten there.
+"""The Python that is executed inside a container's namespaces, protected from being overwritten there.
 
 A program of the image named ``#!/proc/self/exe`` runs the launcher's own binary and can keep a descriptor of it;
-as root outside of a user namespace it may write to it later (the runc weakness CVE-2019-5736, with Python in runc's
-place). So the binary is executed from a mount that is read-only for ever, or from a sealed copy in memory.
+whoever may write to it outside may do so from inside later (the runc weakness CVE-2019-5736, with Python in runc's
+place). That is root, and a plain user whose Python is his own. So the binary is executed from a mount that is
+read-only for ever, or from a sealed copy in memory.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ import sys
 from minidock.runtime import messages, syscalls
 
 
+def is_writable() -> bool:
+    """Whether this user may change the Python that runs this, now or after a chmod."""
+    path = os.path.realpath(sys.executable)
+    return os.geteuid() in (0, os.stat(path).st_uid) or os.access(path, os.W_OK)
+
+
 def protected() -> int:
     """Return a descriptor to execute as ``/proc/self/fd/N``; its number is none that the stub uses."""
     path = os.path.realpath(sys.executable)
     try:
         low = _read_only_mount(path)
-    except OSError:  # before Linux 5.12
+    except OSError:  # before Linux 5.12, or a plain user
         low = sealed_copy(path)
     high = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, messages.FIRST_FREE_FD)
     os.close(low)

@@ -163,7 +163,7 @@ class NativeRuntime(HostProcesses):
         return self._found.fuse if self._found is not None else ""
 
     def _executable(self, *, is_exposed: bool) -> str:
-        if os.geteuid() != 0 or not is_exposed:
+        if not is_exposed or not interpreter.is_writable():
             return sys.executable
         with self._lock:
             if self._python is None:

@@ -15,7 +15,7 @@ from minidock.core.process import ProcessSpec
 from minidock.errors import RuntimeProblem
 from minidock.runtime.emulation import MACHINES
 from minidock.runtime.oci_seccomp import seccomp_of
-from minidock.runtime.rootfs import APT_CONFIG, MASKED, READ_ONLY
+from minidock.runtime.rootfs import APT_CONFIG, READ_ONLY, masked
 
 VERSION = "1.0.2"
 ROOTFS = "rootfs"  # in the bundle
@@ -29,7 +29,7 @@ def config_of(spec: ProcessSpec, *, is_single_id: bool, machine: str) -> dict[st
     emulates_root = is_single_id and spec.user.uid == 0 and machine in MACHINES
     linux: dict[str, Any] = {
         "namespaces": [{"type": name} for name in ("pid", "ipc", "uts", "mount")],
-        "maskedPaths": [] if spec.security.is_privileged else [f"/{path}" for path in MASKED],
+        "maskedPaths": [] if spec.security.is_privileged else [f"/{path}" for path in masked()],
         "readonlyPaths": [] if spec.security.is_privileged else [f"/{path}" for path in READ_ONLY],
     }
     seccomp = seccomp_of(spec.security, emulates_root=emulates_root)

@@ -31,6 +31,7 @@ MASKED = (
     *("proc/sched_debug", "proc/scsi", "proc/timer_list", "proc/timer_stats"),
     *("sys/firmware", "sys/devices/virtual/powercap"),
 )
+PROCESSORS = "sys/devices/system/cpu"
 READ_ONLY = ("proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger")
 APT_CONFIG = "/dev/.apt.conf"
 
@@ -163,8 +164,7 @@ def mount_dev(points: MountPoints, *, is_single_id: bool, shm_size: int, has_que
     syscalls.mount("tmpfs", through(target), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=65536k")
     os.close(target)
     dev = points.find("dev")
-    for name, major, minor in NODES:
-        _bind_node(dev, name, os.makedev(major, minor))
+    _place_nodes(points, dev, is_single_id=is_single_id)
     for name in ("pts", "shm", "mqueue"):
         os.mkdir(name, 0o755, dir_fd=dev)
     terminals = "newinstance,ptmxmode=0666,mode=0620" + ("" if is_single_id else ",gid=5")
@@ -182,18 +182,56 @@ def mount_dev(points: MountPoints, *, is_single_id: bool, shm_size: int, has_que
     return dev
 
 
-def _bind_node(dev: int, name: str, device: int) -> None:
+def _place_nodes(points: MountPoints, dev: int, *, is_single_id: bool) -> None:
+    """Put the devices of every container into its /dev, where nodes that it makes itself do not work.
+
+    They are its own: root may change their mode or owner, and must not change the host's. They live on a file system
+    that is mounted only while they are made. Who may not make any gets the host's, whose attributes are read-only.
+    """
+    trees = [] if is_single_id else _made_nodes(points)
+    if not trees:
+        trees = [(name, tree) for name, *numbers in NODES if (tree := _host_node(name, os.makedev(*numbers))) >= 0]
+    for name, tree in trees:
+        _write(dev, name, b"")
+        target = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=dev)
+        syscalls.move_mount(tree, target)
+        os.close(target)
+        os.close(tree)
+
+
+def _made_nodes(points: MountPoints) -> list[tuple[str, int]]:
+    """Return new device nodes, as (name, detached mount); none without the privilege."""
+    place = points.find("dev")
+    syscalls.mount("tmpfs", through(place), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NOEXEC, "mode=755,size=64k")
+    os.close(place)
+    store = points.find("dev")
+    trees = []
+    try:
+        for name, major, minor in NODES:
+            os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=store)
+            os.chmod(name, 0o666, dir_fd=store)
+            trees.append((name, syscalls.clone_tree(store, name)))
+    except PermissionError:
+        trees.clear()
+    finally:
+        syscalls.umount(through(store), syscalls.MNT_DETACH)
+        os.close(store)
+    return trees
+
+
+def _host_node(name: str, device: int) -> int:
+    """Return a detached mount of the host's node if it is the right device, else -1."""
     try:
         source = os.open(f"/dev/{name}", os.O_PATH | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return
+        return -1
     info = os.fstat(source)
+    tree = -1
     if stat.S_ISCHR(info.st_mode) and info.st_rdev == device:
-        _write(dev, name, b"")
-        target = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=dev)
-        _bind(source, target)
-        os.close(target)
+        tree = syscalls.clone_tree(source)
+        syscalls.mount_setattr(tree, syscalls.ATTR_RDONLY)
     os.close(source)
+    return tree
 
 
 def _write(directory: int, name: str, content: bytes) -> None:
@@ -219,7 +257,7 @@ def bind_console(dev: int, terminal: int) -> None:
 def _mask(points: MountPoints) -> None:
     """Cover what tells about the host: files with /dev/null, directories with an empty read-only one."""
     null = points.find("dev/null")
-    for path in MASKED:
+    for path in masked():
         try:
             target = points.find(path)
         except OSError:
@@ -230,6 +268,19 @@ def _mask(points: MountPoints) -> None:
             _bind(null, target)
         os.close(target)
     os.close(null)
+
+
+def masked() -> list[str]:
+    """Return what is to be covered on this machine, relative to the root: `MASKED` and what heat every processor has.
+
+    Source: moby, which hides the readings of power and heat since they tell what others compute.
+    """
+    try:
+        names = sorted(os.listdir(f"/{PROCESSORS}"))
+    except OSError:
+        names = []
+    found = [f"{PROCESSORS}/{name}/thermal_throttle" for name in names if name[:3] == "cpu" and name[3:].isdigit()]
+    return [*MASKED, *(path for path in found if os.path.exists(f"/{path}"))]
 
 
 def _cover_read_only(points: MountPoints, path: str) -> None:
@@ -245,8 +296,9 @@ def _cover_read_only(points: MountPoints, path: str) -> None:
 
 
 def mount_files(points: MountPoints, launch: Launch) -> list[tuple[str, int]]:
-    """Put writable files of our own over /etc/resolv.conf, /etc/hosts and /etc/hostname, gone with the container.
+    """Put files of our own over /etc/resolv.conf, /etc/hosts and /etc/hostname, gone with the container.
 
+    They can be written unless the root file system cannot.
     They live on a tmpfs that is mounted only while they are written: the binds keep it. Secrets live there too; they
     come back as (target, detached mount), to be put in place along with the volumes.
     """
@@ -258,7 +310,7 @@ def mount_files(points: MountPoints, launch: Launch) -> list[tuple[str, int]]:
     trees = []
     for number, (path, content) in enumerate(launch["files"]):
         _write(store, str(number), content)
-        trees.append((path, _clone_plain(store, str(number))))
+        trees.append((path, _clone_plain(store, str(number), is_read_only=launch["is_read_only"])))
     secrets = []
     for number, (path, content, mode, uid, gid) in enumerate(launch["secrets"]):
         name = f"secret{number}"
@@ -275,9 +327,9 @@ def mount_files(points: MountPoints, launch: Launch) -> list[tuple[str, int]]:
     return secrets
 
 
-def _clone_plain(directory: int, name: str) -> int:
+def _clone_plain(directory: int, name: str, *, is_read_only: bool = False) -> int:
     tree = syscalls.clone_tree(directory, name)
-    syscalls.mount_setattr(tree, syscalls.ATTR_NOEXEC)
+    syscalls.mount_setattr(tree, syscalls.ATTR_NOEXEC | (syscalls.ATTR_RDONLY if is_read_only else 0))
     return tree
 
 

@@ -144,10 +144,6 @@ def _run_first(launch: Launch, base: int, records_end: int, alive: int, server: 
         syscalls.sethostname(launch["hostname"])
     if launch["own_network"]:
         loopback.rise()
-    try:
-        syscalls.join_new_session_keyring()
-    except OSError:
-        pass  # a kernel without keyrings, or an outer container that forbids them
     rootfs.enter(points.root, is_read_only=launch["is_read_only"])
     execute.attach(terminal)
     is_single_id = launch["user_namespace"] is not None

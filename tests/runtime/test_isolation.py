@@ -122,3 +122,18 @@ def test_once_inside_nothing_is_imported_any_more() -> None:
         check=False,
     )
     assert ran.stdout == "['ModuleNotFoundError', 'LookupError', 'ModuleNotFoundError']\n", ran.stderr
+
+
+def test_devices_are_not_the_host_s(isolated: Containers, report: RuntimeReport) -> None:
+    before = Path("/dev/full").stat().st_mode
+    shown = isolated.output("chmod 600 /dev/full 2>/dev/null; stat -c %a /dev/full; echo gone >/dev/null")
+    is_own = report.id_mode is IdMode.ROOT
+    assert shown == ("600\n" if is_own else "666\n")
+    assert Path("/dev/full").stat().st_mode == before
+
+
+def test_with_a_read_only_root_nothing_but_memory_can_be_written(isolated: Containers) -> None:
+    rootfs = replace(isolated.rootfs(), is_read_only=True)
+    places = "/new /tmp/new /etc/hosts /etc/resolv.conf /dev/new /dev/shm/new"
+    spec = isolated.shell(f"for f in {places}; do (: >>$f) 2>/dev/null && echo $f; done; true", rootfs=rootfs)
+    assert isolated.run(spec) == (0, "/dev/new\n/dev/shm/new\n")
