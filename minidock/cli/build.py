@@ -120,8 +120,8 @@ def build(
     from minidock.cli import options, streams
     from minidock.core.events import StoreWaiting
     from minidock.engine import workspace
-    from minidock.engine.build import BuildRequest
     from minidock.engine.build import build as build_image
+    from minidock.engine.preparing import BuildRequest
     from minidock.engine.secrets import gather
     from minidock.render.progress import Kind
     from minidock.render.progress import progress as observer_for

@@ -11,7 +11,7 @@ from minidock.core.quoting import quoted
 from minidock.errors import FlagError, InvalidRequest
 
 if TYPE_CHECKING:
-    from minidock.engine.build import BuildRequest
+    from minidock.engine.preparing import BuildRequest
     from minidock.engine.workspace import Workspace
 
 BUILD = "build"

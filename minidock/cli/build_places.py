@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from minidock.core.build_options import ContextOption, parse_hosts
-from minidock.core.platform import Platform
 from minidock.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from minidock.core.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,11 @@ class BuildPlaces:
 
     def platform(self) -> Platform | None:
         """Return the platform to build for, None if none is named. Raises: InvalidPlatform, InvalidRequest."""
-        from minidock.engine.definition import this_platform
+        from minidock.engine.definition import parse_platforms
 
-        names = [name.strip() for text in self.platforms for name in text.split(",") if name.strip()]
-        found = {Platform.parse(name, this_platform()).normalized() for name in names}
+        found = parse_platforms(self.platforms)
         if len(found) > 1:
             raise InvalidRequest(
                 "several platforms in one image are not supported: build them one after the other, each with its tag"
             )
-        return next(iter(found), None)
+        return found[0] if found else None

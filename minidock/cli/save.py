@@ -10,21 +10,26 @@ import typer
 def save(
     image_names: Annotated[list[str], typer.Argument(metavar="IMAGE")],
     output: Annotated[str, typer.Option("--output", "-o", help="Write to a file, instead of STDOUT")] = "",
+    platforms: Annotated[
+        list[str], typer.Option("--platform", metavar="list", help="Save only the given platform(s)")
+    ] = [],  # noqa: B006
 ) -> None:
     """Save one or more images to a tar archive (streamed to STDOUT by default)."""
     import sys
 
     from minidock.cli import options, streams
     from minidock.engine import workspace
+    from minidock.engine.definition import parse_platforms
     from minidock.engine.save import TarSink, replacing, save
     from minidock.errors import MinidockError
 
     if not output and sys.stdout.isatty():
         raise MinidockError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
+    wanted = parse_platforms(platforms)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
     if output:
         with replacing(output) as out:
-            save(ws, image_names, TarSink(out.write))
+            save(ws, image_names, TarSink(out.write), wanted)
         return
-    save(ws, image_names, TarSink(sys.stdout.buffer.write))
+    save(ws, image_names, TarSink(sys.stdout.buffer.write), wanted)
     sys.stdout.buffer.flush()

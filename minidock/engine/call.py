@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from minidock.core.dockerfile import outline, stages
 from minidock.core.dockerfile.checks.check import CheckReport
 from minidock.core.dockerfile.outline import Outline, Target
-from minidock.engine.build import BuildRequest, Prepared, Sessions, bases, prepare
+from minidock.engine.preparing import BuildRequest, Prepared, Sessions, bases, prepare
 from minidock.engine.progress import Progress
 from minidock.engine.workspace import Workspace
 from minidock.errors import DockerfileError

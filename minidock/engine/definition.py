@@ -131,6 +131,12 @@ def this_platform() -> Platform:
     return Platform("linux", architecture())
 
 
+def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
+    """Return the platforms of lists with commas between them, each once. Raises: InvalidPlatform."""
+    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
+    return tuple(dict.fromkeys(Platform.parse(name, this_platform()).normalized() for name in names))
+
+
 def predefined_args(target: str | None, platform: Platform | None = None) -> dict[str, str]:
     """Return the platform arguments, which need no declaration in FROM lines."""
     found = {}

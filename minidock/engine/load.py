@@ -27,7 +27,7 @@ from minidock.engine import images
 from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
 from minidock.engine.importer import decompressed
-from minidock.engine.save import FULL_NAME, INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE
+from minidock.engine.save import FULL_NAME, INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE, require_platform
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, InvalidReference, MinidockError, NoSuchImage, StoreError, TarError
 from minidock.store import tar
@@ -157,8 +157,10 @@ class _Layout:
         return Section(fd, 0, status.st_size)
 
 
-def load(ws: Workspace, stream: BinaryIO) -> tuple[Loaded, ...]:
+def load(ws: Workspace, stream: BinaryIO, platforms: Sequence[Platform] = ()) -> tuple[Loaded, ...]:
     """Store the images of an archive, plain or compressed, and return them; names are given last, when all is stored.
+
+    With ``platforms`` every image must be for one of them.
 
     Raises: MinidockError for an archive that is damaged, hostile, or holds no images.
     """
@@ -173,6 +175,8 @@ def load(ws: Workspace, stream: BinaryIO) -> tuple[Loaded, ...]:
                 "the archive holds no images: neither manifest.json nor index.json is in it",
                 hint="the tar of a root file system is for `minidock import`",
             )
+        for image in found:
+            require_platform(image.config, platforms, ", ".join(image.names) or str(Digest.sha256(image.data)))
         return tuple(item for image in found for item in _publish(ws, session, image))
 
 

@@ -16,9 +16,11 @@ from typing import BinaryIO, Protocol
 
 from minidock.core import mediatype
 from minidock.core.canonical import dumps
+from minidock.core.config import ImageConfig
 from minidock.core.descriptor import REF_NAME, Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, Entry
+from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.engine import images
 from minidock.engine.workspace import Workspace
@@ -178,11 +180,11 @@ def _docker_manifest(image: Packed) -> dict[str, object]:
     }
 
 
-def save(ws: Workspace, names: Sequence[str], sink: Sink) -> None:
+def save(ws: Workspace, names: Sequence[str], sink: Sink, platforms: Sequence[Platform] = ()) -> None:
     """Write the images that references and IDs name as docker's archive.
 
     A repository without a tag means all of its tags; what is named by its ID has no name in the archive.
-    Raises: MinidockError in docker's words.
+    With ``platforms`` an image must be for one of them. Raises: MinidockError in docker's words.
     """
     found: dict[Digest, tuple[str, ...]] = {}
     for text in names:
@@ -193,11 +195,22 @@ def save(ws: Workspace, names: Sequence[str], sink: Sink) -> None:
         packed = []
         for image_id, tags in found.items():
             image = images.load(ws, image_id)
+            require_platform(image.config, platforms, ", ".join(tags) or str(image_id))
             session.pin([image_id, *image.config.diff_ids])
             data, manifest = images.stored(ws, image)
             session.pin(layer.digest for layer in manifest.layers)
             packed.append(Packed(data, manifest, tags))
         pack(ws, packed, sink, is_for_docker=True)
+
+
+def require_platform(config: ImageConfig, platforms: Sequence[Platform], shown: str) -> None:
+    """Refuse an image that is for none of the platforms. Raises: MinidockError in docker's words."""
+    offered = Platform(config.os, config.architecture, config.variant)
+    if platforms and not any(wanted.matches(offered) for wanted in platforms):
+        wanted = ", ".join(map(str, platforms))
+        raise MinidockError(
+            f"image with reference {shown} was found but does not provide the specified platform ({wanted})"
+        )
 
 
 def _named(ws: Workspace, text: str) -> list[tuple[images.Image, str]]:

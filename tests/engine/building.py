@@ -19,7 +19,8 @@ from minidock.core.entries import FILE, Entry, Tree
 from minidock.core.events import Event, StepCached, StepDone, StepReason, StepStarted
 from minidock.core.id_mode import IdMode
 from minidock.engine import images, importer
-from minidock.engine.build import BuildRequest, build
+from minidock.engine.build import build
+from minidock.engine.preparing import BuildRequest
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import Runtime
 from minidock.runtime.fake import FakeRuntime

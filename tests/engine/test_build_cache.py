@@ -317,7 +317,8 @@ WATCHED = """
 import sys
 place, root = sys.argv[1:]
 from minidock.core.id_mode import IdMode
-from minidock.engine.build import BuildRequest, build
+from minidock.engine.build import build
+from minidock.engine.preparing import BuildRequest
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.store.store import Store
 import os

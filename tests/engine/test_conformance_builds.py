@@ -19,7 +19,8 @@ from minidock.core.entries import DIRECTORY, FILE, SYMLINK, Entry, Tree
 from minidock.core.events import BuildWarning, Event, StepOutput, StepStarted
 from minidock.core.times import parse_time
 from minidock.engine import images
-from minidock.engine.build import BuildRequest, build
+from minidock.engine.build import build
+from minidock.engine.preparing import BuildRequest
 from minidock.engine.secrets import Secrets
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.errors import DockerfileError, MinidockError, StepFailed

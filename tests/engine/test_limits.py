@@ -14,9 +14,10 @@ from minidock.core.stats import Sample
 from minidock.core.summary import ContainerState
 from minidock.engine import containers, pausing
 from minidock.engine.attend import Streams
-from minidock.engine.build import BuildRequest, build
+from minidock.engine.build import build
 from minidock.engine.container_inspect import inspect_container
 from minidock.engine.exec import ExecRequest, execute
+from minidock.engine.preparing import BuildRequest
 from minidock.engine.run import process_spec
 from minidock.engine.stats import watch
 from minidock.engine.top import top

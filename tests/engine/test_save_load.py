@@ -16,7 +16,9 @@ import zstandard
 
 from minidock.core.build_options import Annotation, Output
 from minidock.core.digest import Digest
+from minidock.core.platform import Platform
 from minidock.engine import images
+from minidock.engine.definition import this_platform
 from minidock.engine.importer import architecture
 from minidock.engine.load import Loaded, load
 from minidock.engine.outputs import Outputs
@@ -108,6 +110,15 @@ def test_dockers_old_archives_keep_the_bytes_of_their_configs(other: Workspace, 
     assert load(other, io.BytesIO(of_docker())) == (Loaded(Digest(CONFIG_HEX), "theirs:1"),)
     images.tag(other, "theirs:1", "ours:1")
     assert images.find(other, "ours:1").image_id.hex == CONFIG_HEX
+
+
+def test_an_image_of_another_platform_is_neither_saved_nor_loaded(ws: Workspace, other: Workspace) -> None:
+    foreign = (Platform("linux", "s390x"),)
+    with pytest.raises(MinidockError, match="base:1 was found but does not provide the specified platform"):
+        save(ws, ["base:1"], TarSink(io.BytesIO().write), foreign)
+    with pytest.raises(MinidockError, match="theirs:1 was found but does not provide"):
+        load(other, io.BytesIO(of_docker()), foreign)
+    assert load(other, io.BytesIO(of_docker()), (*foreign, this_platform()))
 
 
 def test_saving_nothing_is_an_error(ws: Workspace) -> None:

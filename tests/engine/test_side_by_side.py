@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from minidock.core.events import StepCanceled, StepError, StepStarted
-from minidock.engine.build import BuildRequest, build
+from minidock.engine.build import build
+from minidock.engine.preparing import BuildRequest
 from minidock.errors import StepFailed
 from minidock.runtime.fake import FakeRuntime, UntilSignalled
 from tests.engine.building import content_of, import_base, run_build, workspace, write_context
