@@ -11,22 +11,17 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from minidock.core.config import ImageConfig
-from minidock.core.digest import Digest
-from minidock.core.entries import Entry
 from minidock.core.id_mode import IdMode
-from minidock.store.store import Store
-from tests.other_users import PLAIN_ID, become_plain, environment, public_place, python_for_everybody
+from tests.e2e.builders import Builder, written
+from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody
 
 pytestmark = pytest.mark.slow
 
-EPOCH = 1_700_000_000
 OWNERS = """\
 FROM debian
 RUN mkdir /srv/a && cd /srv/a && touch f g && chown 33:42 f g && chown 0:0 g && chmod 4755 f
@@ -55,43 +50,6 @@ OF_THE_MOMENT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Builder:
-    """Somebody who builds: a store, and how minidock is run there."""
-
-    store: Path
-    python: str
-    become: Callable[[], None] | None
-    uid: int
-    id_mode: IdMode
-
-    def run(self, *words: str) -> str:
-        """Run a command that has to succeed; return what it prints."""
-        done = subprocess.run(
-            [self.python, "-m", "minidock", *words],
-            env={**environment(), "MINIDOCK_ROOT": str(self.store), "SOURCE_DATE_EPOCH": str(EPOCH)},
-            preexec_fn=self.become,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def build(self, context: Path) -> str:
-        """Return the ID of the image."""
-        return self.run("build", "-q", str(context)).strip()
-
-    def entries(self, image_id: str) -> dict[str, Entry]:
-        """Return what the last layer of an image holds, without places in its tar."""
-        store = Store(str(self.store), uid=self.uid, id_mode=self.id_mode, boot_id="")
-        config = ImageConfig.from_bytes(store.blobs.read(Digest.parse(image_id)))
-        return {entry.path: entry._replace(offset=0) for entry in store.layers.entries(config.diff_ids[-1])}
-
-
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     with public_place() as path:
@@ -115,16 +73,6 @@ def builders(place: Path, debian: Path) -> Iterator[list[Builder]]:
     yield found
     for builder in found:
         builder.run("system", "reset", "-f")
-
-
-def written(place: Path, name: str, dockerfile: str) -> Path:
-    """Return a context that everybody can read."""
-    context = place / name
-    context.mkdir(exist_ok=True)
-    context.chmod(0o755)
-    (context / "Dockerfile").write_text(dockerfile)
-    (context / "Dockerfile").chmod(0o644)
-    return context
 
 
 @pytest.fixture(scope="module")
