@@ -16,6 +16,7 @@ import _socket
 import os
 import select
 import struct
+import time
 
 from minidock.runtime import (
     confinement,
@@ -44,6 +45,8 @@ _CGROUPS = "/sys/fs/cgroup"
 _LOG_SIZE = 1 << 16
 _NAME = "box"  # of the container, in a state directory of its own
 _DESCRIPTORS_SIZE = 64
+_EXECUTION_TIMEOUT = 1.0  # seconds, for a container whose program is the runtime itself
+_POLL_INTERVAL = 0.0005  # seconds
 _PLAIN = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 
 
@@ -67,7 +70,7 @@ def keep(launch: Launch, oci: Oci, base: int, records_end: int, alive: int, serv
     _forbid_devices(pid)
     _announce(host, pid)
     _detach_streams()
-    _call(oci, ["start", _NAME])
+    _start(oci, pid)
     os.close(messages.STATUS_FD)
     os._exit(_reap(pid))
 
@@ -197,6 +200,27 @@ def _spawn(oci: Oci, words: list[str], prefix: str = "") -> int:
         except BaseException:
             os._exit(monitor.LAUNCH_FAILED)
     return pid
+
+
+def _start(oci: Oci, pid: int) -> None:
+    """Have the runtime start the container, and wait until the program of its first process runs.
+
+    Until then the process is the runtime's own, and a signal that the program may ignore would end it.
+    """
+    waiting = _program(pid)
+    _call(oci, ["start", _NAME])
+    deadline = time.monotonic() + _EXECUTION_TIMEOUT
+    while waiting is not None and _program(pid) == waiting and time.monotonic() < deadline:
+        time.sleep(_POLL_INTERVAL)
+
+
+def _program(pid: int) -> tuple[int, int] | None:
+    """Return what tells the file that a process executes from others, or None of one that has ended."""
+    try:
+        found = os.stat(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _call(oci: Oci, words: list[str]) -> None:
