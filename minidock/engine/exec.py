@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from minidock.core import container as rules
-from minidock.core.entries import FILE
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.summary import ContainerState
 from minidock.core.users import resolve_user
@@ -19,12 +18,12 @@ from minidock.engine.attend import Wiring, attend
 from minidock.engine.client import Attachment, Client
 from minidock.engine.containers import running, started_of
 from minidock.engine.handover import in_background, orders_of
+from minidock.engine.image_files import ImageFiles
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidState
 from minidock.runtime.base import Handle, ProcessIO
 from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
-from minidock.store.layers import Contents
 
 if TYPE_CHECKING:
     from minidock.engine.monitor import Orders
@@ -140,8 +139,9 @@ def container_user(ws: Workspace, record: ContainerRecord, spec: str) -> User:
     Raises: RuntimeProblem.
     """
     upper = ws.store.containers.path(record.id, "upper")
-    texts = [_written(upper, name) or _of_image(ws, record, f"etc/{name}") for name in ("passwd", "group")]
-    return resolve_user(spec, texts[0], texts[1])
+    written = [_written(upper, name) for name in ("passwd", "group")]
+    passwd, group = written if all(written) else ImageFiles(ws, record.diff_ids).accounts
+    return resolve_user(spec, written[0] or passwd, written[1] or group)
 
 
 def _written(upper: str, name: str) -> str | None:
@@ -161,12 +161,3 @@ def _written(upper: str, name: str) -> str | None:
         if not stat.S_ISREG(status.st_mode) or status.st_size > _LIMIT:
             return None
         return file.read(_LIMIT).decode("utf-8", "surrogateescape")
-
-
-def _of_image(ws: Workspace, record: ContainerRecord, path: str) -> str | None:
-    tree = ws.store.layers.tree(record.diff_ids)
-    entry = tree.get(tree.resolve(path))
-    if entry is None or entry.kind != FILE:
-        return None
-    with Contents(ws.store.blobs, ws.store.layers, record.diff_ids) as contents:
-        return contents.read(entry, _LIMIT).decode("utf-8", "surrogateescape")

@@ -10,7 +10,6 @@ from functools import partial
 
 from minidock.core import container as rules
 from minidock.core.canonical import dumps
-from minidock.core.entries import DIRECTORY, Entry, Tree
 from minidock.core.health import HealthCheck
 from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption
@@ -23,7 +22,7 @@ from minidock.engine import events, images, limits, volumes
 from minidock.engine.container_mounts import mounts_of
 from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.identifiers import new_id, pick
-from minidock.engine.image_user import image_user
+from minidock.engine.image_files import ImageFiles
 from minidock.engine.images import Image
 from minidock.engine.rootfs import probe
 from minidock.engine.workspace import Workspace
@@ -102,18 +101,18 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
     with ws.store.session() as session:
         finish_removals(ws, session)
         session.pin([image.image_id, *image.config.diff_ids])
-        tree = ws.store.layers.tree(image.config.diff_ids)
-        user = image_user(ws, image.config.diff_ids, tree, request.user or image.config.config.user)
+        files = ImageFiles(ws, image.config.diff_ids)
+        user = files.user(request.user or image.config.config.user)
         lowers = () if is_copied else ws.store.snapshots.stack(session, image.config.diff_ids)
         with ws.store.locks.networks():  # until the record is there, which says which addresses are taken
             networking = _networking(ws, session, request.network, image.config.config.exposed_ports)
             if networking.kind is NetworkKind.HOST and request.network.options.published:
                 warn("Published ports are discarded when using host network mode")
             record = _record(ws, request, image, args, user, networking, is_copied=is_copied)
-            record, lock = _publish(ws, session, record, tree, is_named=bool(request.name))
+            record, lock = _publish(ws, session, record, files, is_named=bool(request.name))
         try:
             # After the container, whose record names them: if this process dies here, removing it removes them.
-            volumes.prepare(ws, session, record, tree)
+            volumes.prepare(ws, session, record, files)
         except BaseException:
             os.close(lock)
             remove_container(ws, record.id, removes_volumes=True)
@@ -132,8 +131,7 @@ def reopened(ws: Workspace, container_id: str, lock: int) -> Created:
     with ws.store.session() as session:
         session.pin([record.image_id, *record.diff_ids])
         lowers = () if record.is_copied else ws.store.snapshots.stack(session, record.diff_ids)
-        if record.mounts:
-            volumes.prepare(ws, session, record, ws.store.layers.tree(record.diff_ids))
+        volumes.prepare(ws, session, record, ImageFiles(ws, record.diff_ids))
     return Created(record, lowers, lock)
 
 
@@ -245,13 +243,13 @@ def _has_log(request: RunRequest) -> bool:
 
 
 def _publish(
-    ws: Workspace, session: Session, record: ContainerRecord, tree: Tree, *, is_named: bool
+    ws: Workspace, session: Session, record: ContainerRecord, files: ImageFiles, *, is_named: bool
 ) -> tuple[ContainerRecord, int]:
     """Put the container into the store; one with a made-up name tries others while that is taken."""
     tries = 1 if is_named else _NAME_TRIES
     while True:
         try:
-            return record, ws.store.containers.create(session, record, partial(_fill, ws, record, tree))
+            return record, ws.store.containers.create(session, record, partial(_fill, ws, record, files))
         except NameConflict:
             tries -= 1
             if not tries:
@@ -259,7 +257,7 @@ def _publish(
             record = replace(record, name=rules.made_up_name(pick))
 
 
-def _fill(ws: Workspace, record: ContainerRecord, tree: Tree, directory: str) -> None:
+def _fill(ws: Workspace, record: ContainerRecord, files: ImageFiles, directory: str) -> None:
     """Make the directories of a container: an overlay's upper and work, or a whole copy with its fingerprints."""
     disk = ws.store.disk
     upper = f"{directory}/upper"
@@ -271,7 +269,7 @@ def _fill(ws: Workspace, record: ContainerRecord, tree: Tree, directory: str) ->
         disk.write(fd, dumps({path: list(values) for path, values in baseline.items()}))
         os.close(fd)
         return
-    root = tree.get("") or Entry("", DIRECTORY, 0o755)
+    root = files.root
     disk.mkdir(f"{directory}/work")
     disk.mkdir(upper)
     disk.chmod(upper, stat.S_IMODE(root.mode))

@@ -15,7 +15,7 @@ from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, Entry, Tree
 from minidock.core.networking import Networking
 from minidock.core.process import DEFAULT_PATH, Mount, MountedFile, ProcessSpec, RootFs, User
-from minidock.engine.image_user import image_user
+from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
 from minidock.engine.rootfs import probe, shortcomings
 from minidock.engine.workspace import Workspace
@@ -62,7 +62,7 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
     ws, session = build.ws, build.session
     store = ws.store
     tree = store.layers.tree(image.diff_ids)
-    user = image_user(ws, image.diff_ids, tree, image.config.user)
+    user = ImageFiles(ws, image.diff_ids, tree).user(image.config.user)
     report = probe(ws)
     missing = shortcomings(report)
     if missing is not None:

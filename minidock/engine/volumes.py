@@ -8,13 +8,14 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from minidock.core.entries import DIRECTORY, FILE, Tree
+from minidock.core.entries import DIRECTORY, FILE
 from minidock.core.mounts import MountOption
 from minidock.core.process import Mount, MountType
 from minidock.core.summary import VolumeRow
 from minidock.core.times import format_time
 from minidock.core.volume import DRIVER, Backing, VolumeFilter, check_driver_options, check_volume_name, is_anonymous
 from minidock.engine.identifiers import new_id
+from minidock.engine.image_files import ImageFiles
 from minidock.engine.workspace import Workspace
 from minidock.errors import NoSuchVolume, RuntimeProblem, VolumeInUse
 from minidock.store.container_record import ContainerRecord
@@ -115,7 +116,7 @@ def discard_anonymous(ws: Workspace, session: Session, record: ContainerRecord) 
                 ws.store.volumes.discard(session, name)
 
 
-def prepare(ws: Workspace, session: Session, record: ContainerRecord, tree: Tree) -> None:
+def prepare(ws: Workspace, session: Session, record: ContainerRecord, files: ImageFiles) -> None:
     """Make what a container wants to mount: missing host directories as docker does, volumes with their content.
 
     A new volume, or an empty one that was never used, gets what the image has in its place.
@@ -134,7 +135,7 @@ def prepare(ws: Workspace, session: Session, record: ContainerRecord, tree: Tree
             is_used=mount.has_copy and not mount.subpath,
             options=dict(mount.driver_options),
         )
-        ws.store.volumes.create(session, volume, partial(_copy_up, ws, record, tree, mount.target))
+        ws.store.volumes.create(session, volume, partial(_copy_up, ws, record, files, mount.target))
 
 
 def mount_of(ws: Workspace, mount: MountOption) -> Mount:
@@ -162,8 +163,9 @@ def mount_of(ws: Workspace, mount: MountOption) -> Mount:
     return Mount(backing.source, mount.target, is_read_only, subpath=mount.subpath)
 
 
-def _copy_up(ws: Workspace, record: ContainerRecord, tree: Tree, target: str, data: str) -> None:
+def _copy_up(ws: Workspace, record: ContainerRecord, files: ImageFiles, target: str, data: str) -> None:
     """Write what the image has at ``target`` into the empty directory ``data``."""
+    tree = files.tree
     path = tree.resolve(target)
     top = tree.get(path)
     if top is None or top.kind != DIRECTORY:

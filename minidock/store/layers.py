@@ -46,6 +46,9 @@ _MAX_HEAD = 64 << 10
 _CHUNK = 1 << 20
 _XATTRS = Entry._fields.index("xattrs")
 
+# What a container needs to know of an image to start stands in the head of an index: the rest is 100 times as long.
+LANDMARKS = frozenset({"", "etc", "etc/passwd", "etc/group"})
+
 
 class ContentChanged(MinidockError):
     """A file has other content than when it was looked at before."""
@@ -169,6 +172,7 @@ class Layers:
             "blob": blob.to_json(),
             "size": layer.size,
             "complete": layer.has_complete_parents,
+            "landmarks": [tuple(entry) for entry in entries if entry.path in LANDMARKS],
             "xxh3": xxh3_128(body).hexdigest(),
         }
         session.replace(self.layout.layer(diff_id), dumps(head) + b"\n" + body)
@@ -199,6 +203,17 @@ class Layers:
                 self._known.clear()
             self._known[diff_id] = found
         return list(self._known[diff_id])
+
+    def landmarks(self, diff_id: Digest) -> list[Entry] | None:
+        """Return those entries of a layer that have the paths `LANDMARKS`, or None if only all of them would tell."""
+        try:
+            with open(self.layout.layer(diff_id), "rb") as file:
+                head = json.loads(file.readline(_MAX_HEAD))
+            if head["version"] != _INDEX_VERSION or head["blob"]["digest"] != str(diff_id):
+                return None  # the tar is compressed: nothing in it can be read at its place
+            return [_entry(row) for row in head["landmarks"]]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
 
     def blob_of(self, diff_id: Digest) -> Digest:
         """Return the digest of the blob that holds a layer's tar, without reading that; it need not be there."""
@@ -314,15 +329,20 @@ def _entry(row: list[Any]) -> Entry:
 
 
 class Contents:
-    """The tars of a stack of layers, for reading the content of files of its merged tree; close it after use."""
+    """The tars of a stack of layers, for reading the content of files of its merged tree; close it after use.
 
-    def __init__(self, blobs: Blobs, layers: Layers, diff_ids: Sequence[Digest]) -> None:
+    Of all files, or of those among the ``entries`` of each layer.
+    """
+
+    def __init__(
+        self, blobs: Blobs, layers: Layers, diff_ids: Sequence[Digest], entries: Sequence[Sequence[Entry]] | None = None
+    ) -> None:
         self._descriptors: list[int] = []
         # Its place in its tar and its digest name a content; where two layers agree in both, the bytes are equal.
         self._positions: dict[tuple[str, int], int] = {}
         for position, diff_id in enumerate(diff_ids):
             self._descriptors.append(blobs.open(layers.get(diff_id).blob.digest))
-            for entry in layers.entries(diff_id):
+            for entry in layers.entries(diff_id) if entries is None else entries[position]:
                 if entry.kind == FILE:
                     self._positions[(entry.xxh3, entry.offset)] = position
 
