@@ -40,11 +40,14 @@ class Connection:
         namespace = os.open("/proc/self/ns/net", os.O_RDONLY)
         try:
             self._life.sendmsg([b"n"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", namespace))])
-            said = self._life.recv(_LONGEST_ANSWER)
-        except (BrokenPipeError, ConnectionResetError):
-            said = b""
+        except BrokenPipeError:
+            pass  # it has failed already, and said why
         finally:
             os.close(namespace)
+        try:
+            said = self._life.recv(_LONGEST_ANSWER)
+        except ConnectionResetError:
+            said = self._life.recv(_LONGEST_ANSWER)  # it ended without the namespace; its words come after this error
         if not said:
             raise messages.Failure("problem", "the relay of the container's network ended before it had begun")
         ports, failure = marshal.loads(said)
