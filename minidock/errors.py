@@ -23,6 +23,7 @@ The tree (a class holds the data of its message as attributes)::
     │   ├── BlobNotFound               a blob that something names is not there
     │   ├── BlobCorrupt                its bytes are not what its digest says
     │   ├── StoreForeign               another user's, another id mode's or a newer store
+    │   ├── IdRangesUnavailable        the ids that /etc/subuid gives a user cannot be had
     │   ├── StoreUnwritable            permission, read-only file system
     │   ├── StorageFull                no space, quota
     │   └── TarError                   a layer that is malformed or hostile
@@ -306,6 +307,10 @@ class BlobCorrupt(StoreError):
 
 class StoreForeign(StoreError):
     """A store of another user, another id mode or a newer version."""
+
+
+class IdRangesUnavailable(StoreError):
+    """The subordinate ids of a plain user are missing or cannot be mapped."""
 
 
 class StoreUnwritable(StoreError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from minidock.runtime import id_ranges, syscalls
 
 PROJECT = Path(__file__).parents[1]
 PLAIN_ID = 54321
@@ -32,6 +35,47 @@ def become_plain() -> None:
     os.setgroups([])
     os.setresgid(PLAIN_ID, PLAIN_ID, PLAIN_ID)
     os.setresuid(PLAIN_ID, PLAIN_ID, PLAIN_ID)
+
+
+class RangedUser:
+    """A user with an account and ranges of subordinate ids."""
+
+    def __init__(self, name: str) -> None:
+        account = pwd.getpwnam(name)
+        self.uid, self.gid = account.pw_uid, account.pw_gid
+
+    def become(self) -> None:
+        """Become this user, outside of any user namespace."""
+        os.setgroups([])
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
+
+    def become_root_of_namespace(self) -> None:
+        """Become this user, and root of a user namespace with all their ids."""
+        self.become()
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)  # which an exec would do; newuidmap looks whose /proc/PID is
+        id_ranges.enter(id_ranges.maps_of_user(), 0)
+
+
+def can_have_ranges() -> bool:
+    """Whether a user with ranges of ids can be made here."""
+    return all(shutil.which(name) for name in ("useradd", "usermod", "userdel", "newuidmap", "newgidmap"))
+
+
+@contextmanager
+def ranged_user() -> Iterator[RangedUser]:
+    """Make a user with ranges of ids for as long as this lasts; the programs that do so lock the files themselves."""
+    if not can_have_ranges():
+        pytest.skip("the packages passwd and uidmap are not installed")
+    name = f"minidock-{os.getpid()}"
+    subprocess.run(["useradd", "--no-create-home", name], check=True, capture_output=True)
+    try:
+        for path, option in (("/etc/subuid", "--add-subuids"), ("/etc/subgid", "--add-subgids")):
+            if f"{name}:" not in Path(path).read_text():
+                subprocess.run(["usermod", option, "700000-765535", name], check=True)
+        yield RangedUser(name)
+    finally:
+        subprocess.run(["userdel", name], check=True, capture_output=True)
 
 
 def environment() -> dict[str, str]:

@@ -33,6 +33,7 @@ class Choice(NamedTuple):
     words: tuple[str, ...]
     root: str = ""
     runtime: str = ""
+    id_mode: str = ""
     wants_help: bool = False
     wants_version: bool = False
     wants_traceback: bool = False
@@ -43,7 +44,11 @@ def main(argv: Sequence[str] | None = None, table: Table = commands.COMMANDS) ->
     choice = Choice(())
     try:
         choice = _choice(sys.argv[1:] if argv is None else argv)
-        with options.given_root(choice.root), options.given_runtime(choice.runtime):
+        with (
+            options.given_root(choice.root),
+            options.given_runtime(choice.runtime),
+            options.given_id_mode(choice.id_mode),
+        ):
             code = _run(choice, table)
         sys.stdout.flush()
         return code
@@ -109,6 +114,7 @@ def _choice(words: Sequence[str]) -> Choice:
         rest,
         root=given.get("root", ""),
         runtime=given.get("runtime", ""),
+        id_mode=given.get("id-mode", ""),
         wants_help=parse_bool(given.get("help", "false")),
         wants_version=parse_bool(given.get("version", "false")),
         wants_traceback=parse_bool(given.get("debug", "false")),
@@ -175,7 +181,8 @@ def _call(command: Command, name: str, words: Sequence[str]) -> int:
     usage_line = f"{full_name} {signature.usage}".rstrip()
     try:
         values = parsing.parse(words, signature, command=full_name, stops_at_argument=command.stops_at_argument)
-        return function(**values) or 0
+        with options.working(is_reader=command.is_reader, is_diagnosis=command.is_diagnosis):
+            return function(**values) or 0
     except parsing.HelpWanted as wanted:
         if wanted.is_by_letter:
             print("Flag shorthand -h has been deprecated, use --help")

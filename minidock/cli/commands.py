@@ -20,6 +20,8 @@ class Command(NamedTuple):  # a dataclass would import half of the standard libr
     stops_at_argument: bool = False  # the rest of the line belongs to the container
     failure_code: int = 1  # for errors that do not have an exit code of their own
     has_help_hint: bool = False  # its errors end in a word about its help
+    is_reader: bool = False  # it needs no id of a container: it reads records, sends signals
+    is_diagnosis: bool = False  # it works where others could not, to say so
 
 
 GROUPS = {
@@ -31,7 +33,9 @@ GROUPS = {
     "volume": "Manage volumes",
 }
 
-_ATTACH = Command("attach", "attach", "Attach local standard input, output, and error streams to a running container")
+_ATTACH = Command(
+    "attach", "attach", "Attach local standard input, output, and error streams to a running container", is_reader=True
+)
 _BUILD = Command("build", "build", "Build an image from a Dockerfile")
 _CP = Command("cp", "cp", "Copy files/folders between a container and the local filesystem")
 _CREATE = Command(
@@ -42,19 +46,21 @@ _CREATE = Command(
     failure_code=1,
 )
 _DIFF = Command("diff", "diff", "Inspect changes to files or directories on a container's filesystem")
-_DOCTOR = Command("doctor", "doctor", "Find out what works on this machine, what does not, and what would help")
-_EVENTS = Command("events", "events", "Get real time events from the store")
+_DOCTOR = Command(
+    "doctor", "doctor", "Find out what works on this machine, what does not, and what would help", is_diagnosis=True
+)
+_EVENTS = Command("events", "events", "Get real time events from the store", is_reader=True)
 _EXEC = Command("exec", "exec_", "Execute a command in a running container", stops_at_argument=True)
-_HISTORY = Command("history", "history", "Show the history of an image")
-_IMAGES = Command("images", "images", "List images")
+_HISTORY = Command("history", "history", "Show the history of an image", is_reader=True)
+_IMAGES = Command("images", "images", "List images", is_reader=True)
 _IMPORT = Command("import_", "import_", "Import the contents from a tarball to create a filesystem image")
-_INFO = Command("info", "info", "Display system-wide information")
-_KILL = Command("kill", "kill", "Kill one or more running containers")
+_INFO = Command("info", "info", "Display system-wide information", is_diagnosis=True)
+_KILL = Command("kill", "kill", "Kill one or more running containers", is_reader=True)
 _LOAD = Command("load", "load", "Load an image from a tar archive or STDIN")
-_LOGS = Command("logs", "logs", "Fetch the logs of a container")
-_PAUSE = Command("pause", "pause", "Pause all processes within one or more containers")
-_PORT = Command("port", "port", "List port mappings or a specific mapping for the container")
-_PS = Command("ps", "ps", "List containers")
+_LOGS = Command("logs", "logs", "Fetch the logs of a container", is_reader=True)
+_PAUSE = Command("pause", "pause", "Pause all processes within one or more containers", is_reader=True)
+_PORT = Command("port", "port", "List port mappings or a specific mapping for the container", is_reader=True)
+_PS = Command("ps", "ps", "List containers", is_reader=True)
 _RENAME = Command("rename", "rename", "Rename a container")
 _RESTART = Command("restart", "restart", "Restart one or more containers")
 _RM = Command("rm", "rm", "Remove one or more containers")
@@ -69,13 +75,16 @@ _RUN = Command(
 )
 _SAVE = Command("save", "save", "Save one or more images to a tar archive (streamed to STDOUT by default)")
 _START = Command("start", "start", "Start one or more stopped containers")
-_STATS = Command("stats", "stats", "Display a live stream of container(s) resource usage statistics")
+_STATS = Command("stats", "stats", "Display a live stream of container(s) resource usage statistics", is_reader=True)
 _STOP = Command("stop", "stop", "Stop one or more running containers")
-_TOP = Command("top", "top", "Display the running processes of a container", stops_at_argument=True)
-_UNPAUSE = Command("pause", "unpause", "Unpause all processes within one or more containers")
+_TOP = Command("top", "top", "Display the running processes of a container", stops_at_argument=True, is_reader=True)
+_UNPAUSE = Command("pause", "unpause", "Unpause all processes within one or more containers", is_reader=True)
+_UNSHARE = Command(
+    "unshare", "unshare", "Run a command in the user namespace of the store's files", stops_at_argument=True
+)
 _UPDATE = Command("update", "update", "Update configuration of one or more containers")
 _TAG = Command("tag", "tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE")
-_WAIT = Command("wait", "wait", "Block until one or more containers stop, then print their exit codes")
+_WAIT = Command("wait", "wait", "Block until one or more containers stop, then print their exit codes", is_reader=True)
 
 # In the order in which `--help` of an alias lists them.
 COMMANDS = {
@@ -91,7 +100,9 @@ COMMANDS = {
     "images": _IMAGES,
     "import": _IMPORT,
     "info": _INFO,
-    "inspect": Command("inspect", "inspect", "Return low-level information on images, containers and volumes"),
+    "inspect": Command(
+        "inspect", "inspect", "Return low-level information on images, containers and volumes", is_reader=True
+    ),
     "kill": _KILL,
     "load": _LOAD,
     "logs": _LOGS,
@@ -110,8 +121,9 @@ COMMANDS = {
     "tag": _TAG,
     "top": _TOP,
     "unpause": _UNPAUSE,
+    "unshare": _UNSHARE,
     "update": _UPDATE,
-    "version": Command("version", "version", "Show the minidock version information"),
+    "version": Command("version", "version", "Show the minidock version information", is_reader=True),
     "wait": _WAIT,
     "builder prune": Command("prune", "builder_prune", "Remove build cache"),
     "container attach": _ATTACH,
@@ -120,7 +132,7 @@ COMMANDS = {
     "container diff": _DIFF,
     "container exec": _EXEC,
     "container inspect": Command(
-        "inspect", "container_inspect", "Display detailed information on one or more containers"
+        "inspect", "container_inspect", "Display detailed information on one or more containers", is_reader=True
     ),
     "container kill": _KILL,
     "container logs": _LOGS,
@@ -143,7 +155,9 @@ COMMANDS = {
     "image from-host": Command("from_host", "from_host", "Make an image from programs of this machine"),
     "image history": _HISTORY,
     "image import": _IMPORT,
-    "image inspect": Command("inspect", "image_inspect", "Display detailed information on one or more images"),
+    "image inspect": Command(
+        "inspect", "image_inspect", "Display detailed information on one or more images", is_reader=True
+    ),
     "image load": _LOAD,
     "image ls": _IMAGES,
     "image prune": Command("prune", "image_prune", "Remove unused images"),
@@ -153,8 +167,10 @@ COMMANDS = {
     "network connect": Command("network", "connect", "Connect a container to a network"),
     "network create": Command("network", "create", "Create a network"),
     "network disconnect": Command("network", "disconnect", "Disconnect a container from a network"),
-    "network inspect": Command("network", "inspect", "Display detailed information on one or more networks"),
-    "network ls": Command("network", "ls", "List networks"),
+    "network inspect": Command(
+        "network", "inspect", "Display detailed information on one or more networks", is_reader=True
+    ),
+    "network ls": Command("network", "ls", "List networks", is_reader=True),
     "network prune": Command("network", "prune", "Remove all unused networks"),
     "network rm": Command("network", "rm", "Remove one or more networks"),
     "system df": Command("df", "df", "Show minidock disk usage"),
@@ -162,10 +178,13 @@ COMMANDS = {
     "system doctor": _DOCTOR,
     "system info": _INFO,
     "system prune": Command("prune", "system_prune", "Remove unused data"),
+    "system unshare": _UNSHARE,
     "system reset": Command("reset", "reset", "Remove everything: images, containers, volumes and build cache"),
     "volume create": Command("volume", "create", "Create a volume"),
-    "volume inspect": Command("volume", "inspect", "Display detailed information on one or more volumes"),
-    "volume ls": Command("volume", "ls", "List volumes"),
+    "volume inspect": Command(
+        "volume", "inspect", "Display detailed information on one or more volumes", is_reader=True
+    ),
+    "volume ls": Command("volume", "ls", "List volumes", is_reader=True),
     "volume prune": Command("prune", "volume_prune", "Remove unused local volumes"),
     "volume rm": Command("volume", "rm", "Remove one or more volumes"),
 }

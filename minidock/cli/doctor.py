@@ -22,6 +22,7 @@ def doctor(
     from minidock.render.console import Console
     from minidock.render.doctor import print_diagnosis
 
-    diagnosis = diagnose(workspace.open_workspace(options.store_root(), runtime=options.runtime()))
+    ws = workspace.open_workspace(options.store_root(), runtime=options.runtime())
+    diagnosis = diagnose(ws, options.id_mode_reason())
     print_diagnosis(Console.standard(), diagnosis, shape=shape)
     return diagnosis.exit_code

@@ -25,6 +25,6 @@ def info(
 
     print_info(
         Console.standard(),
-        info.info(workspace.open_workspace(options.store_root(), runtime=options.runtime())),
+        info.info(workspace.open_workspace(options.store_root(), runtime=options.runtime()), options.id_mode_reason()),
         shape=shape,
     )

@@ -11,11 +11,14 @@ from minidock.errors import MinidockError
 
 ROOT_VARIABLE = "MINIDOCK_ROOT"
 RUNTIME_VARIABLE = "MINIDOCK_RUNTIME"
+ID_MODE_VARIABLE = "MINIDOCK_ID_MODE"
 SYSTEM_ROOT = "/var/lib/minidock"
 
 # These options stand before the command, whose own parameters do not know of them.
 _given_root: ContextVar[str] = ContextVar("given_root", default="")
 _given_runtime: ContextVar[str] = ContextVar("given_runtime", default="")
+_given_id_mode: ContextVar[str] = ContextVar("given_id_mode", default="")
+_id_mode_reason: ContextVar[str] = ContextVar("id_mode_reason", default="")
 
 
 @contextmanager
@@ -36,6 +39,43 @@ def given_runtime(name: str) -> Iterator[None]:
         yield
     finally:
         _given_runtime.reset(token)
+
+
+@contextmanager
+def given_id_mode(name: str) -> Iterator[None]:
+    """Make ``name`` the id mode of everything that runs inside; an empty one changes nothing."""
+    token = _given_id_mode.set(name or _given_id_mode.get())
+    try:
+        yield
+    finally:
+        _given_id_mode.reset(token)
+
+
+@contextmanager
+def working(*, is_reader: bool, is_diagnosis: bool) -> Iterator[None]:
+    """Enter the id mode of the store, for good; where that is left to the store, a reader needs none.
+
+    Raises: InvalidRequest, StoreForeign, IdRangesUnavailable.
+    """
+    wanted = _given_id_mode.get() or os.environ.get(ID_MODE_VARIABLE, "") or "auto"
+    if wanted == "auto" and (is_reader or (os.geteuid() == 0 and not is_diagnosis)):
+        yield  # nothing to choose
+        return
+    from minidock.engine import id_modes
+
+    root = store_root()
+    chosen = id_modes.choose(root, wanted, enters=not is_reader, is_patient=is_diagnosis)
+    token = _id_mode_reason.set(chosen.reason)
+    try:
+        with given_root(root):  # a plain user's, who is no plain user any more
+            yield
+    finally:
+        _id_mode_reason.reset(token)
+
+
+def id_mode_reason() -> str:
+    """Return why the id mode is what it is, where that has been asked (`working`)."""
+    return _id_mode_reason.get()
 
 
 def runtime(wanted: str = "") -> str:

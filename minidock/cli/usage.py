@@ -24,6 +24,7 @@ class OptionHelp(NamedTuple):
 
 GLOBAL_OPTIONS = (
     OptionHelp("debug", "D", "", "Show where an unexpected error comes from"),
+    OptionHelp("id-mode", "", "string", "Ids of files: auto, root, range or single ($MINIDOCK_ID_MODE)"),
     OptionHelp("root", "", "string", "Directory of the store ($MINIDOCK_ROOT)"),
     OptionHelp("runtime", "", "string", "What starts processes: native, crun, runc or a path ($MINIDOCK_RUNTIME)"),
     OptionHelp("version", "v", "", "Print version information and quit"),

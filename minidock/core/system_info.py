@@ -16,6 +16,7 @@ class SystemInfo:
     root: str
     is_store: bool
     id_mode: str
+    id_mode_reason: str  # why it is that one; may be empty
     containers: int
     running: int
     paused: int

@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterable, Iterator
 from minidock.core.diagnosis import Diagnosis, Finding, Verdict
 from minidock.engine.workspace import Workspace
 from minidock.errors import StoreUnwritable
-from minidock.runtime import checks
+from minidock.runtime import checks, ids
 from minidock.runtime.base import Isolation, Storage
 from minidock.store.place import place_findings
 
 Check = Callable[[Workspace], Iterable[Finding]]
 
 
-def diagnose(ws: Workspace) -> Diagnosis:
-    """Return what every check has found. Changes nothing."""
-    return Diagnosis(tuple(finding for check in CHECKS for finding in check(ws)))
+def diagnose(ws: Workspace, id_mode_reason: str = "") -> Diagnosis:
+    """Return what every check has found. Changes nothing.
+
+    ``id_mode_reason`` says why the id mode is what it is (`id_modes.choose`).
+    """
+    chosen = Finding("id mode", Verdict.OK, f"{ids.id_mode()}: {id_mode_reason}" if id_mode_reason else ids.id_mode())
+    return Diagnosis((*(finding for check in CHECKS for finding in check(ws)), chosen))
 
 
 def _machine(ws: Workspace) -> Iterator[Finding]:
@@ -30,7 +34,7 @@ def _machine(ws: Workspace) -> Iterator[Finding]:
 
 
 def _store(ws: Workspace) -> Iterator[Finding]:
-    yield from place_findings(ws.store.layout.root)
+    yield from place_findings(ws.store.layout.root, ws.store.id_mode)
 
 
 def _containers(ws: Workspace) -> Iterator[Finding]:

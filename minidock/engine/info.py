@@ -15,8 +15,8 @@ from minidock.errors import StoreUnwritable
 from minidock.runtime.base import Isolation, RuntimeReport
 
 
-def info(ws: Workspace) -> SystemInfo:
-    """Return the state of the store and of the runtime."""
+def info(ws: Workspace, id_mode_reason: str = "") -> SystemInfo:
+    """Return the state of the store and of the runtime; ``id_mode_reason`` is what `id_modes.choose` has told."""
     store = ws.store
     containers = store.containers.list()
     report = _report(ws)
@@ -25,6 +25,7 @@ def info(ws: Workspace) -> SystemInfo:
         root=store.layout.root,
         is_store=store.exists,
         id_mode=store.id_mode.value,
+        id_mode_reason=id_mode_reason,
         containers=len(containers),
         running=sum(container.is_running for container in containers),
         paused=sum(container.state.status is ContainerState.PAUSED for container in containers),

@@ -273,7 +273,7 @@ def _fill(ws: Workspace, record: ContainerRecord, files: ImageFiles, directory: 
     disk.mkdir(f"{directory}/work")
     disk.mkdir(upper)
     disk.chmod(upper, stat.S_IMODE(root.mode))
-    if ws.store.uid == 0 and (root.uid or root.gid):
+    if ws.store.id_mode.has_real_owners and (root.uid or root.gid):
         disk.chown(upper, root.uid, root.gid)
     disk.utime(upper, root.mtime)
 

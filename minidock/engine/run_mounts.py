@@ -192,7 +192,7 @@ def _cache(build: BuildContext, item: StepMount, stack: ExitStack) -> Mount:
             write_selected(store.disk, store.id_mode, item.source, item.selected, path)
             return
         store.disk.chmod(path, 0o755 if mount.mode is None else mount.mode)
-        if store.uid == 0 and (mount.uid or mount.gid):
+        if store.id_mode.has_real_owners and (mount.uid or mount.gid):
             store.disk.chown(path, mount.uid or 0, mount.gid or 0)
 
     if not build.uses_cache:

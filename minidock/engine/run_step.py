@@ -118,7 +118,7 @@ class _Area:
             lowers = self._store.snapshots.stack(session, diff_ids)
             disk.mkdir(self._upper)
             disk.chmod(self._upper, self._root.mode)
-            if ws.store.uid == 0 and (self._root.uid or self._root.gid):
+            if ws.store.id_mode.has_real_owners and (self._root.uid or self._root.gid):
                 disk.chown(self._upper, self._root.uid, self._root.gid)
             disk.utime(self._upper, self._root.mtime)
             disk.mkdir(f"{directory}/work")

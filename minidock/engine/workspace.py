@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from minidock.core.id_mode import IdMode
 from minidock.engine.runtimes import make_runtime
+from minidock.runtime import ids
+from minidock.store.layout import Layout
 from minidock.store.locks import Waiting
-from minidock.store.store import Store
+from minidock.store.store import Store, read_identity
 
 if TYPE_CHECKING:
     from minidock.runtime.base import Runtime, RuntimeReport
@@ -63,10 +64,22 @@ def open_workspace(root: str, waiting: Waiting | None = None, *, runtime: str = 
 
     Raises: StoreForeign if the store is another user's or of another id mode.
     """
-    uid = os.geteuid()
-    id_mode = IdMode.ROOT if uid == 0 else IdMode.SINGLE
-    store = Store(root, uid=uid, id_mode=id_mode, boot_id=boot_id(), waiting=waiting)
+    id_mode, id_maps = ids.id_mode(), ""
+    if id_mode is IdMode.RANGE:
+        id_maps = ids.id_maps()
+    elif id_mode is IdMode.SINGLE and is_for_range(root):
+        id_mode = IdMode.RANGE  # who only reads needs none of the ids
+    store = Store(root, uid=ids.outside_uid(), id_mode=id_mode, id_maps=id_maps, boot_id=boot_id(), waiting=waiting)
     return Workspace(store, SystemClock(), partial(make_runtime, runtime))
+
+
+def is_for_range(root: str) -> bool:
+    """Whether there is a store whose files have ids of a range."""
+    try:
+        found = read_identity(Layout(root))
+    except PermissionError:
+        return False  # another user's, which opening it will say
+    return found is not None and found.id_mode is IdMode.RANGE
 
 
 def boot_id() -> str:

@@ -14,7 +14,9 @@ import zlib
 
 from minidock.core.cgroups import CPU, CPUSET, MEMORY, PIDS
 from minidock.core.diagnosis import Finding, Verdict
-from minidock.runtime import syscalls
+from minidock.core.id_map import subordinate_ranges
+from minidock.core.id_mode import IdMode
+from minidock.runtime import ids, syscalls
 from minidock.runtime.cgroups import Cgroups
 
 _NEEDED_KERNEL = (5, 12)
@@ -56,7 +58,7 @@ def kernel() -> Finding:
 def user_namespaces() -> Finding:
     """May this user make user namespaces? Rules that forbid it are named; root needs none."""
     subject = "user namespaces"
-    if os.geteuid() == 0:
+    if ids.id_mode() is IdMode.ROOT:
         return Finding(subject, Verdict.OK, "not needed by root")
     for path, value, found, remedy in _USER_RESTRICTIONS:
         if _content(path) == value:
@@ -68,14 +70,16 @@ def user_namespaces() -> Finding:
 def id_ranges() -> Finding:
     """Has this user a range of ids, and the programs that map it?"""
     subject = "id ranges"
-    if os.geteuid() == 0:
+    if ids.id_mode() is IdMode.ROOT:
         return Finding(subject, Verdict.OK, "not needed by root")
-    uid = os.geteuid()
+    uid = ids.outside_uid()
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = str(uid)
-    ranges = {path: _has_range(path, name, uid) for path in ("/etc/subuid", "/etc/subgid")}
+    ranges = {
+        path: bool(subordinate_ranges(_content(path) or "", name, uid)) for path in ("/etc/subuid", "/etc/subgid")
+    }
     programs = {program: shutil.which(program) for program in ("newuidmap", "newgidmap")}
     lacking = [path for path, has in ranges.items() if not has] + [name for name, path in programs.items() if not path]
     if not lacking:
@@ -87,14 +91,6 @@ def id_ranges() -> Finding:
         "containers have a single id: owners other than root are emulated",
         f"sudo apt-get install uidmap; sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}",
     )
-
-
-def _has_range(path: str, name: str, uid: int) -> bool:
-    for line in (_content(path) or "").splitlines():
-        fields = line.split(":")
-        if len(fields) == 3 and fields[0] in (name, str(uid)) and fields[2].strip().isdigit() and int(fields[2]):
-            return True
-    return False
 
 
 def system_calls() -> Finding:

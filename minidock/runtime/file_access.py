@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
+from minidock.core.id_mode import IdMode
 from minidock.core.process import ProcessSpec
 from minidock.errors import RuntimeProblem
 from minidock.runtime import spawn
 from minidock.runtime.base import Started
+from minidock.runtime.ids import id_mode
 from minidock.runtime.launch import Files, Launch, launch_of, no_limits
 
 
@@ -36,17 +38,15 @@ class Inside:
 
     def orders(self, path: str, *, is_read: bool, follows: bool = False) -> Files:
         """Return what the stub is told."""
-        user_namespace = None if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+        mode = id_mode()
         launch: Launch | None = None
         if self.started is None:
-            launch = launch_of(
-                self.spec, no_limits(), is_chroot=self.is_chroot, user_namespace=user_namespace, fuse=self.fuse
-            )
+            launch = launch_of(self.spec, no_limits(), is_chroot=self.is_chroot, id_mode=mode, fuse=self.fuse)
         return Files(
             launch=launch,
             pid=self.started.pid if self.started else 0,
             start_ticks=self.started.start_ticks if self.started else 0,
-            is_single_id=user_namespace is not None,
+            is_single_id=mode is IdMode.SINGLE,
             is_read=is_read,
             path=path,
             follows=follows,

@@ -12,13 +12,15 @@ import fcntl
 import os
 import sys
 
-from minidock.runtime import messages, syscalls
+from minidock.core.id_mode import IdMode
+from minidock.runtime import ids, messages, syscalls
 
 
 def is_writable() -> bool:
     """Whether this user may change the Python that runs this, now or after a chmod."""
     path = os.path.realpath(sys.executable)
-    return os.geteuid() in (0, os.stat(path).st_uid) or os.access(path, os.W_OK)
+    is_owner = os.stat(path).st_uid == os.geteuid()
+    return ids.id_mode() is IdMode.ROOT or is_owner or os.access(path, os.W_OK)
 
 
 def protected() -> int:

@@ -6,6 +6,7 @@ import os
 import re
 from typing import TypedDict
 
+from minidock.core.id_mode import IdMode
 from minidock.core.networking import NetworkKind
 from minidock.core.process import Mount, MountType, Overlay, ProcessSpec, Recursion
 from minidock.errors import RuntimeProblem
@@ -118,7 +119,8 @@ class Launch(TypedDict):
 
     process: Process
     is_chroot: bool
-    user_namespace: tuple[int, int] | None  # the host ids that 0 and 0 stand for
+    user_namespace: tuple[int, int] | None  # to make: the host ids that 0 and 0 stand for
+    is_user_namespace: bool  # that one, or one that all of minidock is in
     own_network: bool
     network: NetworkOrders | None  # where the network of its own leads to, if anywhere
     joins: tuple[int, int] | None  # PID and start time of the container whose network it is to use
@@ -167,6 +169,7 @@ class Trial(TypedDict):
     """What to try for `Runtime.probe`, in an empty directory that the parent made and removes."""
 
     user_namespace: tuple[int, int] | None
+    is_user_namespace: bool
     directory: str
     fuse: str
 
@@ -177,16 +180,18 @@ def no_limits() -> Limits:
 
 
 def process_of(
-    spec: ProcessSpec, limits: Limits, *, is_single_id: bool, has_init: bool = False, may_ask: bool = True
+    spec: ProcessSpec, limits: Limits, *, id_mode: IdMode, has_init: bool = False, may_ask: bool = True
 ) -> Process:
     """Return the part of a spec that concerns the process, not its root file system.
 
     If ``may_ask``, the owners that it sets are taken down where the spec says into which file.
     """
     env = list(spec.env)
-    emulates_root = is_single_id and spec.user.uid == 0
-    records_owners = may_ask and emulates_root and bool(spec.rootfs.owners) and _can_ask()
-    if is_single_id and spec.user.uid == 0 and not any(entry.startswith("APT_CONFIG=") for entry in env):
+    emulates_root = id_mode is IdMode.SINGLE and spec.user.uid == 0
+    is_asking = may_ask and id_mode.is_user_namespace and bool(spec.rootfs.owners) and _can_ask()
+    may_make = emulates_root or "MKNOD" in spec.security.capabilities
+    records_owners = is_asking and spec.user.uid == 0 and may_make
+    if id_mode is IdMode.SINGLE and spec.user.uid == 0 and not any(entry.startswith("APT_CONFIG=") for entry in env):
         env.append(f"APT_CONFIG={APT_CONFIG}")
     return Process(
         args=list(spec.args),
@@ -216,7 +221,7 @@ def launch_of(
     limits: Limits,
     *,
     is_chroot: bool,
-    user_namespace: tuple[int, int] | None,
+    id_mode: IdMode,
     oci: Oci | None = None,
     fuse: str = "",
 ) -> Launch:
@@ -226,12 +231,13 @@ def launch_of(
         process=process_of(
             spec,
             limits,
-            is_single_id=user_namespace is not None,
+            id_mode=id_mode,
             has_init=spec.has_init and not is_chroot,
             may_ask=not (is_chroot or oci or fuse),
         ),
         is_chroot=is_chroot,
-        user_namespace=user_namespace,
+        user_namespace=(os.geteuid(), os.getegid()) if id_mode is IdMode.SINGLE else None,
+        is_user_namespace=id_mode.is_user_namespace,
         own_network=spec.networking.has_own_namespace,
         network=_network_orders(spec),
         joins=spec.networking.joined,
@@ -246,7 +252,7 @@ def launch_of(
         is_read_only=rootfs.is_read_only,
         shm_size=spec.resources.shm_size,
         is_privileged=spec.security.is_privileged,
-        mounts=[_mount_orders(mount, is_user_namespace=user_namespace is not None) for mount in spec.mounts],
+        mounts=[_mount_orders(mount, is_user_namespace=id_mode.is_user_namespace) for mount in spec.mounts],
         files=network_files(spec),
         secrets=[(file.target, file.content, file.mode, file.uid, file.gid) for file in spec.files],
         oci=oci,

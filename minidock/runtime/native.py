@@ -19,6 +19,7 @@ from minidock.runtime import interpreter, monitor, spawn
 from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started, Storage
 from minidock.runtime.circumstances import circumstances
 from minidock.runtime.host_processes import HostProcesses
+from minidock.runtime.ids import id_mode
 from minidock.runtime.launch import Join, Oci, launch_of, process_of
 from minidock.runtime.limits import limits_of_exec, limits_of_start
 
@@ -69,10 +70,9 @@ class NativeRuntime(HostProcesses):
         if self._storage is not None:
             self._found = _forced_report(self._forced, self._storage)
             return self._found
-        id_mode = IdMode.ROOT if os.geteuid() == 0 else IdMode.SINGLE
         found = _probe(directory) if self._forced is Isolation.NAMESPACES else None
         has_overlay = found is not None and found.has_overlay
-        return RuntimeReport(self._forced, id_mode, has_overlay, reasons=("this isolation was asked for",))
+        return RuntimeReport(self._forced, id_mode(), has_overlay, reasons=("this isolation was asked for",))
 
     def circumstances(self, directory: str) -> str:
         return "" if self._forced else circumstances(self.name, directory)
@@ -85,19 +85,18 @@ class NativeRuntime(HostProcesses):
         is_chroot = isolation is Isolation.CHROOT
         if is_chroot:
             _check_chroot(spec)
-        user_namespace = None if os.geteuid() == 0 else (os.geteuid(), os.getegid())
         oci = self._oci(spec, is_joining=False)
         limits = limits_of_start(self._groups, spec)
-        orders = launch_of(spec, limits, is_chroot=is_chroot, user_namespace=user_namespace, oci=oci, fuse=self._fuse())
+        orders = launch_of(spec, limits, is_chroot=is_chroot, id_mode=id_mode(), oci=oci, fuse=self._fuse())
         return self._launch("start", orders, spec, io, is_exposed=not is_chroot)
 
     def exec(self, started: Started, spec: ProcessSpec, io: ProcessIO) -> NativeHandle:
-        is_single_id = os.geteuid() != 0
+        mode = id_mode()
         orders = Join(
-            process=process_of(spec, limits_of_exec(self._groups, started, spec), is_single_id=is_single_id),
+            process=process_of(spec, limits_of_exec(self._groups, started, spec), id_mode=mode),
             pid=started.pid,
             start_ticks=started.start_ticks,
-            is_single_id=is_single_id,
+            is_single_id=mode is IdMode.SINGLE,
             base=os.path.abspath(spec.rootfs.copied or spec.rootfs.upper or "/"),
             owners=os.path.abspath(spec.rootfs.owners) if spec.rootfs.owners else "",
             oci=self._oci(spec, is_joining=True),
@@ -178,12 +177,11 @@ def _probe(directory: str) -> RuntimeReport:
 
 
 def _forced_report(isolation: Isolation, storage: Storage) -> RuntimeReport:
-    id_mode = IdMode.ROOT if os.geteuid() == 0 else IdMode.SINGLE
     from minidock.runtime.probe import fuse_program
 
     fuse = fuse_program() if storage is Storage.FUSE else ""
     reasons = ("this isolation and this storage were asked for",)
-    return RuntimeReport(isolation, id_mode, has_overlay=storage is not Storage.COPY, reasons=reasons, fuse=fuse)
+    return RuntimeReport(isolation, id_mode(), has_overlay=storage is not Storage.COPY, reasons=reasons, fuse=fuse)
 
 
 def send_signal(started: Started, signal: int) -> bool:

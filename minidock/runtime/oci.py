@@ -13,9 +13,11 @@ import shutil
 import subprocess
 from typing import Any
 
+from minidock.core.id_mode import IdMode
 from minidock.core.process import ProcessSpec
 from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, RuntimeProblem
 from minidock.runtime.base import Isolation, RuntimeReport
+from minidock.runtime.ids import id_mode
 from minidock.runtime.launch import Oci
 from minidock.runtime.native import NativeRuntime
 from minidock.runtime.oci_config import config_of, process_of
@@ -49,7 +51,7 @@ class OciRuntime(NativeRuntime):
         return self._found
 
     def _oci(self, spec: ProcessSpec, *, is_joining: bool) -> Oci:
-        is_single_id = os.geteuid() != 0
+        is_single_id = id_mode() is IdMode.SINGLE
         is_crun = os.path.basename(self._program) == "crun"
         if is_joining:
             files = [("process.json", _json(process_of(spec, is_single_id=is_single_id)))]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from minidock.core.id_mode import IdMode
 from minidock.errors import StoreUnwritable
-from minidock.runtime import spawn, syscalls
+from minidock.runtime import ids, spawn, syscalls
 from minidock.runtime.base import Isolation, RuntimeReport
 from minidock.runtime.launch import Trial
 
@@ -51,11 +51,11 @@ def probe(directory: str) -> RuntimeReport:
 
     Raises: StoreUnwritable if nothing can be created there.
     """
-    is_root = os.geteuid() == 0
-    id_mode = IdMode.ROOT if is_root else IdMode.SINGLE
+    id_mode = ids.id_mode()
+    is_root = id_mode is not IdMode.SINGLE
     if is_root and not _has_capability(_CAP_SYS_ADMIN):
         return _chroot_report(("this root has no CAP_SYS_ADMIN, so it cannot mount or make namespaces",))
-    failures = _try(directory, user_namespace=None if is_root else (os.geteuid(), os.getegid()))
+    failures = _try(directory, id_mode)
     reasons = tuple(_explain(step, code) for step, code in failures)
     fuse = fuse_program()
     if [step for step, _ in failures] == ["overlay"] and fuse:
@@ -77,15 +77,15 @@ def fuse_program() -> str:
 def _chroot_report(reasons: tuple[str, ...]) -> RuntimeReport:
     if not _has_capability(_CAP_SYS_CHROOT):
         reasons = (*reasons, "this root has no CAP_SYS_CHROOT either")
-        return RuntimeReport(Isolation.UNAVAILABLE, IdMode.ROOT, has_overlay=False, reasons=reasons)
-    return RuntimeReport(Isolation.CHROOT, IdMode.ROOT, has_overlay=False, reasons=(*reasons, _CHROOT_REASON))
+        return RuntimeReport(Isolation.UNAVAILABLE, ids.id_mode(), has_overlay=False, reasons=reasons)
+    return RuntimeReport(Isolation.CHROOT, ids.id_mode(), has_overlay=False, reasons=(*reasons, _CHROOT_REASON))
 
 
 def _has_capability(number: int) -> bool:
     return bool(syscalls.permitted_capabilities() >> number & 1)
 
 
-def _try(directory: str, *, user_namespace: tuple[int, int] | None) -> Sequence[tuple[str, int]]:
+def _try(directory: str, id_mode: IdMode) -> Sequence[tuple[str, int]]:
     directory = os.path.abspath(directory)
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
@@ -96,7 +96,13 @@ def _try(directory: str, *, user_namespace: tuple[int, int] | None) -> Sequence[
     try:
         for name in ("lower", "layer/full/empty", "upper", "work", "merged"):
             os.makedirs(f"{place}/{name}")
-        orders = Trial(user_namespace=user_namespace, directory=place, fuse=fuse_program())
+        outside = (os.geteuid(), os.getegid()) if id_mode is IdMode.SINGLE else None
+        orders = Trial(
+            user_namespace=outside,
+            is_user_namespace=id_mode.is_user_namespace,
+            directory=place,
+            fuse=fuse_program(),
+        )
         stub = spawn.spawn("try", orders, executable=sys.executable)
         said = stub.messages()
         stub.wait()

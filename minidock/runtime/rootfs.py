@@ -71,7 +71,7 @@ def _mount_overlay(launch: Launch) -> None:
         launch["lowers"],
         place,
         launch["work"],
-        is_user_namespace=launch["user_namespace"] is not None,
+        is_user_namespace=launch["is_user_namespace"],
         is_volatile=launch["is_volatile"],
     )
 

@@ -72,16 +72,18 @@ def program(
 ) -> bytes:
     """Return the filter for a process, empty if there is nothing to filter.
 
-    ``profile`` is that of `Security.seccomp`. With ``records_owners`` a supervisor is asked about owners and devices;
-    otherwise to set them appears to succeed. Raises: InvalidRequest for a profile that cannot be read.
+    ``profile`` is that of `Security.seccomp`. With ``records_owners`` a supervisor is asked about devices, and, if root
+    is emulated, about owners; without one they appear to be set in that emulation.
+    Raises: InvalidRequest for a profile that cannot be read.
     """
     families = MACHINES.get(machine, ())
-    if not families or (profile == UNCONFINED and not emulates_root):
+    if not families or (profile == UNCONFINED and not emulates_root and not records_owners):
         return b""
     rules = _profile(profile, capabilities, machine)
-    emulation = None if not emulates_root else NOTIFY if records_owners else SUCCEED
+    emulation = NOTIFY if records_owners else SUCCEED if emulates_root else None
     others = families if rules.machines is None else rules.machines
-    blocks = b"".join(_block(name, rules, emulation) for name in families if name == machine or name in others)
+    kept = [name for name in families if name == machine or name in others]
+    blocks = b"".join(_block(name, rules, emulation, emulates_root=emulates_root) for name in kept)
     # A machine that is not known here has calls that are not known here: nothing of it is let past.
     last = _answer(ALLOW if profile == UNCONFINED else KILL_PROCESS)
     return instruction(LOAD, OFFSET_ARCH) + blocks + last
@@ -105,19 +107,20 @@ def _value(action: Action, errno: int) -> int:
     return SUCCEED | (errno & 0xFFFF) if action is Action.ERRNO else _ANSWERS[action]
 
 
-def _block(machine: str, profile: Profile, emulation: int | None) -> bytes:
+def _block(machine: str, profile: Profile, emulation: int | None, *, emulates_root: bool) -> bytes:
     """Return the rules of one machine; it is skipped, with the machine still loaded, for another.
 
-    ``emulation`` is the answer to what sets owners or makes devices, None without root emulation.
+    ``emulation`` is the answer to what makes devices and, where root is emulated, sets owners; None is the profile's.
     """
     known = numbers(machine)
     body = instruction(LOAD, OFFSET_NUMBER)
     if machine == "x86_64":
         # The x32 interface has the same calls under other numbers; nothing here uses it.
         body += instruction(JUMP_GREATER_EQUAL, _X32, 0, 1) + _answer(SUCCEED | _ENOSYS)
-    if emulation is not None:
+    if emulation is not None and emulates_root:
         body += b"".join(_when_number(number, _answer(SUCCEED)) for number in PRETENDED[machine])
         body += b"".join(_when_number(number, _answer(emulation)) for number in OWNING[machine])
+    if emulation is not None:
         body += b"".join(
             _when_number(number, _emulated_mknod(index, emulation)) for number, index in MAKING[machine].items()
         )

@@ -71,7 +71,7 @@ def _try_read_only_tree() -> None:
 def _try_overlay(orders: Trial) -> None:
     directory = orders["directory"]
     os.chdir(directory)
-    is_user_namespace = orders["user_namespace"] is not None
+    is_user_namespace = orders["is_user_namespace"]
     layers = "lowerdir=layer,upperdir=upper,workdir=work"
     rootfs.mount_overlay("merged", layers, is_user_namespace=is_user_namespace, is_volatile=False)
     os.rmdir("merged/full/empty")  # this needs whiteouts to work, the next what `userxattr` is about

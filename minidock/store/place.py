@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 
 from minidock.core.diagnosis import Finding, Verdict
+from minidock.core.id_mode import IdMode
 from minidock.core.units import human_size
 from minidock.store.statcache import file_system, keeps_ctime
 
@@ -16,7 +17,7 @@ _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "lustre", "gpfs"
 _LITTLE = 1 << 30
 
 
-def place_findings(root: str) -> Iterator[Finding]:
+def place_findings(root: str, id_mode: IdMode) -> Iterator[Finding]:
     """Yield what there is to say about a store at ``root``, or about the place where it would be."""
     place = os.path.abspath(root)
     while not os.path.isdir(place):
@@ -26,7 +27,7 @@ def place_findings(root: str) -> Iterator[Finding]:
     yield _space(place)
     try:
         with tempfile.TemporaryDirectory(prefix=".doctor-", dir=place) as directory:
-            yield _attributes(directory)
+            yield _attributes(directory, id_mode)
             yield _locks(directory)
     except OSError as error:
         reason = (error.strerror or "").lower()
@@ -60,12 +61,12 @@ def _space(place: str) -> Finding:
     return Finding("space", Verdict.OK, found)
 
 
-def _attributes(directory: str) -> Finding:
-    name = "trusted.minidock.probe" if os.geteuid() == 0 else "user.minidock.probe"
+def _attributes(directory: str, id_mode: IdMode) -> Finding:
+    name = "trusted.minidock.probe" if id_mode is IdMode.ROOT else "user.minidock.probe"
     try:
         os.setxattr(directory, name, b"1")
     except OSError as error:
-        if error.errno == errno.EPERM and os.geteuid() == 0:
+        if error.errno == errno.EPERM and id_mode is IdMode.ROOT:
             return Finding(
                 "attributes", Verdict.NOTE, "trusted.* is refused", "root without CAP_SYS_ADMIN: no overlayfs"
             )

@@ -38,7 +38,6 @@ from minidock.store.writer import Disk
 
 # Of overlayfs and of this program; also a container's own attributes of such names never become a part of a layer.
 PRIVATE_XATTRS = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "user.minidock.")
-_OPAQUE_NAMES = {IdMode.ROOT: "trusted.overlay.opaque", IdMode.SINGLE: "user.overlay.opaque"}
 _FUSE_OPAQUE = "user.fuseoverlayfs.opaque"
 _FUSE_WHITEOUT = ".wh."  # before the name, where devices cannot be made
 _FUSE_MARKS = (".wh..wh..opq", ".wh..opq")  # beside the attribute, in a directory that hides the one below
@@ -74,7 +73,7 @@ class Owners:
 
     def of(self, path: str, source: str, status: os.stat_result, xattrs: Mapping[str, bytes]) -> tuple[int, int]:
         """Return uid and gid of the file at ``path``, which is ``source`` on the host."""
-        if self.id_mode is IdMode.ROOT:
+        if self.id_mode.has_real_owners:
             return status.st_uid, status.st_gid
         original = self.lower.get(path[:-1]) if path in _BACKUPS else None
         if original is not None:
@@ -152,6 +151,7 @@ def scan_upper(disk: Disk, upper: str, owners: Owners, modes: Mapping[str, int] 
     """
     present: dict[str, Found] = {}
     opaque: list[str] = []
+    opaque_name = "user.overlay.opaque" if owners.id_mode.is_user_namespace else "trusted.overlay.opaque"
     inodes: dict[tuple[int, int], str] = {}
     for path, source, status in _walk(disk, upper):
         name = path.rpartition("/")[2]
@@ -170,7 +170,7 @@ def scan_upper(disk: Disk, upper: str, owners: Owners, modes: Mapping[str, int] 
         entry = _entry(path, source, status, xattrs, owners, modes.get(path))
         if entry is not None:
             present[path] = Found(_as_link(entry, status, inodes), source, xattrs)
-            if entry.kind == DIRECTORY and b"y" in map(xattrs.get, (_OPAQUE_NAMES[owners.id_mode], _FUSE_OPAQUE)):
+            if entry.kind == DIRECTORY and b"y" in map(xattrs.get, (opaque_name, _FUSE_OPAQUE)):
                 opaque.append(path)
     directories = {path: found for path, found in present.items() if found.entry.kind == DIRECTORY}
     for hidden in (entry.path for directory in opaque for entry in owners.lower.below(directory)):

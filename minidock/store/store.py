@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from minidock.core.canonical import dumps
 from minidock.core.id_mode import IdMode
@@ -34,8 +34,45 @@ _EMPTY_INDEX = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index
 _RESERVE = 64 << 10
 
 
+_ELSEWHERE = "choose another with --root or MINIDOCK_ROOT"
+
+
+class Identity(NamedTuple):
+    """Whose a store is, and what owns its files."""
+
+    version: int
+    uid: int
+    id_mode: IdMode
+    id_maps: str  # of the user namespace, if there is one with ranges of ids
+
+
+def read_identity(layout: Layout) -> Identity | None:
+    """Return what a store says of itself, None where there is none. Raises: StoreError, PermissionError."""
+    try:
+        with open(layout.identity, "rb") as file:
+            members = json.load(file)
+        mode, maps = IdMode(members["id_mode"]), str(members.get("id_maps", ""))
+        return Identity(int(members["version"]), int(members["uid"]), mode, maps)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{layout.identity} cannot be read: is this a minidock store?") from error
+
+
+def check_mode(root: str, identity: Identity, wanted: IdMode) -> None:
+    """Make sure that a store is one of this id mode. Raises: StoreForeign."""
+    if identity.id_mode is not wanted:
+        raise StoreForeign(
+            f"{root} is a store for id mode {identity.id_mode}, this process works in {wanted}",
+            hint=f"set MINIDOCK_ID_MODE={identity.id_mode}, or choose another store with --root or MINIDOCK_ROOT",
+        )
+
+
 class Store:
-    """The store at ``root``, of user ``uid`` in ``id_mode``. Opening changes nothing; `session` makes it if missing."""
+    """The store at ``root``, of user ``uid`` in ``id_mode``. Opening changes nothing; `session` makes it if missing.
+
+    ``id_maps`` says which ids of the host its files have, if those are not the ids of their owners.
+    """
 
     def __init__(
         self,
@@ -43,6 +80,7 @@ class Store:
         *,
         uid: int,
         id_mode: IdMode,
+        id_maps: str = "",
         boot_id: str,
         disk: Disk | None = None,
         waiting: Waiting | None = None,
@@ -51,6 +89,7 @@ class Store:
         self.disk = disk or Disk()
         self.uid = uid
         self.id_mode = id_mode
+        self._id_maps = id_maps
         self.boot_id = boot_id
         self.locks = Locks(self.layout, self.disk, waiting)
         self._check_identity()
@@ -136,30 +175,25 @@ class Store:
 
     def _check_identity(self) -> None:
         try:
-            with open(self.layout.identity, "rb") as file:
-                identity = json.load(file)
-            version, uid, mode = int(identity["version"]), int(identity["uid"]), IdMode(identity["id_mode"])
-        except FileNotFoundError:
-            return
+            found = read_identity(self.layout)
         except PermissionError as error:
-            raise StoreForeign(
-                f"{self.layout.root} is the store of another user", hint="choose another with --root or MINIDOCK_ROOT"
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{self.layout.identity} cannot be read: is this a minidock store?") from error
-        if version > VERSION:
+            raise StoreForeign(f"{self.layout.root} is the store of another user", hint=_ELSEWHERE) from error
+        if found is None:
+            return
+        if found.version > VERSION:
             raise StoreForeign(
                 f"{self.layout.root} was written by a newer minidock "
-                f"(store version {version}, this one knows {VERSION})"
+                f"(store version {found.version}, this one knows {VERSION})"
             )
-        if uid != self.uid:
+        if found.uid != self.uid:
             raise StoreForeign(
-                f"{self.layout.root} is the store of uid {uid}, you are uid {self.uid}",
-                hint="choose another with --root or MINIDOCK_ROOT",
+                f"{self.layout.root} is the store of uid {found.uid}, you are uid {self.uid}", hint=_ELSEWHERE
             )
-        if mode is not self.id_mode:
+        check_mode(self.layout.root, found, self.id_mode)
+        if self._id_maps and found.id_maps and self._id_maps != found.id_maps:
             raise StoreForeign(
-                f"{self.layout.root} is a store for id mode {mode}, this process works in {self.id_mode}"
+                f"the files in {self.layout.root} have other ids ({found.id_maps}) than this process ({self._id_maps})",
+                hint="leave that user namespace, or choose another store with --root or MINIDOCK_ROOT",
             )
 
     @contextmanager
@@ -227,7 +261,9 @@ class Store:
         self._make_file(self.layout.oci_layout, _OCI_LAYOUT)
         self._make_file(self.layout.index, _EMPTY_INDEX)
         self._make_file(self.layout.path("reserve"), bytes(_RESERVE))
-        identity = {"version": VERSION, "uid": self.uid, "id_mode": self.id_mode.value}
+        identity: dict[str, int | str] = {"version": VERSION, "uid": self.uid, "id_mode": self.id_mode.value}
+        if self._id_maps:
+            identity["id_maps"] = self._id_maps
         self._make_file(self.layout.identity, dumps(identity))
 
     def _make_directory(self, path: str) -> None:

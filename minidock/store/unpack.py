@@ -5,6 +5,7 @@ so no name leads outside. Every file's bytes are compared with its fingerprint w
 
 In single-id mode every file belongs to the user. What the layer says of owners and devices is kept in private
 attributes, which overlayfs copies up with the file; links have none, their owner comes from the entry index again.
+With a range of ids owners are real, and only devices, which no user namespace lets anybody make, are kept that way.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
 
 def private_attributes(entry: Entry, id_mode: IdMode) -> dict[str, bytes]:
     """Return the attributes that tell the owner of an unpacked file where the disk does not."""
-    if id_mode is IdMode.ROOT or not (entry.uid or entry.gid) or entry.kind not in (FILE, DIRECTORY, CHAR, BLOCK):
+    if id_mode.has_real_owners or not (entry.uid or entry.gid) or entry.kind not in (FILE, DIRECTORY, CHAR, BLOCK):
         return {}
     return {OWNER_XATTR: f"{entry.uid}:{entry.gid}".encode()}
 
@@ -52,7 +53,7 @@ class Unpacker:
         self._target = target
         self._id_mode = id_mode
         self._is_single = id_mode is IdMode.SINGLE
-        self._opaque = "user.overlay.opaque" if self._is_single else "trusted.overlay.opaque"
+        self._opaque = "user.overlay.opaque" if id_mode.is_user_namespace else "trusted.overlay.opaque"
 
     def layer(self, entries: Iterable[Entry], blob: int) -> None:
         """Write one layer: deletions become what overlayfs knows as such."""
@@ -127,7 +128,7 @@ class Unpacker:
         try:
             self._disk.mknod(path, kind | 0o600, os.makedev(entry.major, entry.minor))
         except PermissionError:
-            # Root without CAP_MKNOD (a CI container): a placeholder, as in single-id mode.
+            # A user namespace, or root without CAP_MKNOD (a CI container): a placeholder, as in single-id mode.
             os.close(self._disk.open_new(path))
             self._disk.setxattr(path, DEVICE_XATTR, f"{entry.kind}:{entry.major}:{entry.minor}".encode())
 

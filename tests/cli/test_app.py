@@ -98,6 +98,7 @@ def test_help_that_was_asked_for_goes_to_stdout(capsys: pytest.CaptureFixture[st
     assert asked.out.endswith(
         "Global Options:\n"
         "  -D, --debug            Show where an unexpected error comes from\n"
+        "      --id-mode string   Ids of files: auto, root, range or single ($MINIDOCK_ID_MODE)\n"
         "      --root string      Directory of the store ($MINIDOCK_ROOT)\n"
         "      --runtime string   What starts processes: native, crun, runc or a path ($MINIDOCK_RUNTIME)\n"
         "  -v, --version          Print version information and quit\n\n"

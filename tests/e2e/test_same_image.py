@@ -1,4 +1,4 @@
-"""The same Dockerfile gives the same image whoever builds it: as root, and as a plain user without other ids.
+"""The same Dockerfile gives the same image whoever builds it: root, a user with ranges of ids, one without other ids.
 
 The packages come from one folder, fetched once: what a registry has may change between two builds.
 """
@@ -12,13 +12,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from minidock.core.id_mode import IdMode
 from tests.e2e.builders import Builder, written
-from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody
+from tests.other_users import PLAIN_ID, become_plain, can_have_ranges, public_place, python_for_everybody, ranged_user
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def builders(place: Path, debian: Path) -> Iterator[list[Builder]]:
-    """Root and a plain user, each with the image `debian`."""
+    """Root, a plain user and, where there can be one, a user with ranges of ids, each with the image `debian`."""
     shutil.copy(debian, place / "debian.tar")
     (place / "plain").mkdir()
     os.chown(place / "plain", PLAIN_ID, PLAIN_ID)
@@ -68,11 +69,17 @@ def builders(place: Path, debian: Path) -> Iterator[list[Builder]]:
         Builder(place / "root/store", sys.executable, None, 0, IdMode.ROOT),
         Builder(place / "plain/store", python, become_plain, PLAIN_ID, IdMode.SINGLE),
     ]
-    for builder in found:
-        builder.run("import", str(place / "debian.tar"), "debian")
-    yield found
-    for builder in found:
-        builder.run("system", "reset", "-f")
+    with ExitStack() as stack:
+        if can_have_ranges():
+            user = stack.enter_context(ranged_user())
+            (place / "ranged").mkdir()
+            os.chown(place / "ranged", user.uid, user.gid)
+            found.append(Builder(place / "ranged/store", python, user.become, user.uid, IdMode.RANGE))
+        for builder in found:
+            builder.run("import", str(place / "debian.tar"), "debian")
+        yield found
+        for builder in found:
+            builder.run("system", "reset", "-f")
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from minidock.core.descriptor import CONFIG_DIGEST, Manifest
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, Entry, Tree
 from minidock.core.events import Event, StepCached, StepDone, StepReason, StepStarted
-from minidock.core.id_mode import IdMode
 from minidock.engine import images, importer
 from minidock.engine.build import build
 from minidock.engine.preparing import BuildRequest
 from minidock.engine.workspace import Workspace
+from minidock.runtime import ids
 from minidock.runtime.base import Runtime
 from minidock.runtime.fake import FakeRuntime
 from minidock.store.layers import Contents
@@ -46,9 +46,7 @@ class TickingClock:
 
 def open_store(root: Path | str, disk: Disk | None = None, boot_id: str = "boot") -> Store:
     """Return the store at ``root`` for whoever runs the tests."""
-    uid = os.geteuid()
-    id_mode = IdMode.ROOT if uid == 0 else IdMode.SINGLE
-    return Store(str(root), uid=uid, id_mode=id_mode, boot_id=boot_id, disk=disk)
+    return Store(str(root), uid=ids.outside_uid(), id_mode=ids.id_mode(), boot_id=boot_id, disk=disk)
 
 
 def workspace(root: Path | str, runtime: Runtime | None = None, disk: Disk | None = None) -> Workspace:
