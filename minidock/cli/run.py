@@ -46,7 +46,7 @@ def run(
     runtime = options.runtime(process.runtime)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting, runtime=runtime)
     with lifecycle.cid_file_reserved() as tell_id:
-        created = create(ws, request, streams.warn)
+        created = create(ws, request, streams.warn, starts_here=not (detach or process.tty))
         tell_id(created.record.id)
     if not detach:
         attachment = streams.attachment(request.lifecycle.attached, keys, proxies_signals=sig_proxy)

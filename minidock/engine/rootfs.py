@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from minidock.engine.known_report import recall, remember
 from minidock.engine.workspace import Workspace
 from minidock.errors import NoRuntime
@@ -25,6 +28,17 @@ def _try(ws: Workspace) -> RuntimeReport:
         report = ws.runtime.probe(session.temporary())
         remember(ws, session, report)
     return report
+
+
+@contextmanager
+def prepared(ws: Workspace) -> Iterator[None]:
+    """Have the runtime load what it needs beside what is done inside, which ends in starting a process, or fails."""
+    ws.runtime.prepare()
+    try:
+        yield
+    except BaseException:
+        ws.runtime.dismiss()
+        raise
 
 
 def can_overlay(ws: Workspace) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -24,7 +25,7 @@ from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.identifiers import new_id, pick
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.images import Image
-from minidock.engine.rootfs import probe
+from minidock.engine.rootfs import prepared, probe
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NameConflict
 from minidock.runtime.base import Isolation
@@ -79,8 +80,8 @@ class Created:
     lock: int
 
 
-def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
-    """Make a container; nothing of it is left if that fails.
+def create(ws: Workspace, request: RunRequest, warn: Warn, *, starts_here: bool = False) -> Created:
+    """Make a container; nothing of it is left if that fails. ``starts_here``: this program is about to start it, too.
 
     Raises: NoSuchImage, InvalidRequest, NameConflict, NoRuntime, RuntimeProblem (an unknown user).
     """
@@ -98,7 +99,7 @@ def create(ws: Workspace, request: RunRequest, warn: Warn) -> Created:
         )
     elif is_copied:
         warn("overlayfs cannot be used for this store: the container gets a whole copy of its root file system")
-    with ws.store.session() as session:
+    with prepared(ws) if starts_here else nullcontext(), ws.store.session() as session:
         finish_removals(ws, session)
         session.pin([image.image_id, *image.config.diff_ids])
         files = ImageFiles(ws, image.config.diff_ids)

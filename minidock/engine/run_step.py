@@ -17,7 +17,7 @@ from minidock.core.networking import Networking
 from minidock.core.process import DEFAULT_PATH, Mount, MountedFile, ProcessSpec, RootFs, User
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
-from minidock.engine.rootfs import probe, shortcomings
+from minidock.engine.rootfs import prepared, probe, shortcomings
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import ProcessIO, Storage
 from minidock.store.layers import Layer
@@ -67,22 +67,23 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
     missing = shortcomings(report)
     if missing is not None:
         build.progress.warn(missing)
-    area = _Area(ws, session, image.diff_ids, tree, storage=report.storage)
-    spec = ProcessSpec(
-        id=f"{session.name}-{area.name}",  # several steps may run at a time
-        args=process.args,
-        env=process_env(process.env, user),
-        rootfs=area.rootfs,
-        cwd=image.config.working_dir or "/",
-        user=user,
-        mounts=process.mounts,
-        files=process.files,
-        hostname=build.build_args.get(HOSTNAME_ARGUMENT) or HOSTNAME,
-        networking=process.networking,
-        resources=build.resources,
-        is_build_step=True,
-    )
-    status, tail = _run_logged(build, spec, step, process.secrets)
+    with prepared(ws):
+        area = _Area(ws, session, image.diff_ids, tree, storage=report.storage)
+        spec = ProcessSpec(
+            id=f"{session.name}-{area.name}",  # several steps may run at a time
+            args=process.args,
+            env=process_env(process.env, user),
+            rootfs=area.rootfs,
+            cwd=image.config.working_dir or "/",
+            user=user,
+            mounts=process.mounts,
+            files=process.files,
+            hostname=build.build_args.get(HOSTNAME_ARGUMENT) or HOSTNAME,
+            networking=process.networking,
+            resources=build.resources,
+            is_build_step=True,
+        )
+        status, tail = _run_logged(build, spec, step, process.secrets)
     if status:
         return Finished(status, tail, None)
     owners = Owners(store.id_mode, tree, (user.uid, user.gid), read_notes(area.rootfs.owners))

@@ -53,6 +53,7 @@ def _run_here(ws: Workspace, created: Created, attachment: Attachment) -> int:
         _ended(ws, created, code)
         return code
     finally:
+        ws.runtime.dismiss()
         if record.auto_remove:
             remove_container(ws, record.id, removes_volumes=True)
         if log is not None:
@@ -74,6 +75,7 @@ def _ended(ws: Workspace, created: Created, code: int) -> None:
 
 def start_attached(ws: Workspace, created: Created, attachment: Attachment) -> int | None:
     """Start a container with a monitor of its own, attached to it from its first byte on; else as `run_attached`."""
+    ws.runtime.dismiss()  # what is prepared is this process's, not the monitor's
     ours, theirs = attach_socket.pair()
     events.tell(ws, created.record, "attach")
     try:

@@ -131,6 +131,17 @@ class Runtime(Protocol):
         """Go by what an earlier `probe` of the same store has found, in the same circumstances."""
         ...
 
+    def prepare(self) -> None:
+        """Do ahead what `start` and `exec` need whatever is started, beside the caller's own work; once is enough.
+
+        What starts nothing then has to `dismiss` it.
+        """
+        ...
+
+    def dismiss(self) -> None:
+        """Undo `prepare`; nothing happens if a process has been started since."""
+        ...
+
     def start(self, spec: ProcessSpec, io: ProcessIO) -> Handle:
         """Start the process; return once it has been executed (or raise if that failed)."""
         ...

@@ -96,6 +96,12 @@ class FakeRuntime:
     def assume(self, report: RuntimeReport) -> None:
         self._report = report
 
+    def prepare(self) -> None:
+        pass  # nothing takes time
+
+    def dismiss(self) -> None:
+        pass
+
     def start(self, spec: ProcessSpec, io: ProcessIO) -> FakeHandle:
         return self._run(spec, io, Path(spec.rootfs.copied or spec.rootfs.upper))
 

@@ -56,7 +56,8 @@ class NativeRuntime(HostProcesses):
         self._forced = isolation
         self._storage = storage
         self._found: RuntimeReport | None = None
-        self._python: int | None = None
+        self._python: tuple[int, int] | None = None  # of which process, and the descriptor: a fork may have closed it
+        self._waiting: spawn.Waiting | None = None
         self._lock = threading.Lock()
 
     @property
@@ -79,6 +80,17 @@ class NativeRuntime(HostProcesses):
 
     def assume(self, report: RuntimeReport) -> None:
         self._found = report
+
+    def prepare(self) -> None:
+        executable = self._executable(is_exposed=self._forced is not Isolation.CHROOT)
+        with self._lock:
+            if self._waiting is None:
+                self._waiting = spawn.Waiting(executable)
+
+    def dismiss(self) -> None:
+        waiting = self._taken()
+        if waiting is not None:
+            waiting.dismiss()
 
     def start(self, spec: ProcessSpec, io: ProcessIO) -> NativeHandle:
         isolation = self._isolation(spec)
@@ -113,6 +125,7 @@ class NativeRuntime(HostProcesses):
             executable=self._executable(is_exposed=is_exposed),
             streams=(io.stdin, io.stdout, io.stderr),
             on_terminal=_terminal_receiver(io) if spec.has_terminal else None,
+            waiting=self._taken(),
         )
         try:
             said = stub.messages()
@@ -120,6 +133,12 @@ class NativeRuntime(HostProcesses):
             stub.end()
             raise
         return NativeHandle(stub, self._started(stub, spec.args[0], said))
+
+    def _taken(self) -> spawn.Waiting | None:
+        """Return the stub that waits, if one does; it is the caller's now."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, None
+            return waiting
 
     def _oci(self, spec: ProcessSpec, *, is_joining: bool) -> Oci | None:
         """Return which other program is to start the process; here none."""
@@ -165,9 +184,9 @@ class NativeRuntime(HostProcesses):
         if not is_exposed or not interpreter.is_writable():
             return sys.executable
         with self._lock:
-            if self._python is None:
-                self._python = interpreter.protected()
-        return f"/proc/self/fd/{self._python}"
+            if self._python is None or self._python[0] != os.getpid():
+                self._python = (os.getpid(), interpreter.protected())
+            return f"/proc/self/fd/{self._python[1]}"
 
 
 def _probe(directory: str) -> RuntimeReport:

@@ -1,19 +1,26 @@
-"""Starts the stub and understands what it says: the parent's side of a launch."""
+"""Starts the stub and understands what it says: the parent's side of a launch.
+
+A stub may be started ahead (`Waiting`): while the caller still prepares what it will order, the Python that carries it
+out is loaded on another processor.
+"""
 
 from __future__ import annotations
 
+import _socket
 import fcntl
 import os
 import signal
+import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidock.errors import RuntimeProblem
 from minidock.runtime import messages
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from minidock.runtime.stub import main; main()"
+_BOOT_WAITING = _BOOT.replace("main()", "wait()").replace("import main", "import wait")
 _PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -73,6 +80,42 @@ class Stub:
             return self._code
 
 
+class Waiting:
+    """A stub that has been started ahead, and waits for the descriptors of its process and its orders."""
+
+    def __init__(self, executable: str) -> None:
+        """Raises: RuntimeProblem."""
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            self._pid = _execute(executable, _BOOT_WAITING, (null, null, null, theirs.fileno()))
+        finally:
+            os.close(null)
+            theirs.close()
+        self._channel = ours
+        self._parent = os.getpid()
+
+    def take(self, descriptors: Sequence[int]) -> int | None:
+        """Give it its descriptors, 0 and up; return its PID, or None if it cannot be used."""
+        if self._parent != os.getpid():  # a fork could not wait for it
+            self._channel.close()
+            return None
+        rights = struct.pack(f"{len(descriptors)}i", *descriptors)
+        try:
+            self._channel.sendmsg([b"d"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
+        except BrokenPipeError:
+            self.dismiss()
+            return None
+        self._channel.close()
+        return self._pid
+
+    def dismiss(self) -> None:
+        """Let it end, and reap it: it is not needed."""
+        self._channel.close()
+        if self._parent == os.getpid():
+            os.waitpid(self._pid, 0)
+
+
 def spawn(
     verb: str,
     orders: object,
@@ -80,8 +123,9 @@ def spawn(
     executable: str,
     streams: tuple[int | None, int | None, int | None] = (None, None, None),
     on_terminal: Callable[[int], None] | None = None,
+    waiting: Waiting | None = None,
 ) -> Stub:
-    """Start a stub with its orders. ``executable`` is the file to run as Python.
+    """Start a stub with its orders, or use the one that is ``waiting``. ``executable`` is the file to run as Python.
 
     With ``on_terminal`` the other end of a terminal is received and handed over before this returns.
     Raises: RuntimeProblem if no process can be started.
@@ -92,24 +136,16 @@ def spawn(
     null = os.open(os.devnull, os.O_RDWR)
     wanted = [*(null if fd is None else fd for fd in streams), orders_end, status_end]
     wanted.append(null if terminal_end is None else terminal_end)
-    # Copies above every number that a copy goes to: otherwise one could overwrite the source of another.
-    sources = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 2 * messages.FIRST_FREE_FD) for fd in wanted]
     try:
-        pid = os.posix_spawn(
-            executable,
-            [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, _PACKAGE_ROOT],
-            {},
-            file_actions=[(os.POSIX_SPAWN_DUP2, source, number) for number, source in enumerate(sources)],
-            setpgroup=0,  # Ctrl-C on the terminal of the parent is not for the monitor
-            setsigmask=[],
-            setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT],
-        )
-    except OSError as error:
+        pid = waiting.take(wanted) if waiting is not None else None
+        if pid is None:
+            pid = _execute(executable, _BOOT, wanted)
+    except RuntimeProblem:
         os.close(orders_write)
         os.close(status_read)
-        raise RuntimeProblem(f"cannot start {sys.executable}: {error.strerror}") from error
+        raise
     finally:
-        for fd in (*sources, orders_end, status_end, null, *([] if terminal_end is None else [terminal_end])):
+        for fd in (orders_end, status_end, null, *([] if terminal_end is None else [terminal_end])):
             os.close(fd)
     stub = Stub(pid, orders_write, status_read)
     try:
@@ -122,6 +158,27 @@ def spawn(
         stub.end()
         raise
     return stub
+
+
+def _execute(executable: str, boot: str, descriptors: Sequence[int]) -> int:
+    """Start Python with ``descriptors`` as 0 and up; return its PID. Raises: RuntimeProblem."""
+    # Copies above every number that a copy goes to: otherwise one could overwrite the source of another.
+    sources = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 2 * messages.FIRST_FREE_FD) for fd in descriptors]
+    try:
+        return os.posix_spawn(
+            executable,
+            [sys.executable, "-I", "-S", "-X", "utf8", "-c", boot, _PACKAGE_ROOT],
+            {},
+            file_actions=[(os.POSIX_SPAWN_DUP2, source, number) for number, source in enumerate(sources)],
+            setpgroup=0,  # Ctrl-C on the terminal of the parent is not for the monitor
+            setsigmask=[],
+            setsigdef=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT],
+        )
+    except OSError as error:
+        raise RuntimeProblem(f"cannot start {sys.executable}: {error.strerror}") from error
+    finally:
+        for fd in sources:
+            os.close(fd)
 
 
 def _terminal_sockets() -> tuple[int, int]:

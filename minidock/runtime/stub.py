@@ -14,7 +14,9 @@ enum or typing: they double the time to start.
 
 from __future__ import annotations
 
+import _socket
 import os
+import struct
 
 from minidock.runtime import confinement, execute, identity, loopback, messages, monitor, rootfs, syscalls, volumes
 from minidock.runtime.mountpoints import MountPoints, remove_unused
@@ -27,6 +29,23 @@ if TYPE_CHECKING:
     from minidock.runtime.fuse import Server
     from minidock.runtime.launch import Launch
     from minidock.runtime.mountpoints import Records
+
+
+def wait() -> NoReturn:
+    """Wait, with everything loaded, for the descriptors that `main` expects; then do as that."""
+    syscalls.close_range(messages.ORDERS_FD + 1)
+    channel = _socket.socket(fileno=messages.ORDERS_FD)
+    said, control, _, _ = channel.recvmsg(1, _socket.CMSG_SPACE(4 * messages.FIRST_FREE_FD))
+    if not said:
+        os._exit(0)  # nothing is to be started
+    received = struct.unpack(f"{messages.FIRST_FREE_FD}i", control[0][2][: 4 * messages.FIRST_FREE_FD])
+    channel.detach()
+    first_copy = max(*received, messages.FIRST_FREE_FD) + 1  # a number that stands for two would lose one of them
+    for number, fd in enumerate(received):
+        os.dup2(fd, first_copy + number)
+    for number in range(messages.FIRST_FREE_FD):
+        os.dup2(first_copy + number, number)
+    main()
 
 
 def main() -> NoReturn:

@@ -11,7 +11,7 @@ import pytest
 from minidock.runtime import oci
 from minidock.runtime.base import Isolation, RuntimeReport
 from minidock.runtime.native import NativeRuntime
-from tests.runtime.machine import Containers, make_rootfs
+from tests.runtime.machine import Containers, children, make_rootfs
 
 
 @pytest.fixture(scope="session")
@@ -43,12 +43,12 @@ def runtime(request: pytest.FixtureRequest, report: RuntimeReport) -> NativeRunt
 @pytest.fixture
 def box(report: RuntimeReport, runtime: NativeRuntime, lower: Path, tmp_path: Path) -> Iterator[Containers]:
     """Containers, and afterwards a check that nothing of them is left."""
-    processes, descriptors = _children(), _descriptors()
+    processes, descriptors = children(), _descriptors()
     place = tmp_path / "containers"
     place.mkdir()
     yield Containers(runtime, lower, place, is_copied=not report.has_overlay)
     assert _mounts(tmp_path) == []
-    assert _children() == processes
+    assert children() == processes
     # One may stay: the protected interpreter of a runtime.
     assert _descriptors() - descriptors <= 1
 
@@ -70,10 +70,6 @@ def layered(report: RuntimeReport, box: Containers) -> Containers:
 def _mounts(place: Path) -> list[str]:
     """Return the mounts that have to do with ``place``; others on this machine may come and go."""
     return [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(place) in line]
-
-
-def _children() -> str:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
 
 def _descriptors() -> int:

@@ -117,3 +117,7 @@ def changes(spec: ProcessSpec) -> list[str]:
     """Return the paths below the directory that received the changes of a container."""
     upper = Path(spec.rootfs.upper)
     return sorted(str(path.relative_to(upper)) for path in upper.rglob("*"))
+
+
+def children() -> str:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
