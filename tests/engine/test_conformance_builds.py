@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
+import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ import pytest
 from minidock.core.config import ImageConfig
 from minidock.core.entries import DIRECTORY, FILE, SYMLINK, Entry, Tree
 from minidock.core.events import BuildWarning, Event, StepOutput, StepStarted
+from minidock.core.resources import Resources
 from minidock.core.times import parse_time
 from minidock.engine import images
 from minidock.engine.build import build
+from minidock.engine.call import outline_of, targets_of
 from minidock.engine.preparing import BuildRequest
 from minidock.engine.secrets import Secrets
 from minidock.engine.workspace import SystemClock, Workspace
@@ -50,16 +54,16 @@ _NOT_HERE = (
     "allow",
     "cache_from",
     "cache_to",
-    "call",
-    "context",
-    "context_kind",
     "output",
     "platform",
     "prune_first",
     "rewrite_timestamp",
-    "shm_size",
     "ulimit",
 )
+
+
+# How a context is described that is not the directory.
+_SERVED = re.compile(r"(?P<what>tar|the Dockerfile alone) served at @HTTP@(?P<path>/\S+)")
 
 
 def collections() -> list[Any]:
@@ -80,6 +84,7 @@ class Outcome:
     events: list[Event] = field(default_factory=list)
     error: MinidockError | None = None
     image: ImageConfig | None = None
+    answer: Any = None  # to a call, as JSON
     image_id: str = ""
     tree: Tree = field(default_factory=Tree)
 
@@ -140,9 +145,11 @@ class Case:
         name = build_.get("dockerfile_name", self.data.get("dockerfile_name"))
         outcome = Outcome()
         secrets = {key: value.encode() for key, value in build_.get("secrets", {}).items()}
+        remote = self.text(build_["context"]) if "context" in build_ else self.remote(build_)
+        beside = name if remote else str(self.context / name) if name else None
         request = BuildRequest(
-            str(self.context),
-            dockerfile=str(self.context / name) if name else None,
+            remote or str(self.context),
+            dockerfile=beside,
             build_args={key: self.text(str(value)) for key, value in build_.get("build_args", {}).items()},
             labels=build_.get("labels", {}),
             target=build_.get("target"),
@@ -150,7 +157,11 @@ class Case:
             no_cache_stages=tuple(build_.get("no_cache_filter", ())),
             secrets=Secrets(values=secrets),
             contexts=self.contexts(build_),
+            resources=Resources(shm_size=build_.get("shm_size", 0)),
         )
+        if "call" in build_:
+            outcome.answer = _answer(self.ws, request, build_["call"])
+            return outcome
         try:
             result = build(self.ws, request, outcome.events.append)
         except MinidockError as error:
@@ -160,6 +171,11 @@ class Case:
         outcome.image, outcome.image_id = image.config, str(result.image_id)
         outcome.tree = self.ws.store.layers.tree(image.config.diff_ids)
         return outcome
+
+    def remote(self, build_: dict[str, Any]) -> str:
+        """Return the URL at which the context is served, empty if it is not."""
+        served = _SERVED.fullmatch(build_.get("context_kind", ""))
+        return self.replaced["@HTTP@"] + served["path"] if served else ""
 
     def contexts(self, build_: dict[str, Any]) -> dict[str, str]:
         """Return the named contexts, directories written."""
@@ -188,6 +204,9 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     options = {key for item in data["builds"] for key in item} & set(_NOT_HERE)
     if options:
         pytest.skip(f"a build with {', '.join(sorted(options))}")
+    kinds = [item["context_kind"] for item in data["builds"] if "context_kind" in item]
+    if not all(map(_SERVED.fullmatch, kinds)):
+        pytest.skip(f"a context that is a {', '.join(kinds)}")
     ws = workspace(tmp_path / "store")
     if data["needs"]["run"]:
         ws = Workspace(open_store(tmp_path / "store"), SystemClock())
@@ -208,7 +227,7 @@ def _serve(case: Case, stack: ExitStack, tmp_path: Path) -> None:
         web = stack.enter_context(web_server({path: Served(data) for path, data in case.served.items()}))
         case.replaced["@HTTP@"] = web.url
     elif case.data["needs"].get("network") == "http":
-        case.replaced["@HTTP@"] = stack.enter_context(web_server()).url
+        case.replaced["@HTTP@"] = stack.enter_context(web_server(_served_contexts(case))).url
     if "git" not in case.data:
         return
     if not shutil.which("git"):
@@ -224,10 +243,45 @@ def _serve(case: Case, stack: ExitStack, tmp_path: Path) -> None:
         (place / name).write_text(text)
     make_repository(place, [case.text(command) for command in described["commands"]])
     case.replaced["@GIT@"] = f"{url}/main/.git"
-    wanted = json.dumps(case.data)
+    wanted = json.dumps({**case.data, "notes": ""})  # whose examples are no commits
     for ref in set(re.findall(r"@COMMIT8?:([^@]+)@", wanted)):
         commit = commit_of(place, ref)
         case.replaced[f"@COMMIT:{ref}@"], case.replaced[f"@COMMIT8:{ref}@"] = commit, commit[:8]
+
+
+def _served_contexts(case: Case) -> dict[str, Served]:
+    """Return what is served of the contexts that builds fetch."""
+    found = {}
+    for described in case.data["builds"]:
+        served = _SERVED.fullmatch(described.get("context_kind", ""))
+        if served is None:
+            continue
+        case.write(described)
+        if served["what"] == "tar":
+            content = io.BytesIO()
+            with tarfile.open(fileobj=content, mode="w") as archive:
+                archive.add(case.context, ".")
+            found[served["path"]] = Served(content.getvalue())
+        else:
+            found[served["path"]] = Served((case.context / "Dockerfile").read_bytes())
+    return found
+
+
+def _answer(ws: Workspace, request: BuildRequest, call: str) -> Any:
+    if call == "targets":
+        return [
+            {
+                "name": target.name,
+                "base": target.base,
+                "description": target.description,
+                "default": target.is_default,
+                "line": target.line,
+            }
+            for target in targets_of(ws, request)
+        ]
+    assert call == "outline"
+    outline = outline_of(ws, request)
+    return {"name": outline.name, "description": outline.description, "args": [asdict(arg) for arg in outline.args]}
 
 
 def _bases(case: Case, tmp_path: Path) -> None:
@@ -341,6 +395,16 @@ def _check(case: Case, outcome: Outcome, item: dict[str, Any]) -> None:
             assert item["step"] in names, names
         case "step_contains":
             assert item["step_contains"] in outcome.log, outcome.log
+        case "targets":
+            wanted, found = item["targets"], outcome.answer
+            assert [
+                {key: one[key] for key in described} for one, described in zip(found, wanted, strict=True)
+            ] == wanted
+        case "outline":
+            wanted, found = item["outline"], outcome.answer
+            args = zip(found["args"], wanted["args"], strict=True)
+            assert [{key: one[key] for key in described} for one, described in args] == wanted["args"]
+            assert (found["name"], found["description"]) == (wanted["name"], wanted["description"])
         case "all_cached":
             assert {line.split(" ")[0] for line in outcomes(outcome.events)} <= {"CACHED"}, outcomes(outcome.events)
         case kind:
