@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from minidock.core.build_options import Output
 from minidock.core.config import ImageConfig
+from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, SYMLINK, Entry, Tree
 from minidock.core.events import BuildWarning, Event, StepOutput, StepStarted
 from minidock.core.resources import Resources
@@ -24,7 +27,9 @@ from minidock.core.times import parse_time
 from minidock.engine import images
 from minidock.engine.build import build
 from minidock.engine.call import outline_of, targets_of
+from minidock.engine.outputs import Outputs
 from minidock.engine.preparing import BuildRequest
+from minidock.engine.prune import prune_cache
 from minidock.engine.secrets import Secrets
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.errors import DockerfileError, MinidockError, StepFailed
@@ -54,10 +59,7 @@ _NOT_HERE = (
     "allow",
     "cache_from",
     "cache_to",
-    "output",
     "platform",
-    "prune_first",
-    "rewrite_timestamp",
     "ulimit",
 )
 
@@ -86,7 +88,9 @@ class Outcome:
     image: ImageConfig | None = None
     answer: Any = None  # to a call, as JSON
     image_id: str = ""
+    diff_ids: tuple[Digest, ...] = ()
     tree: Tree = field(default_factory=Tree)
+    archive: dict[str, bytes] = field(default_factory=dict)  # the files of an OCI output
 
     @property
     def lines(self) -> str:
@@ -95,6 +99,14 @@ class Outcome:
         if not isinstance(error, DockerfileError | StepFailed):
             return ""
         return "\n".join(error.source.splitlines()[error.first - 1 : error.last or error.first])
+
+    def blob(self, digest: str) -> bytes:
+        return self.archive[f"blobs/{digest.replace(':', '/')}"]
+
+    def manifest(self) -> Any:
+        """The only manifest of an OCI output."""
+        (descriptor,) = json.loads(self.archive["index.json"])["manifests"]
+        return json.loads(self.blob(descriptor["digest"]))
 
     @property
     def log(self) -> str:
@@ -142,6 +154,9 @@ class Case:
 
     def run(self, build_: dict[str, Any]) -> Outcome:
         self.write(build_)
+        if build_.get("prune_first"):
+            prune_cache(self.ws, is_all=True)
+        time.sleep(build_.get("wait_seconds", 0))
         name = build_.get("dockerfile_name", self.data.get("dockerfile_name"))
         outcome = Outcome()
         secrets = {key: value.encode() for key, value in build_.get("secrets", {}).items()}
@@ -158,6 +173,7 @@ class Case:
             secrets=Secrets(values=secrets),
             contexts=self.contexts(build_),
             resources=Resources(shm_size=build_.get("shm_size", 0)),
+            outputs=Outputs(self.outputs(build_)),
         )
         if "call" in build_:
             outcome.answer = _answer(self.ws, request, build_["call"])
@@ -168,9 +184,33 @@ class Case:
             outcome.error = error
             return outcome
         image = images.load(self.ws, result.image_id)
-        outcome.image, outcome.image_id = image.config, str(result.image_id)
-        outcome.tree = self.ws.store.layers.tree(image.config.diff_ids)
+        outcome.image, outcome.image_id, outcome.diff_ids = image.config, str(result.image_id), image.config.diff_ids
+        for output in request.outputs.wanted:
+            self.read_output(outcome, output)
+        outcome.tree = self.ws.store.layers.tree(outcome.diff_ids)
         return outcome
+
+    def outputs(self, build_: dict[str, Any]) -> tuple[Output, ...]:
+        if "output" not in build_:
+            return ()
+        attributes = {"rewrite-timestamp": "true"} if build_.get("rewrite_timestamp") else {}
+        return (Output(build_["output"], str(self.context.with_name(f"output{len(self.outcomes)}")), attributes),)
+
+    def read_output(self, outcome: Outcome, output: Output) -> None:
+        """Have the outcome be what was written, instead of what is in the store."""
+        with self.ws.store.session() as session, open(output.dest, "rb") as file:
+            if output.type == "tar":
+                outcome.diff_ids = (self.ws.store.layers.ingest(session, file).diff_id,)
+                return
+            with tarfile.open(fileobj=file) as archive:
+                outcome.archive = {
+                    member.name: content.read() for member in archive if (content := archive.extractfile(member))
+                }
+            manifest = outcome.manifest()
+            outcome.image = ImageConfig.from_bytes(outcome.blob(manifest["config"]["digest"]))
+            layers = [io.BytesIO(outcome.blob(layer["digest"])) for layer in manifest["layers"]]
+            outcome.diff_ids = tuple(self.ws.store.layers.ingest(session, layer).diff_id for layer in layers)
+            assert outcome.diff_ids == outcome.image.diff_ids
 
     def remote(self, build_: dict[str, Any]) -> str:
         """Return the URL at which the context is served, empty if it is not."""
@@ -189,8 +229,7 @@ class Case:
     def content(self, outcome: Outcome, path: str) -> bytes:
         entry = outcome.tree.get(outcome.tree.resolve(path.strip("/")))
         assert entry is not None, f"{path} is not in the result"
-        assert outcome.image is not None
-        with Contents(self.ws.store.blobs, self.ws.store.layers, outcome.image.diff_ids) as contents:
+        with Contents(self.ws.store.blobs, self.ws.store.layers, outcome.diff_ids) as contents:
             return contents.read(entry)
 
 
@@ -405,6 +444,12 @@ def _check(case: Case, outcome: Outcome, item: dict[str, Any]) -> None:
             args = zip(found["args"], wanted["args"], strict=True)
             assert [{key: one[key] for key in described} for one, described in args] == wanted["args"]
             assert (found["name"], found["description"]) == (wanted["name"], wanted["description"])
+        case "layer_annotation":
+            found = [
+                layer.get("annotations", {}).get(item["layer_annotation"]) for layer in outcome.manifest()["layers"]
+            ]
+            assert found == [item["equals"]] * len(found)
+            assert found
         case "all_cached":
             assert {line.split(" ")[0] for line in outcomes(outcome.events)} <= {"CACHED"}, outcomes(outcome.events)
         case kind:
@@ -412,7 +457,18 @@ def _check(case: Case, outcome: Outcome, item: dict[str, Any]) -> None:
 
 
 def _kind(item: dict[str, Any]) -> str:
-    order = ("same_as_build", "differs_from_build", "file", "symlink", "error_lines", "config", "image", "path", "dir")
+    order = (
+        "layer_annotation",
+        "same_as_build",
+        "differs_from_build",
+        "file",
+        "symlink",
+        "error_lines",
+        "config",
+        "image",
+        "path",
+        "dir",
+    )
     return next((key for key in order if key in item), next(iter(item)))
 
 
@@ -489,6 +545,8 @@ def _check_other_build(case: Case, outcome: Outcome, item: dict[str, Any], kind:
             else:
                 same = outcome.image_id == earlier.image_id
             assert same == (kind == "same_as_build")
+        case "same_index_json_as_build":
+            assert outcome.archive["index.json"] == earlier.archive["index.json"]
         case "same_image_as_build":
             assert outcome.image_id == earlier.image_id
         case "same_config_as_build":
