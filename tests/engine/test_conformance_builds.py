@@ -224,7 +224,7 @@ class Case:
         for name, files in build_.get("context_dirs", {}).items():
             make_context(place / name, [{"path": path, "content": text} for path, text in files.items()])
         values = build_.get("contexts", {}).items()
-        return {name: value.replace("dir:", f"{place}/") for name, value in values}
+        return {name: self.text(value).replace("dir:", f"{place}/") for name, value in values}
 
     def content(self, outcome: Outcome, path: str) -> bytes:
         entry = outcome.tree.get(outcome.tree.resolve(path.strip("/")))
@@ -334,12 +334,17 @@ def _bases(case: Case, tmp_path: Path) -> None:
         made = run_build(case.ws, tmp_path / "empty", tags=(name,))
         case.base_history = len(images.load(case.ws, made.image_id).config.history)
     for number, item in enumerate(case.data.get("prepare", [])):
-        if "tag" not in item:
-            pytest.skip("an OCI layout as a base")
         place = tmp_path / f"prepared{number}"
         make_context(place, [{"path": path, "content": text} for path, text in item.get("files", {}).items()])
         (place / "Dockerfile").write_text(item["dockerfile"])
-        run_build(case.ws, place, tags=(item["tag"],))
+        if "tag" in item:
+            run_build(case.ws, place, tags=(item["tag"],))
+            continue
+        layout = tmp_path / item["oci_layout"]
+        run_build(case.ws, place, outputs=Outputs((Output("oci", str(layout), {"tar": "false"}),)))
+        (manifest,) = json.loads((layout / "index.json").read_text())["manifests"]
+        name = f"oci-layout:{item['oci_layout']}@(digest of the prepared image)"
+        case.replaced[name] = f"oci-layout://{layout}@{manifest['digest']}"
 
 
 @pytest.mark.parametrize("case", collections(), indirect=True)
