@@ -24,6 +24,7 @@ def exec_(
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Keep STDIN open even if not attached")
     ] = False,
+    privileged: Annotated[bool, typer.Option("--privileged", help="Give extended privileges to the command")] = False,
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Allocate a pseudo-TTY")] = False,
     user: Annotated[
         str, typer.Option("--user", "-u", help='Username or UID (format: "<name|uid>[:<group|gid>]")')
@@ -42,7 +43,16 @@ def exec_(
         return 1
     keys = streams.detach_keys(detach_keys)
     variables = (*env_words(env_files, os.environ), *env)
-    request = ExecRequest((command, *args), variables, os.environ, workdir, user, has_terminal=tty, is_detached=detach)
+    request = ExecRequest(
+        (command, *args),
+        variables,
+        os.environ,
+        workdir,
+        user,
+        has_terminal=tty,
+        is_detached=detach,
+        is_privileged=privileged,
+    )
     attached = ("stdin", "stdout", "stderr") if interactive else ("stdout", "stderr")
     ws = workspace.open_workspace(options.store_root())
     return streams.told(execute(ws, container, request, streams.attachment(attached, keys, proxies_signals=True)))

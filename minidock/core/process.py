@@ -6,7 +6,8 @@ decides nothing. Shaped like the OCI runtime config, so that an adapter to crun 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from minidock.core.networking import Networking
@@ -84,6 +85,10 @@ class User:
     gid: int = 0
     groups: tuple[int, ...] = ()
     home: str = "/root"
+
+    def joining(self, groups: Iterable[int]) -> User:
+        """Return the same user, in more supplementary groups."""
+        return replace(self, groups=tuple(dict.fromkeys((*self.groups, *groups))))
 
 
 @dataclass(frozen=True, slots=True)

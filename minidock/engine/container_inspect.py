@@ -8,6 +8,7 @@ from typing import Any
 from minidock.core.mounts import MountOption
 from minidock.core.process import MountType, Recursion
 from minidock.core.resources import Resources
+from minidock.core.security import EVERYTHING
 from minidock.core.summary import ContainerState
 from minidock.core.times import ZERO_TIME, format_time
 from minidock.core.volume import DRIVER
@@ -15,6 +16,7 @@ from minidock.engine.changes import written_size
 from minidock.engine.container_filter import health_of
 from minidock.engine.network_inspect import network_settings, port_bindings
 from minidock.engine.workspace import Workspace
+from minidock.runtime.system_mounts import READ_ONLY, masked
 from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
 
@@ -112,7 +114,7 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         "DnsSearch": list(record.networking.dns_search),
         "ExtraHosts": [f"{name}:{address}" for name, address in record.networking.extra_hosts] or None,
         "Links": [f"/{name}:/{record.name}/{alias}" for name, alias in record.networking.links] or None,
-        "Privileged": record.security.is_privileged,
+        **_security(record),
         "PublishAllPorts": record.networking.publishes_all,
         "ReadonlyRootfs": record.is_read_only,
         "OomScoreAdj": record.resources.oom_score_adj,
@@ -120,6 +122,36 @@ def _host_config(record: ContainerRecord) -> dict[str, Any]:
         "Runtime": record.runtime,
         **_resources(record.resources),
     }
+
+
+def _security(record: ContainerRecord) -> dict[str, Any]:
+    security = record.security
+    shared, asked = security.namespaces, security.asked
+    devices = [
+        {"PathOnHost": device.source, "PathInContainer": device.target, "CgroupPermissions": device.access}
+        for device in security.devices
+    ]
+    return {
+        "CapAdd": [_capability(name) for name in asked.cap_add] or None,
+        "CapDrop": [_capability(name) for name in asked.cap_drop] or None,
+        "CgroupnsMode": shared.cgroup or "private",
+        "GroupAdd": list(asked.groups) or None,
+        "IpcMode": shared.ipc or "private",
+        "PidMode": shared.pid,
+        "Privileged": security.is_privileged,
+        "SecurityOpt": [word for word in asked.options if word != "systempaths=unconfined"] or None,
+        "UTSMode": shared.uts,
+        "UsernsMode": shared.user,
+        **({"Sysctls": dict(security.sysctls)} if security.sysctls else {}),
+        "Devices": devices,
+        "DeviceCgroupRules": list(asked.device_rules) or None,
+        "MaskedPaths": [] if security.shows_all else [f"/{path}" for path in masked()],
+        "ReadonlyPaths": [] if security.shows_all else [f"/{path}" for path in READ_ONLY],
+    }
+
+
+def _capability(name: str) -> str:
+    return name if name == EVERYTHING else f"CAP_{name}"
 
 
 def _resources(resources: Resources) -> dict[str, Any]:

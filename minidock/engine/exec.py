@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from minidock.core import container as rules
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.summary import ContainerState
-from minidock.core.users import resolve_user
+from minidock.core.users import resolve_groups, resolve_user
 from minidock.engine import attach_socket, events
 from minidock.engine.attend import Wiring, attend
 from minidock.engine.client import Attachment, Client
@@ -42,6 +42,7 @@ class ExecRequest:
     user: str = ""
     has_terminal: bool = False
     is_detached: bool = False
+    is_privileged: bool = False
 
 
 def execute(ws: Workspace, name: str, request: ExecRequest, attachment: Attachment) -> int | None:
@@ -93,7 +94,7 @@ def exec_spec(ws: Workspace, record: ContainerRecord, request: ExecRequest) -> P
         user=user,
         hostname=record.hostname,
         networking=record.networking,
-        security=record.security,
+        security=record.security.extended() if request.is_privileged else record.security,
         resources=record.resources,
         has_terminal=request.has_terminal,
         make_cwd=False,
@@ -141,7 +142,8 @@ def container_user(ws: Workspace, record: ContainerRecord, spec: str) -> User:
     upper = ws.store.containers.path(record.id, "upper")
     written = [_written(upper, name) for name in ("passwd", "group")]
     passwd, group = written if all(written) else ImageFiles(ws, record.diff_ids).accounts
-    return resolve_user(spec, written[0] or passwd, written[1] or group)
+    passwd, group = written[0] or passwd, written[1] or group
+    return resolve_user(spec, passwd, group).joining(resolve_groups(record.security.asked.groups, group))
 
 
 def _written(upper: str, name: str) -> str | None:

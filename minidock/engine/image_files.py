@@ -8,7 +8,7 @@ from functools import cached_property
 from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Tree
 from minidock.core.process import User
-from minidock.core.users import resolve_user
+from minidock.core.users import resolve_groups, resolve_user
 from minidock.engine.workspace import Workspace
 from minidock.store.layers import Contents
 
@@ -48,10 +48,13 @@ class ImageFiles:
 
             return text("etc/passwd"), text("etc/group")
 
-    def user(self, spec: str) -> User:
-        """Return the numeric user that ``spec`` names in the image's own files. Raises: RuntimeProblem."""
+    def user(self, spec: str, groups: Sequence[str] = ()) -> User:
+        """Return the numeric user that ``spec`` names in the image's own files, in ``groups`` as well.
+
+        Raises: RuntimeProblem.
+        """
         passwd, group = self.accounts
-        return resolve_user(spec, passwd, group, User(home="/"))
+        return resolve_user(spec, passwd, group, User(home="/")).joining(resolve_groups(groups, group))
 
     @cached_property
     def _landmarks(self) -> list[list[Entry]] | None:

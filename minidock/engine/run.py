@@ -14,12 +14,14 @@ from minidock.core.canonical import dumps
 from minidock.core.health import HealthCheck
 from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption
+from minidock.core.namespaces import HOST
 from minidock.core.networking import Networking, NetworkKind, NetworkWish, with_ports
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
 from minidock.core.signals import parse_signal
-from minidock.engine import events, images, limits, volumes
+from minidock.core.sysctls import check_sysctls
+from minidock.engine import events, images, limits, privileges, volumes
 from minidock.engine.container_mounts import mounts_of
 from minidock.engine.containers import finish_removals, remove_container
 from minidock.engine.identifiers import new_id, pick
@@ -91,6 +93,7 @@ def create(ws: Workspace, request: RunRequest, warn: Warn, *, starts_here: bool 
     _check_platform(request, image)
     args = rules.command_line(image.config.config, request.entrypoint, request.args)
     report = probe(ws)
+    privileges.check(request.security, report, warn)
     is_copied = not report.has_overlay
     if report.isolation is Isolation.CHROOT:
         warn(
@@ -103,12 +106,13 @@ def create(ws: Workspace, request: RunRequest, warn: Warn, *, starts_here: bool 
         finish_removals(ws, session)
         session.pin([image.image_id, *image.config.diff_ids])
         files = ImageFiles(ws, image.config.diff_ids)
-        user = files.user(request.user or image.config.config.user)
+        user = files.user(request.user or image.config.config.user, request.security.asked.groups)
         lowers = () if is_copied else ws.store.snapshots.stack(session, image.config.diff_ids)
         with ws.store.locks.networks():  # until the record is there, which says which addresses are taken
             networking = _networking(ws, session, request.network, image.config.config.exposed_ports)
             if networking.kind is NetworkKind.HOST and request.network.options.published:
                 warn("Published ports are discarded when using host network mode")
+            _check_shared(request, networking)
             record = _record(ws, request, image, args, user, networking, is_copied=is_copied)
             record, lock = _publish(ws, session, record, files, is_named=bool(request.name))
         try:
@@ -198,7 +202,7 @@ def _record(
         user_text=request.user or config.user,
         user=user,
         mounts=mounts_of(ws, request.mounts, request.volumes_from, image_volumes),
-        hostname=request.hostname or container_id[:12],
+        hostname=request.hostname or _hostname(request, container_id),
         networking=networking,
         security=request.security,
         resources=request.resources,
@@ -215,6 +219,24 @@ def _record(
         runtime=ws.runtime.name,
         entrypoint=config.entrypoint if request.entrypoint is None else tuple(filter(None, [request.entrypoint])),
     )
+
+
+def _hostname(request: RunRequest, container_id: str) -> str:
+    return os.uname().nodename if request.security.namespaces.uts == HOST else container_id[:12]
+
+
+def _check_shared(request: RunRequest, networking: Networking) -> None:
+    """Refuse to change what is the host's. Raises: InvalidRequest in docker's words."""
+    security = request.security
+    names = [name for name, _ in security.sysctls]
+    shares_network, shares_ipc = not networking.has_own_namespace, security.namespaces.ipc == HOST
+    check_sysctls(names, shares_network=shares_network, shares_ipc=shares_ipc)
+    if security.namespaces.uts != HOST:
+        return
+    if request.hostname:
+        raise InvalidRequest("conflicting options: hostname and the UTS mode")
+    if networking.domain:
+        raise InvalidRequest("conflicting options: domainname and the UTS mode")
 
 
 def _networking(ws: Workspace, session: Session, wish: NetworkWish, ports: tuple[str, ...]) -> Networking:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import stat
 
-from minidock.runtime import confinement, execute, monitor, syscalls
+from minidock.runtime import confinement, execute, guarding, monitor
 from minidock.runtime.mountpoints import MountPoints, remove_unused
-from minidock.runtime.rootfs import NODES, through
+from minidock.runtime.nodes import NODES
+from minidock.runtime.rootfs import through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,37 +64,12 @@ def join(process: Process, directory: int, container: int) -> int:
 def _guarded(
     run: Callable[[int], NoReturn], tidy: Callable[[], None], thaw: Callable[[], None], *, container: int | None = None
 ) -> int:
-    """Start a process below two processes that watch over it, and return its exit code.
+    """Start a process, and end with it what it leaves behind; see `guarding.guarded`."""
 
-    What is left in the end is killed after ``thaw``, for what is paused cannot die; then follows ``tidy``.
+    def work(guardian: int) -> int:
+        return monitor.watch(monitor.fork(run), container=container, guardian=guardian, before_kill=thaw)
 
-    Without a PID namespace its descendants outlive it. Orphans come to the nearest ancestor that is a subreaper: the
-    inner of the two, and if that is killed the outer; if the outer is killed the inner notices. One of them is always
-    there to end what is left.
-    """
-    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-    outer = os.pidfd_open(os.getpid())
-    inner = os.fork()
-    if inner == 0:
-        code = monitor.LAUNCH_FAILED
-        try:
-            syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-            pid = monitor.fork(run)
-            code = monitor.watch(pid, container=container, guardian=outer, before_kill=thaw)
-        except BaseException as error:
-            monitor.report(error)
-        finally:
-            thaw()
-            _end_descendants()
-            tidy()
-            os._exit(code)
-    monitor.let_go()
-    status = os.waitpid(inner, 0)[1]
-    thaw()
-    _end_descendants()
-    if os.WIFSIGNALED(status):
-        tidy()
-    return monitor.exit_code(status)
+    return guarding.guarded(work, tidy, thaw)
 
 
 def _run(process: Process, root: int, alive: int) -> NoReturn:
@@ -181,16 +157,3 @@ def _remove_nodes(points: MountPoints, names: list[str]) -> None:
             pass  # the process removed it
     os.utime(through(dev), ns=(info.st_atime_ns, info.st_mtime_ns))
     os.close(dev)
-
-
-def _end_descendants() -> None:
-    """Kill and reap every process that is left; orphans come to this process, which is their subreaper."""
-    while True:
-        with open("/proc/thread-self/children", "rb") as file:
-            children = [int(pid) for pid in file.read().split()]
-        for pid in children:
-            os.kill(pid, syscalls.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return

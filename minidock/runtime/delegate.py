@@ -28,6 +28,7 @@ from minidock.runtime import (
     preflight,
     rootfs,
     syscalls,
+    system_mounts,
     volumes,
 )
 from minidock.runtime.mountpoints import MountPoints
@@ -67,7 +68,8 @@ def keep(launch: Launch, oci: Oci, base: int, records_end: int, alive: int, serv
     os.close(points.root)
     confinement.adopt(groups, pid)
     confinement.tighten(limits, pid)
-    _forbid_devices(pid)
+    if not launch["is_privileged"]:
+        _forbid_devices(pid)
     _announce(host, pid)
     _detach_streams()
     _start(oci, pid)
@@ -91,9 +93,8 @@ def _prepare(launch: Launch, oci: Oci, base: int, records_end: int, server: Serv
         secrets = rootfs.mount_files(points, launch)
         proc = points.built_in("proc")
         syscalls.mount("tmpfs", through(proc), "tmpfs", _PLAIN)  # stands for the /proc that nothing may be mounted in
-        rootfs.mount_sys(points, own_network=launch["own_network"])
-        is_single_id = launch["user_namespace"] is not None
-        dev = rootfs.mount_dev(points, is_single_id=is_single_id, shm_size=launch["shm_size"], has_queues=False)
+        system_mounts.mount_sys(points, launch)
+        dev = system_mounts.mount_dev(points, launch)
         if oci["has_terminal"]:
             os.close(os.open("console", os.O_CREAT | os.O_EXCL, 0o620, dir_fd=dev))  # crun binds the terminal on it
         os.close(dev)
@@ -240,12 +241,14 @@ def _check(number: int, prefix: str) -> None:
 
 
 def _forbid_devices(pid: int) -> None:
-    """Let no device node in the root file system of a container work: the runtimes mount it without that flag anew."""
+    """Let no device node that a container makes work: the runtimes mount its root and /dev without that flag anew."""
     helper = os.fork()
     if helper == 0:
         try:
             syscalls.setns(os.pidfd_open(pid), syscalls.CLONE_NEWNS)
-            syscalls.mount_setattr(os.open("/", os.O_PATH | os.O_DIRECTORY), syscalls.ATTR_NODEV)
+            for path, attributes in (("/", 0), ("/dev", syscalls.ATTR_NOSUID)):
+                place = os.open(path, os.O_PATH | os.O_DIRECTORY)
+                syscalls.mount_setattr(place, attributes | syscalls.ATTR_NODEV)
             os._exit(0)
         except BaseException:
             os._exit(1)

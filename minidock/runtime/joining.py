@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from minidock.runtime import chroot, confinement, execute, messages, monitor, syscalls
+from minidock.runtime import chroot, confinement, execute, guarding, messages, monitor, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +32,20 @@ def join(orders: Join) -> int:
     directory = os.open(f"/proc/{orders['pid']}", os.O_PATH | os.O_DIRECTORY)
     if is_shared(directory, "mnt"):
         return chroot.join(orders["process"], directory, container)
+    if not is_shared(directory, "pid"):
+        return _join(orders, container, directory)
+    # What it leaves behind would not end with the container: it ends with the process.
+    return guarding.guarded(lambda guardian: _join(orders, container, directory, guardian), lambda: None, lambda: None)
+
+
+def _join(orders: Join, container: int, directory: int, guardian: int | None = None) -> int:
+    """Start the process in the namespaces of the process behind ``directory``, see `join`."""
     kinds = unshared(directory)
     if not orders["is_single_id"]:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # nobody inside may look into this process
     join_owner(directory)
-    syscalls.setns(container, syscalls.CLONE_NEWPID)
+    if guardian is None:
+        syscalls.setns(container, syscalls.CLONE_NEWPID)
     base = os.open(orders["base"], os.O_RDONLY | os.O_DIRECTORY)
     pid, channel = monitor.fork_connected(lambda alive: _run(orders, container, kinds, alive))
     supervisor = None
@@ -44,7 +53,7 @@ def join(orders: Join) -> int:
         from minidock.runtime import ownership
 
         supervisor = ownership.Supervisor(channel, base, orders["owners"])
-    return monitor.watch(pid, container=container, supervisor=supervisor)
+    return monitor.watch(pid, container=container, guardian=guardian, supervisor=supervisor)
 
 
 def open_process(pid: int, start_ticks: int) -> int:

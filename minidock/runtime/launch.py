@@ -7,12 +7,14 @@ import re
 from typing import TypedDict
 
 from minidock.core.id_mode import IdMode
+from minidock.core.namespaces import HOST, Namespaces
 from minidock.core.networking import NetworkKind
 from minidock.core.process import Mount, MountType, Overlay, ProcessSpec, Recursion
 from minidock.errors import RuntimeProblem
 from minidock.runtime import seccomp, syscalls
+from minidock.runtime.devices import devices_of
 from minidock.runtime.network import name_files
-from minidock.runtime.rootfs import APT_CONFIG
+from minidock.runtime.system_mounts import APT_CONFIG
 
 
 class Limits(TypedDict):
@@ -135,6 +137,12 @@ class Launch(TypedDict):
     is_read_only: bool
     shm_size: int
     is_privileged: bool
+    is_unmasked: bool
+    shared: list[str]  # the namespaces of the host that it uses: ipc, pid, uts, cgroup
+    has_shm: bool
+    domain: str
+    devices: list[tuple[str, str]]  # node on the host, path inside
+    sysctls: list[tuple[str, str]]
     mounts: list[MountOrders]
     files: list[tuple[str, bytes]]  # path inside, content
     secrets: list[tuple[str, bytes, int, int, int]]  # path inside, content, mode, owner, group
@@ -211,7 +219,7 @@ def process_of(
             emulates_root=emulates_root,
             records_owners=records_owners,
             profile=spec.security.seccomp,
-            capabilities=spec.security.capabilities,
+            capabilities=spec.security.profile_capabilities,
         ),
     )
 
@@ -227,6 +235,7 @@ def launch_of(
 ) -> Launch:
     """Return the orders for starting ``spec``."""
     rootfs = spec.rootfs
+    shared = shared_namespaces(spec.security.namespaces)
     return Launch(
         process=process_of(
             spec,
@@ -242,7 +251,7 @@ def launch_of(
         network=_network_orders(spec),
         joins=spec.networking.joined,
         is_volatile=spec.is_build_step,
-        hostname=spec.hostname,
+        hostname="" if "uts" in shared else spec.hostname,
         lowers=[os.path.abspath(lower) for lower in rootfs.lowers],
         upper=os.path.abspath(rootfs.upper) if rootfs.upper else "",
         work=os.path.abspath(rootfs.work) if rootfs.work else "",
@@ -252,11 +261,22 @@ def launch_of(
         is_read_only=rootfs.is_read_only,
         shm_size=spec.resources.shm_size,
         is_privileged=spec.security.is_privileged,
+        is_unmasked=spec.security.shows_all,
+        shared=shared,
+        has_shm=spec.security.namespaces.ipc != "none",
+        domain=spec.networking.domain,
+        devices=devices_of(spec.security),
+        sysctls=list(spec.security.sysctls),
         mounts=[_mount_orders(mount, is_user_namespace=id_mode.is_user_namespace) for mount in spec.mounts],
         files=network_files(spec),
         secrets=[(file.target, file.content, file.mode, file.uid, file.gid) for file in spec.files],
         oci=oci,
     )
+
+
+def shared_namespaces(namespaces: Namespaces) -> list[str]:
+    """Return the names of those that are the host's."""
+    return [name for name in ("ipc", "pid", "uts", "cgroup") if getattr(namespaces, name) == HOST]
 
 
 def _can_ask() -> bool:

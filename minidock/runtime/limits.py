@@ -65,7 +65,7 @@ def _marker(spec: ProcessSpec) -> str:
 def _limits(wanted: Resources, kept: frozenset[str], made: list[str], possible: list[str], marker: str) -> Limits:
     found = no_limits()
     found["groups"], found["possible"], found["oom_marker"] = made, possible, marker
-    found["oom_score_adj"] = wanted.oom_score_adj or None
+    found["oom_score_adj"] = wanted.oom_score_adj
     if not wanted.ulimits and not rules.wanted_controllers(wanted):
         return found
     from minidock.core.limit_rules import RLIMITS

@@ -14,8 +14,9 @@ from typing import Any
 from minidock.core.process import ProcessSpec
 from minidock.errors import RuntimeProblem
 from minidock.runtime.emulation import MACHINES
+from minidock.runtime.launch import shared_namespaces
 from minidock.runtime.oci_seccomp import seccomp_of
-from minidock.runtime.rootfs import APT_CONFIG, READ_ONLY, masked
+from minidock.runtime.system_mounts import APT_CONFIG, READ_ONLY, masked
 
 VERSION = "1.0.2"
 ROOTFS = "rootfs"  # in the bundle
@@ -29,8 +30,8 @@ def config_of(spec: ProcessSpec, *, is_single_id: bool, machine: str) -> dict[st
     emulates_root = is_single_id and spec.user.uid == 0 and machine in MACHINES
     linux: dict[str, Any] = {
         "namespaces": [{"type": name} for name in ("pid", "ipc", "uts", "mount")],
-        "maskedPaths": [] if spec.security.is_privileged else [f"/{path}" for path in masked()],
-        "readonlyPaths": [] if spec.security.is_privileged else [f"/{path}" for path in READ_ONLY],
+        "maskedPaths": [] if spec.security.shows_all else [f"/{path}" for path in masked()],
+        "readonlyPaths": [] if spec.security.shows_all else [f"/{path}" for path in READ_ONLY],
     }
     seccomp = seccomp_of(spec.security, emulates_root=emulates_root)
     if seccomp is not None:
@@ -47,6 +48,11 @@ def config_of(spec: ProcessSpec, *, is_single_id: bool, machine: str) -> dict[st
         ],
         "linux": linux,
     }
+    sysctls = dict(spec.security.sysctls)
+    if spec.networking.domain:
+        sysctls["kernel.domainname"] = spec.networking.domain
+    if sysctls:
+        linux["sysctl"] = sysctls
     if spec.hostname:
         config["hostname"] = spec.hostname
     return config
@@ -99,6 +105,11 @@ def _refuse(spec: ProcessSpec) -> None:
             raise _cannot(f"share mounts below {mount.target} with the host")
         if mount.target.startswith("/proc/"):
             raise _cannot(f"mount onto {mount.target}")
+    for option in shared_namespaces(spec.security.namespaces):
+        raise _cannot(f"use a namespace of the host (--{'cgroupns' if option == 'cgroup' else option} host)")
+    for name, _ in spec.security.sysctls:
+        if name.startswith("net."):
+            raise _cannot(f"set {name}")
     if spec.has_init:
         raise _cannot("start a small init process (--init)")
 

@@ -30,9 +30,9 @@ def seccomp_of(security: Security, *, emulates_root: bool, machine: str = os.una
     if security.seccomp == UNCONFINED:
         return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": _emulation()} if emulates_root else None
     if security.seccomp == DEFAULT_PROFILE:
-        profile = default_profile(security.capabilities, machine)
+        profile = default_profile(security.profile_capabilities, machine)
     else:
-        profile = parse_profile(security.seccomp, security.capabilities, machine, _kernel())
+        profile = parse_profile(security.seccomp, security.profile_capabilities, machine, _kernel())
     rules = _rules(profile, without=(*EMULATED, "mknod", "mknodat") if emulates_root else ())
     errno = {"defaultErrnoRet": profile.default_errno} if profile.default is Action.ERRNO else {}
     return {

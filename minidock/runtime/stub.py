@@ -18,7 +18,19 @@ import _socket
 import os
 import struct
 
-from minidock.runtime import confinement, execute, identity, loopback, messages, monitor, rootfs, syscalls, volumes
+from minidock.runtime import (
+    confinement,
+    execute,
+    guarding,
+    identity,
+    loopback,
+    messages,
+    monitor,
+    rootfs,
+    syscalls,
+    system_mounts,
+    volumes,
+)
 from minidock.runtime.mountpoints import MountPoints, remove_unused
 
 TYPE_CHECKING = False
@@ -88,6 +100,15 @@ def start(launch: Launch) -> int:
         from minidock.runtime import chroot
 
         return chroot.start(launch)
+    if "pid" in launch["shared"]:
+        limits = launch["process"]["limits"]
+        tidy, thaw = (lambda: confinement.end(limits)), (lambda: confinement.thaw(limits))
+        return guarding.guarded(lambda guardian: _start(launch, guardian), tidy, thaw)
+    return _start(launch)
+
+
+def _start(launch: Launch, guardian: int | None = None) -> int:
+    """Start the process in namespaces, see `start`. A ``guardian`` ends what it leaves behind, as does this process."""
     oci = launch["oci"]
     if oci:
         from minidock.runtime import delegate
@@ -110,11 +131,10 @@ def start(launch: Launch) -> int:
         from minidock.runtime import fuse
 
         server = fuse.server_of(launch)
-    kinds = 0 if oci else syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS  # those are the runtime's
-    kinds |= syscalls.CLONE_NEWPID | (syscalls.CLONE_NEWNET if launch["own_network"] else 0)
-    syscalls.unshare(kinds)
+    syscalls.unshare(_kinds(launch))
     if network is not None:
         messages.send(messages.STATUS_FD, ("ports", network.join()))
+    helpers = guarding.children()
     records, records_end = os.pipe()
     supervisor = None
     if oci:
@@ -133,7 +153,16 @@ def start(launch: Launch) -> int:
     except EOFError:
         made = ([], [])  # it failed earlier, and has said so to the parent
     relay = None if network is None else network.process
-    code = monitor.watch(pid, container=relay, before_kill=lambda: confinement.thaw(limits), supervisor=supervisor)
+    code = monitor.watch(
+        pid,
+        container=relay,
+        guardian=guardian,
+        before_kill=lambda: confinement.thaw(limits),
+        supervisor=supervisor,
+    )
+    if guardian is not None:
+        confinement.thaw(limits)
+        guarding.end_descendants(helpers)  # a PID namespace would have done it
     confinement.end(limits)
     if network is not None:
         network.end()
@@ -145,12 +174,23 @@ def start(launch: Launch) -> int:
     return code
 
 
+def _kinds(launch: Launch) -> int:
+    """Return the namespaces to make before the first process: without those of the host, and of an OCI runtime."""
+    shared, is_own = launch["shared"], not launch["oci"]
+    return (
+        (syscalls.CLONE_NEWIPC if is_own and "ipc" not in shared else 0)
+        | (syscalls.CLONE_NEWUTS if is_own and "uts" not in shared else 0)
+        | (syscalls.CLONE_NEWPID if "pid" not in shared else 0)
+        | (syscalls.CLONE_NEWNET if launch["own_network"] else 0)
+    )
+
+
 def _run_first(launch: Launch, base: int, records_end: int, alive: int, server: Server | None) -> NoReturn:
     """Build the container around this process, PID 1 of its namespace, and become the program."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, syscalls.SIGKILL)
     confinement.join(launch["process"]["limits"])  # before its namespace of groups is made, whose top it shall be
     self_fd = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
-    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWCGROUP)
+    syscalls.unshare(syscalls.CLONE_NEWNS | (0 if "cgroup" in launch["shared"] else syscalls.CLONE_NEWCGROUP))
     trees = volumes.open_sources(launch["mounts"])
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     points = MountPoints(rootfs.mount_root(launch, server), base)
@@ -161,6 +201,8 @@ def _run_first(launch: Launch, base: int, records_end: int, alive: int, server: 
         os.close(records_end)
     if launch["hostname"]:
         syscalls.sethostname(launch["hostname"])
+    if launch["domain"]:
+        syscalls.setdomainname(launch["domain"])
     if launch["own_network"]:
         loopback.rise()
     rootfs.enter(points.root, is_read_only=launch["is_read_only"])
@@ -172,11 +214,11 @@ def _run_first(launch: Launch, base: int, records_end: int, alive: int, server: 
 def _mount_all(points: MountPoints, launch: Launch, trees: list[int]) -> int | None:
     """Mount everything below the root; return the terminal of the process if it has one."""
     secrets = rootfs.mount_files(points, launch)
-    dev = rootfs.mount_system(points, launch)
+    dev = system_mounts.mount_system(points, launch)
     terminal = None
     if launch["process"]["has_terminal"]:
         terminal = execute.open_terminal("pts/ptmx", directory=dev, uid=launch["process"]["uid"])
-        rootfs.bind_console(dev, terminal)
+        system_mounts.bind_console(dev, terminal)
     volumes.mount_volumes(points, launch["mounts"], trees, secrets)
     if launch["is_read_only"] and launch["process"]["make_cwd"]:
         os.close(points.find_or_make(launch["process"]["cwd"], is_directory=True))  # later it could not be made

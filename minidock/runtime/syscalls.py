@@ -75,6 +75,7 @@ _X86_64 = {
     "capset": 126,
     "keyctl": 250,
     "sethostname": 170,
+    "setdomainname": 171,
     "accept4": 288,
     "prlimit64": 302,
     "statx": 332,
@@ -94,6 +95,7 @@ _GENERIC = {
     "capset": 91,
     "keyctl": 219,
     "sethostname": 161,
+    "setdomainname": 162,
     "accept4": 242,
     "prlimit64": 261,
     "statx": 291,
@@ -154,6 +156,12 @@ def sethostname(name: str) -> None:
     """Name this UTS namespace."""
     encoded = os.fsencode(name)
     _call("sethostname", name, encoded, len(encoded))
+
+
+def setdomainname(name: str) -> None:
+    """Set the NIS domain of this UTS namespace."""
+    encoded = os.fsencode(name)
+    _call("setdomainname", name, encoded, len(encoded))
 
 
 def set_rlimit(number: int, soft: int, hard: int, pid: int = 0) -> None:

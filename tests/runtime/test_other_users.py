@@ -13,7 +13,15 @@ from minidock.runtime import syscalls
 from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody, run_tests
 
 CAP_SYS_ADMIN, CAP_MKNOD = 21, 27
-NAMES = ("test_isolation", "test_limits", "test_native", "test_step_mounts", "test_volumes")
+NAMES = (
+    "test_declared",
+    "test_holes",
+    "test_isolation",
+    "test_limits",
+    "test_native",
+    "test_step_mounts",
+    "test_volumes",
+)
 TESTS = [f"tests/runtime/{name}.py" for name in NAMES]
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
