@@ -23,6 +23,7 @@ from minidock.store.session import Session
 from minidock.store.writer import remove_tree
 
 if TYPE_CHECKING:
+    from minidock.store.containers import Container
     from minidock.store.store import Store
 
 # What is to go besides unreachable things: gets the digests (hex) that living sessions hold, returns paths.
@@ -36,6 +37,29 @@ class Freed:
     size: int = 0
     blobs: frozenset[Digest] = frozenset()
     layers: frozenset[Digest] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What nothing needs: paths in the order of removing, and the blobs and layers (by diff_id) among them."""
+
+    paths: tuple[str, ...]
+    blobs: frozenset[Digest]
+    layers: frozenset[Digest]
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """What keeps things from being removed: entries of index.json, containers, records of the build cache."""
+
+    images: tuple[Descriptor, ...]
+    containers: tuple[Container, ...]
+    records: tuple[Record, ...]
+
+    @classmethod
+    def of(cls, store: Store) -> Roots:
+        """Return those that a store has now."""
+        return cls(store.images.list(), tuple(store.containers.list()), tuple(store.cache.records()))
 
 
 @dataclass(slots=True)
@@ -127,9 +151,9 @@ class Marker:
             self.reached.blobs.add(self._store.layers.blob_of(Digest(name)).hex)
 
 
-def mark_containers(store: Store, marker: Marker) -> None:
-    """Mark what containers need."""
-    for container in store.containers.list():
+def mark_containers(store: Store, marker: Marker, containers: Iterable[Container] | None = None) -> None:
+    """Mark what containers need, those of the store if none are given."""
+    for container in store.containers.list() if containers is None else containers:
         marker.image(container.record.image_id)
         marker.stack(container.record.diff_ids)
 
@@ -144,25 +168,32 @@ def collect(store: Store, session: Session, choose: Choose = lambda pinned: (), 
         # Before the roots are read: a session that ends in between has published what it held.
         pinned = sessions.pinned(store.layout)
         graves = [session.bury(path) for path in choose(pinned)]
-        records = store.cache.records()
-        graves += [session.bury(path) for path in store.cache.unused_lists(records)]
-        marker = Marker(store)
-        marker.pinned(pinned)
-        mark_containers(store, marker)
-        snapshots = set(marker.reached.snapshots)
-        marker.records(records)
-        marker.descriptors(store.images.list())
-        kept = marker.reached
-        gone: dict[str, list[str]] = {}
-        for directory, needed in (
-            ("snapshots", snapshots if is_thorough else kept.snapshots),
-            ("layers", kept.layers),
-            ("blobs/sha256", kept.blobs),
-        ):
-            gone[directory] = [name for name in _names(store, directory) if name not in needed]
-            graves += [session.bury(store.layout.path(directory, name)) for name in gone[directory]]
+        garbage = find_garbage(store, Roots.of(store), pinned, is_thorough=is_thorough)
+        graves += [session.bury(path) for path in garbage.paths]
     size = sum(remove_tree(store.disk, grave) for grave in graves)
-    return Freed(size, _digests(gone["blobs/sha256"]), _digests(gone["layers"]))
+    session.close_grave()
+    return Freed(size, garbage.blobs, garbage.layers)
+
+
+def find_garbage(store: Store, roots: Roots, pinned: set[str], *, is_thorough: bool = False) -> Garbage:
+    """Return what nothing needs if ``roots`` and what living sessions hold are all that counts; changes nothing."""
+    marker = Marker(store)
+    marker.pinned(pinned)
+    mark_containers(store, marker, roots.containers)
+    snapshots = set(marker.reached.snapshots)
+    marker.records(roots.records)
+    marker.descriptors(roots.images)
+    kept = marker.reached
+    paths = store.cache.unused_lists(roots.records)
+    gone: dict[str, list[str]] = {}
+    for directory, needed in (
+        ("snapshots", snapshots if is_thorough else kept.snapshots),
+        ("layers", kept.layers),
+        ("blobs/sha256", kept.blobs),
+    ):
+        gone[directory] = [name for name in _names(store, directory) if name not in needed]
+        paths += [store.layout.path(directory, name) for name in gone[directory]]
+    return Garbage(tuple(paths), _digests(gone["blobs/sha256"]), _digests(gone["layers"]))
 
 
 def _digests(names: Iterable[str]) -> frozenset[Digest]:

@@ -30,6 +30,7 @@ class Session:
         self.tidied_size = 0  # bytes that came back when it began, from what dead sessions had left
         self._lease_path = layout.path("locks", "lease", self.name)
         self._pinned: set[str] = set()
+        self._grave = ""
         self._counter = itertools.count(1)  # atomic: a build has several threads
         self._pinning = threading.Lock()
         # Under gc: a sweeper must not find the lease file before it is locked.
@@ -95,16 +96,28 @@ class Session:
 
         Missing is fine: somebody else was first. On a disk too full for the new name the path stays what it is.
         """
-        grave = self._layout.path("trash", f"{self.name}-{os.urandom(4).hex()}")
         try:
+            if not self._grave:
+                # A folder of its own: the trash's would grow with many names, and stay so.
+                self._grave = self._layout.path("trash", f"{self.name}-{os.urandom(4).hex()}")
+                self._disk.mkdir(self._grave)
+            grave = f"{self._grave}/{next(self._counter)}"
             self._disk.rename(path, grave)
         except FileNotFoundError:
             return path
         except OSError as error:
+            if not os.path.isdir(self._grave):
+                self._grave = ""
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             return path
         return grave
+
+    def close_grave(self) -> None:
+        """Remove the folder of what was buried, once all of that is gone."""
+        if self._grave and not os.listdir(self._grave):
+            self._disk.rmdir(self._grave)
+        self._grave = ""
 
     def close(self, *, has_failed: bool = False) -> None:
         """End the session: remove what is temporary, then free the lease.
@@ -115,6 +128,8 @@ class Session:
         try:
             remove_tree(self._disk, self._layout.path("tmp", self.name))
             if not has_failed:
+                self.close_grave()
+            if not has_failed:
                 self._disk.unlink(self._lease_path)
         finally:
             os.close(self._lease)
@@ -122,7 +137,7 @@ class Session:
     def forget(self, leases: Iterable[str]) -> None:
         """Remove the lease files of sessions that died, after everything that they left is gone."""
         for path in leases:
-            remove_tree(self._disk, path)
+            self.tidied_size += remove_tree(self._disk, path)
 
 
 def abandoned(layout: Layout) -> list[str]:
