@@ -1,4 +1,4 @@
-"""`minidock network create`, `ls`, `inspect`, `rm`, `connect`, `disconnect`."""
+"""`minidock network create`, `ls`, `inspect`, `rm`, `connect`, `disconnect`, `prune`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from minidock.cli.container_flags.network import parse_address
+from minidock.core.image_filter import Filter, parse_filter
 from minidock.errors import FlagError
 from minidock.render import formats
 from minidock.render.formats import Format
@@ -75,18 +76,24 @@ def create(
 
 
 def ls(
+    filters: Annotated[
+        tuple[Filter, ...],
+        typer.Option(
+            "--filter", "-f", parser=parse_filter, metavar="filter", help='Provide filter values (e.g. "driver=bridge")'
+        ),
+    ] = (),
     shape: Annotated[Format, typer.Option("--format", parser=Format.parse, help=formats.HELP)] = Format.TABLE,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Do not truncate the output")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only display network IDs")] = False,
 ) -> None:
     """List networks."""
     from minidock.cli import options
-    from minidock.engine import workspace
+    from minidock.engine import networks, workspace
     from minidock.render import tables
     from minidock.render.console import Console
 
-    networks = workspace.open_workspace(options.store_root()).store.networks.list()
-    tables.print_networks(Console.standard(), networks, shape=shape, is_cut=not no_trunc, is_quiet=quiet)
+    found = networks.list_networks(workspace.open_workspace(options.store_root()), filters)
+    tables.print_networks(Console.standard(), found, shape=shape, is_cut=not no_trunc, is_quiet=quiet)
 
 
 def inspect(
@@ -150,6 +157,10 @@ def connect(
 def disconnect(
     network: Annotated[str, typer.Argument(metavar="NETWORK")],
     container: Annotated[str, typer.Argument(metavar="CONTAINER")],
+    force: Annotated[
+        bool,
+        typer.Option("--force", "-f", help="Force the container to disconnect from a network (changes nothing here)"),
+    ] = False,
 ) -> None:
     """Disconnect a container from a network."""
     from minidock.cli import options
@@ -158,7 +169,15 @@ def disconnect(
     networks.disconnect(workspace.open_workspace(options.store_root()), network, container)
 
 
-def prune(force: Annotated[bool, typer.Option("--force", "-f", help="Do not prompt for confirmation")] = False) -> None:
+def prune(
+    filters: Annotated[
+        tuple[Filter, ...],
+        typer.Option(
+            "--filter", parser=parse_filter, metavar="filter", help='Provide filter values (e.g. "until=<timestamp>")'
+        ),
+    ] = (),
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not prompt for confirmation")] = False,
+) -> None:
     """Remove all unused networks."""
     from minidock.cli import options
     from minidock.cli.ask import is_confirmed
@@ -166,6 +185,6 @@ def prune(force: Annotated[bool, typer.Option("--force", "-f", help="Do not prom
 
     warning = "WARNING! This will remove all custom networks not used by at least one container.\n"
     if force or is_confirmed(f"{warning}Are you sure you want to continue? [y/N] "):
-        gone = networks.prune(workspace.open_workspace(options.store_root()))
+        gone = networks.prune(workspace.open_workspace(options.store_root()), filters)
         if gone:
             print("\n".join(["Deleted Networks:", *gone, ""]))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from minidock.core import networks as rules
+from minidock.core.moments import parse_moment
+from minidock.core.network_filter import select_networks, select_prunable
 from minidock.core.networking import Endpoint, NetworkChoice, NetworkKind
 from minidock.core.networks import HOST, NONE, Network
 from minidock.core.times import format_time
@@ -20,6 +23,8 @@ from minidock.errors import (
     NoSuchNetwork,
 )
 from minidock.store.container_record import ContainerRecord
+
+_NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +98,34 @@ def remove(ws: Workspace, name: str, *, is_forced: bool = False) -> None:
     ws.store.record_event("network", "destroy", network.id, {"name": network.name, "type": network.driver})
 
 
-def prune(ws: Workspace) -> tuple[str, ...]:
-    """Remove the networks that no container is connected with; return their names."""
+def list_networks(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> list[Network]:
+    """Return the networks that filters leave, by name. Raises: InvalidRequest."""
+    used = _used(ws) if any(key == "dangling" for key, _ in filters) else set()
+    return select_networks(ws.store.networks.list(), filters, lambda network: network.id in used)
+
+
+def _used(ws: Workspace) -> set[str]:
+    """Return the IDs of the networks that containers are connected with, those that do not run too."""
+    return {endpoint.network_id for item in ws.store.containers.list() for endpoint in _endpoints(item.record)}
+
+
+def prune(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """Remove the networks that no container is connected with, as far as filters let; return their names.
+
+    Raises: InvalidRequest.
+    """
+    now = int(ws.clock.now().timestamp() * _NANOSECONDS)
+
+    def moment(text: str) -> datetime:
+        return datetime.fromtimestamp(parse_moment(text, now=now, zone=None) / _NANOSECONDS, UTC)
+
+    candidates = select_prunable(ws.store.networks.list(), filters, moment)
     if not ws.store.exists:
         return ()
     gone = []
     with ws.store.session() as session, ws.store.locks.networks():
-        used = {endpoint.network_id for item in ws.store.containers.list() for endpoint in _endpoints(item.record)}
-        for network in ws.store.networks.list():
+        used = _used(ws)
+        for network in candidates:
             if not network.is_predefined and network.id not in used:
                 ws.store.networks.discard(session, network.id)
                 gone.append(network)

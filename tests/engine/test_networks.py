@@ -168,3 +168,16 @@ def test_mistakes_are_told_in_docker_s_words(ws: Workspace, act: Callable[[Works
         act(ws)
     assert str(caught.value) == message
     assert ws.store.containers.list() == []
+
+
+def test_a_prune_with_filters_leaves_the_other_networks(ws: Workspace) -> None:
+    for name, label in (("kept", "old"), ("gone", "new"), ("used", "new")):
+        networks.create(ws, NetworkRequest(name, labels={"age": label}))
+    created = make(ws, "user", NetworkChoice("used"))
+    os.close(created.lock)
+    assert [one.name for one in networks.list_networks(ws, [("dangling", "true")])] == ["gone", "kept"]
+    assert networks.prune(ws, [("until", "1970-01-01T00:00:01Z")]) == ()
+    assert networks.prune(ws, [("label", "age=new")]) == ("gone",)
+    assert [one.name for one in networks.list_networks(ws, [("type", "custom")])] == ["kept", "used"]
+    with pytest.raises(InvalidRequest, match="invalid filter 'name'"):
+        networks.prune(ws, [("name", "kept")])
