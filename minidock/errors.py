@@ -414,6 +414,20 @@ class ContextChanged(BuildError):
         self.path = path
 
 
+class NotCached(BuildError):
+    """A step of a build that must come from the cache as a whole, and does not."""
+
+    def __init__(self, step: str, reasons: str) -> None:
+        super().__init__(
+            f"--require-cached: {step} is not in the build cache: {reasons}",
+            hint="build without --require-cached to run it",
+        )
+
+
+class NoSuchBuild(MinidockError):
+    """A build, or a step of one, that nothing is known of."""
+
+
 class RuntimeProblem(MinidockError):
     """A process could not be started."""
 

@@ -111,6 +111,9 @@ def build(
     print_: Annotated[
         Call, typer.Option("--print", parser=Call.parse, metavar="string", hidden=True, help="Same as --call")
     ] = Call(),  # noqa: B008  # a value
+    require_cached: Annotated[
+        bool, typer.Option("--require-cached", help="Fail, instead of running, if a step is not in the build cache")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help='Shorthand for "--call=check"')] = False,
 ) -> int:
     """Build an image from a Dockerfile."""
@@ -147,6 +150,7 @@ def build(
         hosts=places.hosts(),
         outputs=outputs.wanted(),
         annotations=outputs.annotations(),
+        requires_cached=require_cached,
     )
     call = print_ if call.method == BUILD else call
     if check or call.method != BUILD:

@@ -125,6 +125,7 @@ COMMANDS = {
     "update": _UPDATE,
     "version": Command("version", "version", "Show the minidock version information", is_reader=True),
     "wait": _WAIT,
+    "why": Command("why", "why", "Show why steps of the last build were rebuilt", is_reader=True),
     "builder prune": Command("prune", "builder_prune", "Remove build cache"),
     "container attach": _ATTACH,
     "container create": _CREATE,

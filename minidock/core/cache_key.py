@@ -125,25 +125,36 @@ class RecordedInputs:
             raise StoreError("malformed cache record") from error
 
 
-def explain(before: RecordedInputs, now: StepInputs) -> tuple[str, ...]:
+class Reason(NamedTuple):
+    """Why a step has another key: one line, and what does not fit into it, such as every changed file."""
+
+    text: str
+    details: tuple[str, ...] = ()
+
+
+def explain(before: RecordedInputs, now: StepInputs) -> tuple[Reason, ...]:
     """Return every reason why a step has another key than when it ran before, most telling first.
 
     Values of environment variables and arguments that look secret are not shown. Never empty for unequal inputs.
     """
     current = RecordedInputs.from_json(now.to_json(), None)
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     if before.instruction != current.instruction:
-        reasons.append(f"instruction changed: {_clip(before.instruction)} -> {_clip(current.instruction)}")
+        reasons.append(Reason(f"instruction changed: {_clip(before.instruction)} -> {_clip(current.instruction)}"))
         if before.instruction.split(" ", 1)[0] != current.instruction.split(" ", 1)[0]:
             return tuple(reasons)  # another step stood here: nothing else is worth comparing
-    reasons.extend(_explain_names("build argument", before.build_args, current.build_args))
-    reasons.extend(_explain_names("environment variable", before.env, current.env))
-    reasons.extend(_explain_names("setting", before.settings, current.settings))
+    named = [
+        *_explain_names("build argument", before.build_args, current.build_args),
+        *_explain_names("environment variable", before.env, current.env),
+        *_explain_names("setting", before.settings, current.settings),
+    ]
+    reasons.extend(Reason(text) for text in named)
     if before.files is not None:
-        reasons.extend(_explain_files(before.files, now.files))
+        reasons.extend(explain_files(before.files, now.files))
     if before.parent != current.parent:
-        reasons.append(f"parent changed: {_short(before.parent)} -> {_short(current.parent)}")
-    return tuple(reasons) or ("the cached result was made from other inputs",)
+        text = f"parent changed: {_short(before.parent)} -> {_short(current.parent)}"
+        reasons.append(Reason(text, (before.parent, current.parent)))
+    return tuple(reasons) or (Reason("the cached result was made from other inputs"),)
 
 
 def _explain_names(what: str, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -160,7 +171,8 @@ def _explain_names(what: str, before: Mapping[str, str], now: Mapping[str, str])
     return reasons
 
 
-def _explain_files(before: Sequence[InputFile], now: Sequence[InputFile]) -> list[str]:
+def explain_files(before: Sequence[InputFile], now: Sequence[InputFile]) -> tuple[Reason, ...]:
+    """Return one reason that counts the changed files, with all of them as its details; nothing if none changed."""
     old = {item.path: item for item in before}
     new = {item.path: item for item in now}
     changes = []
@@ -172,10 +184,10 @@ def _explain_files(before: Sequence[InputFile], now: Sequence[InputFile]) -> lis
         elif old[path] != new[path]:
             changes.append(f"{path} ({_explain_file(old[path], new[path])})")
     if not changes:
-        return []
+        return ()
     named = ", ".join(changes[:_MOST_NAMED])
-    more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
-    return [f"{len(changes)} of {len(new):,} files changed: {named}{more}"]
+    more = f" and {len(changes) - _MOST_NAMED:,} more" if len(changes) > _MOST_NAMED else ""
+    return (Reason(f"{len(changes):,} of {len(new):,} files changed: {named}{more}", tuple(changes)),)
 
 
 def _explain_file(before: InputFile, now: InputFile) -> str:
@@ -183,7 +195,7 @@ def _explain_file(before: InputFile, now: InputFile) -> str:
         return f"{before.kind} -> {now.kind}"
     parts = []
     if before.mode != now.mode:
-        parts.append(f"mode {before.mode:o} -> {now.mode:o}")
+        parts.append(f"mode {before.mode:o}→{now.mode:o}")
     if before.owner != now.owner:
         parts.append(f"owner {before.owner} -> {now.owner}")
     if before.content != now.content:

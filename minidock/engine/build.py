@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from minidock.core import mediatype
+from minidock.core.build_record import BuildRecord
 from minidock.core.config import ImageConfig
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
@@ -20,6 +21,7 @@ from minidock.core.dockerfile.triggers import with_triggers
 from minidock.core.events import BuildWarning, Observer
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
+from minidock.core.times import format_time
 from minidock.engine import images, limits
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.definition import Definition, this_platform
@@ -33,7 +35,7 @@ from minidock.engine.sources import LayerSource, Source, layer_source
 from minidock.engine.stage import StageBuilder
 from minidock.engine.stage_state import BuildContext, StageState, scratch
 from minidock.engine.workspace import Workspace
-from minidock.errors import BuildError, DockerfileError, NoSuchImage
+from minidock.errors import BuildError, DockerfileError, MinidockError, NoSuchImage
 from minidock.store.session import Session
 
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -70,7 +72,13 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
         _report(request, prepared.definition, plan, wanted, base_of, observer)
         with ExitStack() as sources:
             builder = _Builder(ws, sessions.get(), sources, request, progress, prepared, fired)
-            result = builder.build(wanted, target, names)
+            try:
+                result = builder.build(wanted, target, names)
+            except MinidockError:
+                with suppress(MinidockError):  # the build's own error is the one to tell
+                    builder.record(names)
+                raise
+            builder.record(names, result.image_id)
             builder.save()
     return result
 
@@ -148,6 +156,8 @@ class _Builder:
         self._rules = definition.ignore or IgnoreRules()
         epoch = _epoch(request, plan)
         started = ws.clock.now() if epoch is None else datetime.fromtimestamp(epoch, UTC)
+        self._scope = f"{definition.scope} {request.target or ''}"
+        last = ws.store.builds.get(self._scope)
         self._shared = BuildContext(
             ws=ws,
             session=session,
@@ -169,6 +179,8 @@ class _Builder:
             secrets=request.secrets,
             network=request.network,
             hosts=request.hosts,
+            known_steps=frozenset() if last is None else frozenset(step.id for step in last.steps),
+            requires_cached=request.requires_cached,
         )
 
     def build(self, wanted: Sequence[int], target: int, names: tuple[str, ...]) -> BuildResult:
@@ -186,7 +198,9 @@ class _Builder:
         total = sum(isinstance(item, _LAYERED) for item in stage.instructions) + (not stage.is_scratch)
         name = stage.name or f"stage-{index}"
         is_excluded = stage.name in self._request.no_cache_stages
-        shared = replace(self._shared, uses_cache=False) if is_excluded else self._shared
+        shared = self._shared
+        if is_excluded and shared.uses_cache:
+            shared = replace(shared, uses_cache=False, no_cache_option="--no-cache-filter")
         steps = CachedSteps(shared, state, name, self._plan.display_name(index), total)
         builder = StageBuilder(shared, steps)
         if state.image_id is not None:
@@ -322,6 +336,12 @@ class _Builder:
                 step.status(f"naming to {Reference.parse(name)} done")
         size = len(self._ws.store.blobs.read(digest))
         return BuildResult(image_id, Descriptor(mediatype.MANIFEST, digest, size), names)
+
+    def record(self, names: tuple[str, ...], image_id: Digest | None = None) -> None:
+        """Remember what became of the steps so far, and why."""
+        steps = tuple(sorted(self._shared.fates, key=lambda fate: fate.number))
+        ended = format_time(self._ws.clock.now())
+        self._ws.store.builds.put(self._session, BuildRecord(self._scope, ended, steps, image_id, names))
 
     def save(self) -> None:
         """Remember what was learned of the context's files."""

@@ -10,7 +10,8 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from minidock.core.cache_key import StepInputs, explain, with_stars, without_secrets
+from minidock.core.build_record import CACHED, REBUILT, StepFate
+from minidock.core.cache_key import Reason, StepInputs, explain, explain_files, with_stars, without_secrets
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
 from minidock.core.digest import Digest
 from minidock.core.dockerfile import words
@@ -19,6 +20,7 @@ from minidock.core.entries import Tree
 from minidock.core.times import parse_time
 from minidock.engine.progress import Step
 from minidock.engine.stage_state import COMMENT, BuildContext, StageState
+from minidock.errors import NotCached
 from minidock.store.cache import Record
 from minidock.store.layers import Layer
 
@@ -139,6 +141,7 @@ class CachedSteps:
         """
         key = inputs.key()
         self._ordinal += 1
+        reasons: tuple[Reason, ...] = ()
         with step.failing():
             follows = self.state.was_rebuilt and not is_independent
             record, is_new = self._look_up(key, follows_rebuilt=follows), False
@@ -147,10 +150,15 @@ class CachedSteps:
                     record = self._look_up(key, follows_rebuilt=follows)
                     if record is None:
                         self._build.cancellation.check()
-                        step.reason(self._reason(inputs, follows_rebuilt=follows))
+                        reasons = self._reasons(inputs, follows_rebuilt=follows)
+                        step.reason(reasons)
+                        self._note(step, reasons)
+                        if self._build.requires_cached:
+                            raise NotCached(step.name, "; ".join(reason.text for reason in reasons))
                         record, is_new = self._carry_out(inputs, entry, step, make), True
             assert record.diff_id is not None
             if not is_new:
+                self._note(step, (), record.diff_id)
                 self._store.cache.mark_used(key)
             image = self.state.image.with_step(replace(entry, created=record.created), record.diff_id, config)
             found = self._image_inputs("layer", entry.created_by, (("key", str(key)),))
@@ -175,15 +183,34 @@ class CachedSteps:
             return None
         return record
 
-    def _reason(self, inputs: StepInputs, *, follows_rebuilt: bool) -> str:
+    def _note(self, step: Step, reasons: tuple[Reason, ...], diff_id: Digest | None = None) -> None:
+        outcome = REBUILT if reasons else CACHED
+        self._build.fates.append(StepFate(step.number, self._layer_id, step.name, outcome, reasons, diff_id))
+
+    def _settle(self, step: Step, diff_id: Digest) -> None:
+        """Add the layer to what was noted of a step that ran."""
+        fates = self._build.fates
+        for place, fate in enumerate(fates):
+            if fate.number == step.number:
+                fates[place] = replace(fate, diff_id=diff_id)
+                return
+
+    def _reasons(self, inputs: StepInputs, *, follows_rebuilt: bool) -> tuple[Reason, ...]:
         if not self._build.uses_cache:
-            return "--no-cache"
-        if follows_rebuilt:
-            return "parent rebuilt"
+            return (Reason(self._build.no_cache_option),)
         before = self._store.cache.last_inputs(self._layer_id)
-        if before is None:
-            return "never built here before"
-        return "; ".join(explain(before, inputs))
+        if follows_rebuilt:
+            parent = Reason("parent rebuilt")
+            if before is None or before.files is None or before.instruction != inputs.instruction:
+                return (parent,)
+            return (parent, *explain_files(before.files, inputs.files))
+        if self._store.cache.get(inputs.key()) is not None:
+            return (Reason("the layer that it made is gone from the store"),)
+        if before is not None:
+            return explain(before, inputs)
+        if self._layer_id in self._build.known_steps:
+            return (Reason("built here before, but what the build cache knew of it is gone"),)
+        return (Reason("never built here before"),)
 
     def _carry_out(self, inputs: StepInputs, entry: HistoryEntry, step: Step, make: Callable[[Step], Layer]) -> Record:
         layer = make(step)
@@ -195,5 +222,6 @@ class CachedSteps:
             size=layer.size,
             description=without_secrets(entry.created_by, (*self.state.variables.items(), *self.state.args.items())),
         )
+        self._settle(step, layer.diff_id)
         self._store.cache.put(self._build.session, record, inputs)
         return record

@@ -54,6 +54,7 @@ class BuildRequest:
     hosts: tuple[tuple[str, str], ...] = ()
     outputs: Outputs = field(default_factory=Outputs)
     annotations: tuple[Annotation, ...] = ()
+    requires_cached: bool = False  # a step that would run is an error
 
 
 @dataclass(frozen=True, slots=True)

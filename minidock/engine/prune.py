@@ -104,7 +104,7 @@ def prune_cache(ws: Workspace, *, is_all: bool) -> Pruned:
         mounts = store.cache_mounts.unused_paths()
         gone.extend([*(record.key.hex for record in records), *map(os.path.basename, mounts)])
         paths = [*(store.cache.record_path(record) for record in records), *mounts]
-        return [*paths, *store.cache.derived_paths()] if is_all else paths
+        return [*paths, *store.cache.derived_paths(), *store.builds.paths()] if is_all else paths
 
     with store.session(is_removal=True) as session:
         freed = collect(store, session, choose, is_thorough=is_all)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from minidock.core.build_record import StepFate
 from minidock.core.config import ContainerConfig, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Run
@@ -47,6 +48,10 @@ class BuildContext:
     network: str = ""  # of RUN instructions that do not say which
     resources: Resources = field(default_factory=Resources)  # of every RUN
     hosts: tuple[tuple[str, str], ...] = ()  # names and addresses that every RUN knows
+    fates: list[StepFate] = field(default_factory=list)  # what became of the steps so far
+    known_steps: frozenset[str] = frozenset()  # ids of the steps of the last build
+    no_cache_option: str = "--no-cache"  # what is to blame where the cache is not used
+    requires_cached: bool = False  # a step that would run is an error
 
     @property
     def now(self) -> str:

@@ -13,6 +13,7 @@
       cache/recent/HEX       the last keys of one step of one Dockerfile
       cache/inputs/HEX       lists of inputs, content-addressed, shared by equal lists
       cache/stat/HEX         what is known about the files of one context, or about the file at one URL
+      cache/builds/HEX       why the steps of the last build of one target were rebuilt or not
       cache/mounts/HEX/      a cache mount of build steps: record.json lock data/
       containers/ID/         config.json state.json upper/ work/ log lock …
       volumes/NAME/_data
@@ -43,6 +44,7 @@ DIRECTORIES = (
     "cache/recent",
     "cache/inputs",
     "cache/stat",
+    "cache/builds",
     "cache/mounts",
     "containers",
     "volumes",

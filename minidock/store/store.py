@@ -19,6 +19,7 @@ from minidock.store.writer import Disk, explained, remove_tree, write_new
 
 if TYPE_CHECKING:
     from minidock.store.blobs import Blobs
+    from minidock.store.builds import Builds
     from minidock.store.cache import Cache
     from minidock.store.cache_mounts import CacheMounts
     from minidock.store.containers import Containers
@@ -123,6 +124,13 @@ class Store:
         from minidock.store.cache import Cache
 
         return Cache(self.layout, self.disk)
+
+    @cached_property
+    def builds(self) -> Builds:
+        """What became of the steps of the last builds."""
+        from minidock.store.builds import Builds
+
+        return Builds(self.layout, self.disk)
 
     @cached_property
     def cache_mounts(self) -> CacheMounts:

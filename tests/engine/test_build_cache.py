@@ -106,8 +106,8 @@ def to_hard_link(place: Path) -> None:
     ("change", "reason"),
     [
         (rewrite_with_equal_stat, "1 of 5 files changed: app/a (content)"),
-        (lambda place: (place / "app/a").chmod(0o600), "1 of 5 files changed: app/a (mode 644 -> 600)"),
-        (lambda place: (place / "app/sub").chmod(0o700), "1 of 5 files changed: app/sub (mode 755 -> 700)"),
+        (lambda place: (place / "app/a").chmod(0o600), "1 of 5 files changed: app/a (mode 644→600)"),
+        (lambda place: (place / "app/sub").chmod(0o700), "1 of 5 files changed: app/sub (mode 755→700)"),
         (lambda place: (place / "app/new").write_text("n"), "1 of 6 files changed: app/new (added)"),
         (lambda place: (place / "app/b").unlink(), "1 of 4 files changed: app/b (removed)"),
         (rename, "2 of 5 files changed: app/a (removed), app/z (added)"),
@@ -130,7 +130,7 @@ def test_many_changes_are_counted_and_three_are_named(lab: Lab) -> None:
     lab.build()
     write_context(lab.place, {f"app/{number}": "x" for number in range(1500)})
     assert lab.build().reasons[0] == (
-        "1500 of 1,505 files changed: app/0 (added), app/1 (added), app/10 (added) and 1497 more"
+        "1,500 of 1,505 files changed: app/0 (added), app/1 (added), app/10 (added) and 1,497 more"
     )
 
 
@@ -290,7 +290,7 @@ def test_a_torn_record_is_a_miss(lab: Lab, rest: bytes | None) -> None:
         path.chmod(0o600)
         path.write_bytes(whole[: len(whole) // 2] if rest is None else rest)
     second = lab.build()
-    assert second.reasons == ["never built here before", "parent rebuilt"]
+    assert second.reasons == ["built here before, but what the build cache knew of it is gone", "parent rebuilt"]
     assert content_of(lab.ws, second.image_id, "app/a") == content_of(lab.ws, first.image_id, "app/a") == b"aaa"
 
 

@@ -1,0 +1,138 @@
+"""What builds leave for `minidock why`, and builds that must come from the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from minidock.core.build_record import CACHED, REBUILT, BuildRecord
+from minidock.engine.prune import prune_cache
+from minidock.engine.why import last_build
+from minidock.errors import DockerfileError, MinidockError, NoSuchBuild
+from tests.engine.building import write_context
+from tests.engine.test_build_cache import Lab
+
+FILES = {f"app/f{number:03}": f"{number}" for number in range(1000)}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def told(build: BuildRecord) -> list[tuple[str, str, list[tuple[str, tuple[str, ...]]]]]:
+    return [(step.name, step.outcome, [(one.text, one.details) for one in step.reasons]) for step in build.steps]
+
+
+def test_of_a_thousand_files_the_two_that_changed_are_named(lab: Lab) -> None:
+    write_context(lab.place, FILES)
+    (lab.place / "app/f007").chmod(0o644)
+    lab.build(tags=("app",))
+    (lab.place / "app/f003").write_text("X")
+    (lab.place / "app/f007").chmod(0o755)
+    changed = ("app/f003 (content)", "app/f007 (mode 644→755)")
+    line = f"2 of 1,005 files changed: {', '.join(changed)}"
+    assert lab.build(tags=("app",)).reasons == [line, "parent rebuilt"]
+    assert told(last_build(lab.ws)) == [
+        ("[2/3] COPY app /app/", REBUILT, [(line, changed)]),
+        ("[3/3] RUN make", REBUILT, [("parent rebuilt", ())]),
+    ]
+
+
+def test_a_build_that_ran_nothing_is_the_last_one_too(lab: Lab) -> None:
+    first = lab.build(tags=("app",))
+    lab.build(tags=("app",))
+    build = last_build(lab.ws)
+    assert [(name, outcome) for name, outcome, _ in told(build)] == [
+        ("[2/3] COPY app /app/", CACHED),
+        ("[3/3] RUN make", CACHED),
+    ]
+    assert (build.image_id, build.names) == (first.image_id, ("app:latest",))
+    assert all(step.diff_id is not None for step in build.steps)
+
+
+def test_every_changed_file_is_kept_where_the_line_names_three(lab: Lab) -> None:
+    lab.build()
+    write_context(lab.place, {f"app/{number}": "" for number in range(5)})
+    lab.build()
+    ((text, details),) = told(last_build(lab.ws, "COPY"))[0][2]
+    assert text == "5 of 10 files changed: app/0 (added), app/1 (added), app/2 (added) and 2 more"
+    assert details == tuple(f"app/{number} (added)" for number in range(5))
+
+
+def test_images_and_steps_are_found_by_their_names(lab: Lab) -> None:
+    first = lab.build(tags=("app",))
+    lab.dockerfile("FROM base:1 AS other\nRUN other\n")
+    lab.build(tags=("second",), target="other")
+    assert last_build(lab.ws, "app").image_id == first.image_id
+    assert last_build(lab.ws, str(first.image_id)).names == ("app:latest",)
+    assert [step.name for step in last_build(lab.ws, "RUN other").steps] == ["[other 2/2] RUN other"]
+    number = last_build(lab.ws).steps[0].number
+    assert [step.name for step in last_build(lab.ws, f"#{number}").steps] == ["[other 2/2] RUN other"]
+    with pytest.raises(NoSuchBuild, match="nothing: neither an image"):
+        last_build(lab.ws, "nothing")
+
+
+def test_a_failed_build_tells_how_far_it_came(lab: Lab) -> None:
+    lab.dockerfile("FROM base:1\nCOPY app /app/\nRUN fails\n")
+    with pytest.raises(MinidockError):
+        lab.build()
+    build = last_build(lab.ws)
+    assert build.image_id is None
+    assert [(step.name, step.diff_id is None) for step in build.steps] == [
+        ("[2/3] COPY app /app/", False),
+        ("[3/3] RUN fails", True),
+    ]
+
+
+def test_nothing_is_known_of_a_store_without_builds(lab: Lab) -> None:
+    with pytest.raises(NoSuchBuild, match="no build is recorded"):
+        last_build(lab.ws)
+
+
+def test_a_cached_build_can_be_required(lab: Lab) -> None:
+    with pytest.raises(
+        DockerfileError, match=r"\[2/3\] COPY app /app/ is not in the build cache: never built here before"
+    ):
+        lab.build(requires_cached=True)
+    assert lab.ran == 0
+    first = lab.build()
+    assert lab.build(requires_cached=True).image_id == first.image_id
+    (lab.place / "app/a").write_text("new")
+    with pytest.raises(DockerfileError, match=r"1 of 5 files changed: app/a \(content\)"):
+        lab.build(requires_cached=True)
+    assert lab.ran == 1
+
+
+def test_the_reason_names_the_option_that_is_to_blame(lab: Lab) -> None:
+    lab.dockerfile("FROM base:1 AS one\nRUN make\n")
+    lab.build()
+    assert lab.build(uses_cache=False).reasons == ["--no-cache"]
+    assert lab.build(no_cache_stages=("one",)).reasons == ["--no-cache-filter"]
+
+
+def test_pruning_the_build_cache_forgets_the_builds(lab: Lab) -> None:
+    lab.build()
+    prune_cache(lab.ws, is_all=True)
+    assert lab.ws.store.builds.latest() == ()
+
+
+def test_values_that_look_secret_are_not_in_a_record(lab: Lab) -> None:
+    lab.dockerfile("FROM base:1\nARG API_TOKEN\nRUN make\n")
+    lab.build(build_args={"API_TOKEN": "hunter2-first"})
+    lab.build(build_args={"API_TOKEN": "hunter2-second"})
+    (path,) = lab.ws.store.builds.paths()
+    text = Path(path).read_text()
+    assert "API_TOKEN" in text
+    assert "hunter2" not in text
+
+
+def test_an_unreadable_record_is_as_if_it_were_not_there(lab: Lab) -> None:
+    lab.build()
+    (path,) = lab.ws.store.builds.paths()
+    for content in ("", "{", '{"version": 2}', '{"version": 1}', "[]"):
+        Path(path).write_text(content)
+        assert lab.ws.store.builds.latest() == ()
+    lab.build()
+    assert len(lab.ws.store.builds.latest()) == 1
