@@ -37,6 +37,7 @@ _ATTACH = Command(
     "attach", "attach", "Attach local standard input, output, and error streams to a running container", is_reader=True
 )
 _BUILD = Command("build", "build", "Build an image from a Dockerfile")
+_COMMIT = Command("commit", "commit", "Create a new image from a container's changes")
 _CP = Command("cp", "cp", "Copy files/folders between a container and the local filesystem")
 _CREATE = Command(
     "create",
@@ -51,6 +52,7 @@ _DOCTOR = Command(
 )
 _EVENTS = Command("events", "events", "Get real time events from the store", is_reader=True)
 _EXEC = Command("exec", "exec_", "Execute a command in a running container", stops_at_argument=True)
+_EXPORT = Command("export", "export", "Export a container's filesystem as a tar archive")
 _HISTORY = Command("history", "history", "Show the history of an image", is_reader=True)
 _IMAGES = Command("images", "images", "List images", is_reader=True)
 _IMPORT = Command("import_", "import_", "Import the contents from a tarball to create a filesystem image")
@@ -90,12 +92,14 @@ _WAIT = Command("wait", "wait", "Block until one or more containers stop, then p
 COMMANDS = {
     "attach": _ATTACH,
     "build": _BUILD,
+    "commit": _COMMIT,
     "cp": _CP,
     "create": _CREATE,
     "diff": _DIFF,
     "doctor": _DOCTOR,
     "events": _EVENTS,
     "exec": _EXEC,
+    "export": _EXPORT,
     "history": _HISTORY,
     "images": _IMAGES,
     "import": _IMPORT,
@@ -129,9 +133,11 @@ COMMANDS = {
     "builder prune": Command("prune", "builder_prune", "Remove build cache"),
     "container attach": _ATTACH,
     "container create": _CREATE,
+    "container commit": _COMMIT,
     "container cp": _CP,
     "container diff": _DIFF,
     "container exec": _EXEC,
+    "container export": _EXPORT,
     "container inspect": Command(
         "inspect", "container_inspect", "Display detailed information on one or more containers", is_reader=True
     ),

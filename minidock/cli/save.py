@@ -20,7 +20,7 @@ def save(
     from minidock.cli import options, streams
     from minidock.engine import workspace
     from minidock.engine.definition import parse_platforms
-    from minidock.engine.save import TarSink, replacing, save
+    from minidock.engine.save import TarSink, check_output, replacing, save
     from minidock.errors import MinidockError
 
     if not output and sys.stdout.isatty():
@@ -28,6 +28,7 @@ def save(
     wanted = parse_platforms(platforms)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
     if output:
+        check_output(output, "failed to save image")
         with replacing(output) as out:
             save(ws, image_names, TarSink(out.write), wanted)
         return

@@ -121,6 +121,15 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         raise
 
 
+def check_output(path: str, failure: str) -> None:
+    """Make sure that a file can be written at ``path``. Raises: MinidockError, docker's words after ``failure``."""
+    directory = os.path.dirname(path)
+    if directory and not os.path.isdir(directory):
+        raise MinidockError(f"{failure}: invalid output path: stat {directory}: no such file or directory")
+    if os.path.isdir(path):
+        raise MinidockError(f"{failure}: cannot write to a directory")
+
+
 def pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, *, is_for_docker: bool) -> None:
     """Write images; with ``is_for_docker`` also manifest.json. Raises: BlobNotFound, BlobCorrupt."""
     documents: dict[Digest, bytes] = {}

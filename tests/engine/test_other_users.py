@@ -87,6 +87,21 @@ def test_a_root_without_namespaces_copies_files(place: Path) -> None:
     assert " passed" in summary
 
 
+COMMITS = "tests/engine/test_commit_export.py"
+
+
+@pytest.mark.slow
+def test_a_plain_user_commits_the_same(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    assert " passed" in run_tests(python, place, become_plain, COMMITS)
+
+
+@pytest.mark.slow
+def test_a_root_without_namespaces_commits_the_same(place: Path) -> None:
+    assert " passed" in run_tests(sys.executable, place, give_up_mounting, COMMITS)
+
+
 STORAGES = "tests/engine/test_storages.py"
 
 

@@ -1,0 +1,85 @@
+"""The files that a container has written, as the entries of a layer on top of its image's."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from minidock.core.entries import DIRECTORY, WHITEOUT, Tree, ancestors, parent_of
+from minidock.engine.workspace import Workspace
+from minidock.errors import InvalidRequest, NoSuchContainer
+from minidock.store.containers import Container
+from minidock.store.locks import open_lock, try_lock
+from minidock.store.notes import read_notes
+from minidock.store.scan import Found, Owners, compare_copy, opened, scan_upper
+
+# What the runtime puts into every container while it runs.
+MADE_BY_RUNTIME = ("dev", "proc", "sys", "etc/resolv.conf", "etc/hosts", "etc/hostname")
+_FILLED_BY_RUNTIME = ("dev/", "proc/", "sys/")
+
+
+@contextmanager
+def written(ws: Workspace, container: Container) -> Iterator[tuple[Tree, list[Found]]]:
+    """Yield the tree of a container's image, and what the container changed in it, sorted by path.
+
+    Their contents can be read inside only. What was made only to mount something on is left out, and so is the root if
+    nothing at all has changed. One that does not run is kept from being started. Raises: InvalidRequest,
+    NoSuchContainer if it is removed meanwhile.
+    """
+    store, record = ws.store, container.record
+    lower = store.layers.tree(record.diff_ids)
+    upper = store.containers.path(record.id, "upper")
+    notes = read_notes(store.containers.path(record.id, "owners"))
+    owners = Owners(store.id_mode, lower, (record.user.uid, record.user.gid), notes)
+    try:
+        with _at_rest(ws, container), opened(store.disk, upper) as modes:
+            if record.is_copied:
+                found = compare_copy(store.disk, upper, owners, _baseline(ws, container), modes)
+            else:
+                found = scan_upper(store.disk, upper, owners, modes)
+            yield lower, _of_its_own(found, lower, container)
+    except FileNotFoundError as error:
+        if os.path.exists(upper):
+            raise InvalidRequest(f"a file of container {record.id} went away while it was read: {error}") from error
+        raise NoSuchContainer(record.id) from error
+
+
+@contextmanager
+def _at_rest(ws: Workspace, container: Container) -> Iterator[None]:
+    if container.has_process:
+        yield
+        return
+    lock = open_lock(ws.store.containers.path(container.id, "lock"))
+    try:
+        if not try_lock(lock):
+            raise InvalidRequest(f"container {container.id} is being started or ended: try again")
+        yield
+    finally:
+        os.close(lock)
+
+
+def _baseline(ws: Workspace, container: Container) -> dict[str, tuple[int, int, int, int, int]]:
+    with open(ws.store.containers.path(container.id, "baseline"), "rb") as file:
+        members: Mapping[str, list[int]] = json.load(file)
+    return {path: (values[0], values[1], values[2], values[3], values[4]) for path, values in members.items()}
+
+
+def _of_its_own(found: Sequence[Found], lower: Tree, container: Container) -> list[Found]:
+    """Return what the container itself changed, without mount points, and directories that only these have changed."""
+    kept = {item.entry.path: item for item in found}
+    if container.has_process:
+        # Nothing is mounted where there are no namespaces: devices stand in the files themselves.
+        kept = {path: item for path, item in kept.items() if not path.startswith(_FILLED_BY_RUNTIME)}
+        targets = {*MADE_BY_RUNTIME, *(mount.target.lstrip("/") for mount in container.record.mounts)}
+        touched = {directory for path in targets for directory in ancestors(path)}
+        for path in sorted({*targets, *touched}, reverse=True):
+            item = kept.get(path)
+            if item is None or item.entry.kind == WHITEOUT or any(parent_of(other) == path for other in kept if other):
+                continue
+            below = lower.get(path)
+            is_made = below is None and (path in targets or item.entry.kind == DIRECTORY)
+            if is_made or (below is not None and item.entry._replace(mtime=below.mtime) == below):
+                del kept[path]
+    return [] if set(kept) <= {""} else list(kept.values())
