@@ -11,6 +11,7 @@ from typing import IO
 
 from minidock.core.copy_rules import CopyPath, Place, is_content, place_of, says_directory
 from minidock.core.entries import HARDLINK, join
+from minidock.engine.importer import decompressed
 from minidock.engine.rootfs import probe
 from minidock.engine.run import Created, process_spec
 from minidock.engine.workspace import Workspace
@@ -198,8 +199,8 @@ def _write_tar(stream: IO[bytes], out: IO[bytes], top: str) -> None:
 
 
 def _read_tar(source: IO[bytes], stream: IO[bytes]) -> None:
-    """Write the members of a tar as a stream of entries."""
-    reader = tar.Reader(source)
+    """Write the members of a tar, plain or compressed, as a stream of entries."""
+    reader = tar.Reader(decompressed(source))
     for entry in reader:
         if entry.is_deletion:
             raise InvalidRequest(f"/{entry.path}: names that begin with {tar.WHITEOUT_PREFIX} mean deletions in layers")

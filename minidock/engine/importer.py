@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
@@ -165,7 +165,7 @@ def is_compressed(head: bytes) -> bool:
     return head.startswith((_GZIP, _ZSTD, _BZIP2, _XZ))
 
 
-def decompressed(stream: BinaryIO) -> Plain:
+def decompressed(stream: IO[bytes]) -> Plain:
     """Return the stream as a plain tar, whatever it is compressed with; the content decides. Raises: TarError."""
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
     start = buffered.peek(4)[:4]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,14 +104,15 @@ def test_links_are_followed_inside_only(ws: Workspace, box: str, tmp_path: Path)
     assert (tmp_path / "changed").read_text() == "new"
 
 
-def test_streams_are_tars(ws: Workspace, box: str) -> None:
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress])
+def test_streams_are_tars(ws: Workspace, box: str, compress: Callable[[bytes], bytes]) -> None:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for name, content in (("deep/er/file", b"one"), ("top", b"two")):
             info = member(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    cp(ws, "-", "box:/made/sub", packed.getvalue())
+    cp(ws, "-", "box:/made/sub", compress(packed.getvalue()))
     for source, names in (
         ("box:/made/sub", ["sub", "sub/deep", "sub/deep/er", "sub/deep/er/file", "sub/file", "sub/top"]),
         ("box:/made/sub/deep/.", [".", "er", "er/file"]),

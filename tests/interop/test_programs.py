@@ -1,0 +1,160 @@
+"""Archives and the store itself as skopeo, umoci and podman see them, and theirs as we do: whole trees are compared."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from minidock.core.digest import Digest
+from minidock.engine import images
+from minidock.engine.importer import import_tar
+from minidock.engine.load import load
+from minidock.engine.save import TarSink, save
+from minidock.engine.workspace import Workspace
+from minidock.runtime.fake import FakeRuntime
+from tests.engine.building import workspace
+from tests.interop.daemon import dockerd
+from tests.interop.programs import program
+from tests.interop.trees import put_messy_image, told_by_disk, told_by_store
+from tests.other_users import public_place
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have files of every owner")
+
+
+@pytest.fixture
+def skopeo() -> Callable[..., str]:
+    return program("skopeo", "--insecure-policy")
+
+
+@pytest.fixture
+def umoci() -> Callable[..., str]:
+    return program("umoci")
+
+
+@pytest.fixture
+def podman() -> Iterator[Callable[..., str]]:
+    with public_place() as place:  # podman takes no long paths
+        places = ("--root", f"{place}/root", "--runroot", f"{place}/run", "--tmpdir", f"{place}/tmp")
+        run = program("podman", *places, "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs")
+        yield run
+        run("image", "umount", "--all", "--force")
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Workspace:
+    return workspace(tmp_path / "store", FakeRuntime({}))
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Workspace:
+    return workspace(tmp_path / "other", FakeRuntime({}))
+
+
+@pytest.fixture
+def image_id(ws: Workspace) -> Digest:
+    return put_messy_image(ws, "messy:1")
+
+
+@pytest.fixture
+def archive(ws: Workspace, image_id: Digest, tmp_path: Path) -> Path:
+    with open(tmp_path / "ours.tar", "wb") as out:
+        save(ws, ["messy:1"], TarSink(out.write))
+    return tmp_path / "ours.tar"
+
+
+def is_loaded(other: Workspace, ws: Workspace, image_id: Digest, path: Path, *names: str) -> None:
+    """Load an archive of ``image_id`` and compare what came with what was there."""
+    loaded = load(other, io.BytesIO(path.read_bytes()))
+    assert {(item.image_id, item.name) for item in loaded} == {(image_id, name) for name in names or ("messy:1",)}
+    assert told_by_store(other, image_id) == told_by_store(ws, image_id)
+
+
+def test_skopeo_inspects_the_store_itself(ws: Workspace, image_id: Digest, skopeo: Callable[..., str]) -> None:
+    told = json.loads(skopeo("inspect", f"oci:{ws.store.layout.root}:messy:1"))
+    assert told["Layers"] == [str(diff_id) for diff_id in images.load(ws, image_id).config.diff_ids]
+    assert (told["Env"], told["Labels"]) == (["PATH=/bin", "A=ü"], {"k": "v"})
+    config = skopeo("inspect", "--config", "--raw", f"oci:{ws.store.layout.root}:messy:1")
+    assert Digest.sha256(config.encode()) == image_id
+
+
+@pytest.mark.parametrize("kind", ["docker-archive", "oci-archive"])
+def test_what_skopeo_takes_from_the_store_is_loaded(
+    ws: Workspace, other: Workspace, image_id: Digest, tmp_path: Path, skopeo: Callable[..., str], kind: str
+) -> None:
+    theirs = tmp_path / "theirs.tar"
+    skopeo("copy", f"oci:{ws.store.layout.root}:messy:1", f"{kind}:{theirs}:messy:1")
+    is_loaded(other, ws, image_id, theirs)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_what_skopeo_compresses_is_loaded(
+    ws: Workspace,
+    other: Workspace,
+    image_id: Digest,
+    tmp_path: Path,
+    skopeo: Callable[..., str],
+    compression: str,
+) -> None:
+    words = ("--dest-compress", "--dest-compress-format", compression)
+    skopeo("copy", *words, f"oci:{ws.store.layout.root}:messy:1", f"oci:{tmp_path}/layout:messy:1")
+    subprocess.run(["tar", "-cf", "layout.tar", "-C", "layout", "."], cwd=tmp_path, check=True)
+    is_loaded(other, ws, image_id, tmp_path / "layout.tar")
+
+
+def test_umoci_unpacks_the_same_tree(
+    ws: Workspace, image_id: Digest, archive: Path, tmp_path: Path, umoci: Callable[..., str]
+) -> None:
+    layout = tmp_path / "layout"
+    layout.mkdir()
+    subprocess.run(["tar", "-xf", archive, "-C", layout], check=True)
+    assert umoci("ls", "--layout", layout) == "1\n"
+    umoci("unpack", "--image", f"{layout}:1", tmp_path / "bundle")
+    assert told_by_disk(tmp_path / "bundle/rootfs") == told_by_store(ws, image_id)
+
+
+def test_podman_loads_the_same_tree(ws: Workspace, image_id: Digest, archive: Path, podman: Callable[..., str]) -> None:
+    assert "messy:1" in podman("load", "--input", archive)
+    assert podman("image", "inspect", "--format", "{{.Id}}", "messy:1").strip() == image_id.hex
+    root = podman("image", "mount", "messy:1").strip()
+    assert told_by_disk(Path(root)) == told_by_store(ws, image_id)
+
+
+@pytest.mark.parametrize("kind", ["docker-archive", "oci-archive"])
+def test_what_podman_saves_is_loaded(
+    ws: Workspace,
+    other: Workspace,
+    image_id: Digest,
+    archive: Path,
+    podman: Callable[..., str],
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    podman("load", "--input", archive)
+    podman("save", "--format", kind, "--output", tmp_path / "theirs.tar", "messy:1")
+    is_loaded(other, ws, image_id, tmp_path / "theirs.tar")
+
+
+@pytest.mark.slow
+def test_docker_and_we_load_what_the_other_saves(
+    ws: Workspace, other: Workspace, image_id: Digest, archive: Path, tmp_path: Path
+) -> None:
+    with dockerd(tmp_path / "docker") as docker:
+        assert docker("load", "--input", archive) == "Loaded image: messy:1\n"
+        assert docker("image", "inspect", "--format", "{{.Id}}", "messy:1").strip() == str(image_id)
+        docker("save", "--output", tmp_path / "theirs.tar", "messy:1")
+        name = docker("create", "--network", "none", "messy:1").strip()
+        docker("export", "--output", tmp_path / "tree.tar", name)
+        docker("rm", name)
+    is_loaded(other, ws, image_id, tmp_path / "theirs.tar")
+    with open(tmp_path / "tree.tar", "rb") as stream:
+        found = told_by_store(other, import_tar(other, stream, None, message=""))
+    made = [path for path in found if path.partition("/")[0] in (".dockerenv", "dev", "etc", "proc", "sys")]
+    # What docker makes for every container; and its exports leave out attributes of users.
+    exported = {path: row[:8] + row[9:] for path, row in found.items() if path not in made}
+    assert exported == {path: row[:8] + row[9:] for path, row in told_by_store(ws, image_id).items()}
