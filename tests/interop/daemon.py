@@ -35,3 +35,4 @@ def dockerd(place: Path) -> Iterator[Callable[..., str]]:
     finally:
         daemon.terminate()
         daemon.wait(_PATIENCE)
+        subprocess.run(["umount", "--quiet", f"{place}/data"], check=False)  # which it leaves mounted on itself
