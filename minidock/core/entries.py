@@ -117,9 +117,11 @@ class Tree:
         for entry in layer:
             if entry.is_deletion:
                 continue
-            if parent_of(entry.path) not in merged:  # where one is, all above it are
+            above = merged.get(parent_of(entry.path))
+            if above is None or above.kind != DIRECTORY:  # where one is, all above it are
                 for directory in ancestors(entry.path):
-                    if directory not in merged:
+                    below = merged.get(directory)
+                    if below is None or below.kind != DIRECTORY:
                         merged[directory] = Entry(directory, DIRECTORY, 0o755)
             if entry.kind == HARDLINK:
                 target = merged.get(entry.linkname)

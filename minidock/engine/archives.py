@@ -13,7 +13,7 @@ from minidock.core.selecting import Selected
 from minidock.engine.copy_parts import Part
 from minidock.engine.importer import Plain, decompressed
 from minidock.errors import BuildError, TarError
-from minidock.store.layers import read_entries
+from minidock.store.members import read_entries
 from minidock.store.tar import BLOCK_SIZE
 
 _CHUNK = 1 << 20

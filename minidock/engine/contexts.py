@@ -29,7 +29,7 @@ from minidock.engine.url_part import authorization
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, TarError
 from minidock.registry import download
-from minidock.store.layers import read_entries
+from minidock.store.members import read_entries
 from minidock.store.session import Session
 from minidock.store.statcache import StatCache
 from minidock.store.tar import BLOCK_SIZE

@@ -31,7 +31,7 @@ from minidock.runtime import syscalls
 OWNER_XATTR = "user.minidock.owner"
 _CHUNK = 1 << 20
 _LARGEST_FRAME = 1 << 24
-_PRIVATE = ("user.minidock.", "user.overlay.", "trusted.overlay.")
+_PRIVATE = ("user.minidock.", "user.overlay.", "user.fuseoverlayfs.", "trusted.overlay.")
 _KINDS = {
     stat.S_IFREG: FILE,
     stat.S_IFDIR: DIRECTORY,

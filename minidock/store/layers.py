@@ -20,27 +20,21 @@ from minidock.core.canonical import dumps
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.entries import (
-    DIRECTORY,
     FILE,
-    OPAQUE,
     Entry,
     Tree,
-    ancestors,
     content_size,
     has_complete_parents,
-    join,
-    name_of,
-    parent_of,
 )
 from minidock.errors import BlobCorrupt, InvalidDigest, MinidockError, StoreError, TarError
 from minidock.store import tar
 from minidock.store.blobs import Blobs, BlobWriter
 from minidock.store.layout import Layout
+from minidock.store.members import read_entries
 from minidock.store.session import Session
 from minidock.store.writer import Disk
 
 _INDEX_VERSION = 1
-_MAX_ENTRIES = 5_000_000
 _MAX_KNOWN = 200_000  # entries kept in memory, of some 500 bytes each
 _MAX_HEAD = 64 << 10
 _CHUNK = 1 << 20
@@ -281,46 +275,6 @@ class _Tee:
         else:
             self._hash.update(data)
         return data
-
-
-def read_entries(source: tar.Source) -> list[Entry]:
-    """Return the entries of a whole tar stream with the digests of their content. Raises: TarError."""
-    reader = tar.Reader(source)
-    found: dict[tuple[str, bool], Entry] = {}
-    for entry in reader:
-        if len(found) > _MAX_ENTRIES:
-            raise TarError(f"more than {_MAX_ENTRIES} members in one layer")
-        if entry.kind == FILE:
-            slow, fast = sha256(), xxh3_128()
-            while chunk := reader.read():
-                slow.update(chunk)
-                fast.update(chunk)
-            entry = entry._replace(sha256=slow.hexdigest(), xxh3=fast.hexdigest())
-        key = (entry.path, entry.kind == OPAQUE)
-        found.pop(key, None)  # the last member of a name counts
-        found[key] = entry
-    reader.drain()
-    return _without_links_above(list(found.values()))
-
-
-def _without_links_above(entries: list[Entry]) -> list[Entry]:
-    """Return the entries with their paths resolved where a parent is a link of the same layer.
-
-    Unpacking then never meets a link above a member. Raises: TarError if a parent is no directory at all.
-    """
-    others = {e.path: e.kind for e in entries if not e.is_deletion and e.kind != DIRECTORY}
-    if not any(directory in others for entry in entries for directory in ancestors(entry.path)):
-        return entries
-    tree = Tree({"": Entry("", DIRECTORY, 0o755), **{e.path: e for e in entries if not e.is_deletion}})
-    resolved = []
-    for entry in entries:
-        if any(directory in others for directory in ancestors(entry.path)):
-            real = tree.resolve(parent_of(entry.path))
-            if others.keys() & {real, *ancestors(real)}:
-                raise TarError(f"{entry.path}: its parent is not a directory")
-            entry = entry._replace(path=join(real, name_of(entry.path)))
-        resolved.append(entry)
-    return resolved
 
 
 def _entry(row: list[Any]) -> Entry:

@@ -36,6 +36,7 @@ OPAQUE_NAME = ".wh..wh..opq"
 _MAX_RECORD = 1 << 20  # a long name or extended header, in bytes
 _MAX_RECORDS = 16  # of those before one member
 _MAX_DEPTH = 256
+_MAX_NAME, _MAX_PATH = 255, 4095  # bytes, as Linux has them
 _TYPES = {FILE: b"0", HARDLINK: b"1", SYMLINK: b"2", CHAR: b"3", BLOCK: b"4", DIRECTORY: b"5", FIFO: b"6"}
 _KINDS = {
     b"0": FILE,
@@ -51,7 +52,7 @@ _KINDS = {
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 _XATTR = "SCHILY.xattr."
 # Of overlayfs itself: in a layer they would be control data (RELIABILITY: an image never controls its unpacking).
-_PRIVATE_XATTRS = ("trusted.overlay.", "user.overlay.", "user.minidock.")
+_PRIVATE_XATTRS = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "user.minidock.")
 
 
 class Source(Protocol):
@@ -276,6 +277,8 @@ class Reader:
         link = _text(records.get("linkpath") or block[157:257].split(b"\0", 1)[0])
         if kind == HARDLINK:
             link = clean_path(link)
+        elif kind == SYMLINK and (not link or "\0" in link):
+            raise TarError(f"{path}: a link without a target" if not link else f"{path}: a target with a NUL byte")
         if kind != DIRECTORY and not path:
             raise TarError("the root of a layer can only be a directory")
         entry = Entry(
@@ -286,7 +289,7 @@ class Reader:
             gid=_identity(_record_number(records, "gid", block[116:124]), path),
             size=size,
             mtime=_seconds(records, block),
-            linkname=link if kind in (SYMLINK, HARDLINK) else "",
+            linkname=_fitting(link) if kind in (SYMLINK, HARDLINK) else "",
             major=_decode_number(block[329:337], "device") if kind in (CHAR, BLOCK) else 0,
             minor=_decode_number(block[337:345], "device") if kind in (CHAR, BLOCK) else 0,
             xattrs=_xattrs(records),
@@ -319,7 +322,19 @@ def clean_path(text: str) -> str:
         raise TarError(f"{text[:60]}…: more than {_MAX_DEPTH} directories deep")
     if any("\0" in part for part in parts):
         raise TarError(f"{text!r}: a name with a NUL byte")
-    return "/".join(parts)
+    if len(text) > _MAX_NAME // 4 and any(len(_raw(part)) > _MAX_NAME for part in parts):
+        raise TarError(f"{text[:60]}…: a name longer than {_MAX_NAME} bytes")
+    return _fitting("/".join(parts))
+
+
+def _fitting(path: str) -> str:
+    if len(path) > _MAX_PATH // 4 and len(_raw(path)) > _MAX_PATH:
+        raise TarError(f"{path[:60]}…: longer than {_MAX_PATH} bytes")
+    return path
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _ustar_name(block: bytes) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from xxhash import xxh3_128
 
@@ -27,9 +27,10 @@ from minidock.core.entries import (
     SYMLINK,
     WHITEOUT,
     Entry,
+    parent_of,
 )
 from minidock.core.id_mode import IdMode
-from minidock.errors import BlobCorrupt
+from minidock.errors import BlobCorrupt, TarError
 from minidock.store.writer import Disk
 
 OWNER_XATTR = "user.minidock.owner"  # "uid:gid"
@@ -43,6 +44,15 @@ def private_attributes(entry: Entry, id_mode: IdMode) -> dict[str, bytes]:
     if id_mode.has_real_owners or not (entry.uid or entry.gid) or entry.kind not in (FILE, DIRECTORY, CHAR, BLOCK):
         return {}
     return {OWNER_XATTR: f"{entry.uid}:{entry.gid}".encode()}
+
+
+def _check_parents(entries: Iterable[Entry], directories: Container[str]) -> None:
+    """Make sure that no name has anything but a directory above it. Raises: TarError."""
+    for entry in entries:
+        names = (entry.path, entry.linkname) if entry.kind == HARDLINK else (entry.path,)
+        for name in names:
+            if parent_of(name) not in directories:
+                raise TarError(f"{name}: its parent is not a directory")
 
 
 class Unpacker:
@@ -59,6 +69,7 @@ class Unpacker:
         """Write one layer: deletions become what overlayfs knows as such."""
         ordered = sorted(entries, key=lambda entry: (entry.path, entry.kind == OPAQUE))
         directories = [entry for entry in ordered if entry.kind == DIRECTORY]
+        _check_parents(ordered, {"", *(entry.path for entry in directories)})
         for entry in directories:
             if entry.path:
                 self._disk.mkdir(self._path(entry.path))
