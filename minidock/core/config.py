@@ -5,12 +5,12 @@ Source: OCI image-spec, config.md; docker's additions (Shell, Healthcheck, OnBui
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minidock.core.canonical import dumps
+from minidock.core.descriptor import check_spelling, parse_object
 from minidock.core.digest import Digest
 from minidock.core.health import HealthCheck
 from minidock.errors import StoreError
@@ -167,6 +167,9 @@ def _keys(members: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+_MEMBERS = ("created", "author", "architecture", "variant", "os", "config", "rootfs", "history")
+
+
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
     """A whole image configuration; its digest (of `to_bytes`) is the image ID.
@@ -202,12 +205,15 @@ class ImageConfig:
     @classmethod
     def from_bytes(cls, data: bytes) -> ImageConfig:
         """Return the configuration read from JSON. Raises: StoreError."""
+        members = parse_object(data, "image config")
+        check_spelling(members, _MEMBERS, "image config")
         try:
-            members = json.loads(data)
-        except ValueError as error:
-            raise StoreError("image config: not JSON") from error
-        if not isinstance(members, dict):
-            raise StoreError("image config: not an object")
+            return cls._read(members)
+        except (AttributeError, TypeError) as error:
+            raise StoreError("image config: a member has another type than it should") from error
+
+    @classmethod
+    def _read(cls, members: Mapping[str, Any]) -> ImageConfig:
         rootfs = members.get("rootfs") or {}
         diff_ids = tuple(Digest.parse(text) for text in rootfs.get("diff_ids") or ())
         history = tuple(

@@ -6,7 +6,7 @@ Source: OCI image-spec, descriptor.md, manifest.md, image-index.md, image-layout
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +118,8 @@ class Index:
     def from_bytes(cls, data: bytes) -> Index:
         """Return the index read from JSON. Raises: StoreError."""
         members = load_object(data, "index.json")
+        if "layers" in members or "config" in members:
+            raise StoreError("image index: it could be the manifest of an image as well")
         known = {"schemaVersion", "mediaType", "manifests"}
         return cls(
             tuple(Descriptor.from_json(item) for item in members.get("manifests") or []),
@@ -125,12 +127,50 @@ class Index:
         )
 
 
+_MEMBERS = ("schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations")
+_OF_DESCRIPTORS = ("mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform")
+
+
 def load_object(data: bytes, what: str) -> dict[str, Any]:
-    """Return the JSON object in ``data``. Raises: StoreError that names ``what``."""
+    """Return the JSON object in ``data``, a manifest or an index.
+
+    Raises: StoreError that names ``what``, also for what others could read as another document: members that are there
+    twice, or spelt in other cases (GHSA-77vh-xpmg-72qh).
+    """
+    members = parse_object(data, what)
+    check_spelling(members, _MEMBERS, what)
+    for name in ("layers", "manifests", "config", "subject"):
+        found = members.get(name)
+        for item in found if isinstance(found, list) else [found]:
+            if isinstance(item, dict):
+                check_spelling(item, _OF_DESCRIPTORS, what)
+    return members
+
+
+def parse_object(data: bytes, what: str) -> dict[str, Any]:
+    """Return the JSON object in ``data``, in which no name is there twice. Raises: StoreError that names ``what``."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise StoreError(f"{what}: the member {twice!r} is there twice")
+        return members
+
     try:
-        members = json.loads(data)
-    except ValueError as error:
+        members = json.loads(data, object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{what}: not JSON") from error
     if not isinstance(members, dict):
         raise StoreError(f"{what}: not an object")
     return members
+
+
+def check_spelling(members: Mapping[str, Any], known: Collection[str], what: str) -> None:
+    """Refuse names that differ from a ``known`` one in case only: some readers take one for the other."""
+    folded = {name.casefold(): name for name in known}
+    for name in members:
+        meant = folded.get(name.casefold(), name)
+        if name != meant:
+            raise StoreError(f"{what}: the member {name!r} could be taken for {meant!r}")

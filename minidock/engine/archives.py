@@ -11,7 +11,7 @@ from minidock.core.copying import Planned
 from minidock.core.entries import FILE, Entry
 from minidock.core.selecting import Selected
 from minidock.engine.copy_parts import Part
-from minidock.engine.importer import Plain, decompressed
+from minidock.engine.decompress import Plain, decompressed
 from minidock.errors import BuildError, TarError
 from minidock.store.members import read_entries
 from minidock.store.tar import BLOCK_SIZE

@@ -19,9 +19,9 @@ from minidock.core.git_reference import GitReference, parse_git_reference, witho
 from minidock.core.selecting import Selected, Selection
 from minidock.engine.archives import is_tar
 from minidock.engine.context import Context
+from minidock.engine.decompress import decompressed, is_compressed
 from minidock.engine.git import check_out, resolve
 from minidock.engine.git_part import settings_file
-from minidock.engine.importer import decompressed, is_compressed
 from minidock.engine.progress import Progress, Step
 from minidock.engine.secrets import Secrets
 from minidock.engine.sources import ContextSource, Source

@@ -11,7 +11,7 @@ from typing import IO
 
 from minidock.core.copy_rules import CopyPath, Place, is_content, place_of, says_directory
 from minidock.core.entries import HARDLINK, join
-from minidock.engine.importer import decompressed
+from minidock.engine.decompress import decompressed
 from minidock.engine.rootfs import probe
 from minidock.engine.run import Created, process_spec
 from minidock.engine.workspace import Workspace

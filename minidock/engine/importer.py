@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import platform
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
@@ -20,12 +18,11 @@ from minidock.core.platform import Platform
 from minidock.core.process import DEFAULT_PATH
 from minidock.core.times import format_time
 from minidock.engine import from_host, images
+from minidock.engine.decompress import decompressed
 from minidock.engine.workspace import Workspace
-from minidock.errors import BuildError, MinidockError, TarError
+from minidock.errors import BuildError, MinidockError
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_BZIP2, _XZ = b"BZh", b"\xfd7zX"
 
 
 def architecture() -> str:
@@ -158,49 +155,3 @@ def _base(created: str, diff_ids: tuple[Digest, ...], history: tuple[HistoryEntr
         diff_ids=diff_ids,
         history=history,
     )
-
-
-def is_compressed(head: bytes) -> bool:
-    """Tell whether a stream that begins with ``head`` is one that `decompressed` decodes."""
-    return head.startswith((_GZIP, _ZSTD, _BZIP2, _XZ))
-
-
-def decompressed(stream: IO[bytes]) -> Plain:
-    """Return the stream as a plain tar, whatever it is compressed with; the content decides. Raises: TarError."""
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
-    start = buffered.peek(4)[:4]
-    if start.startswith(_GZIP):
-        return Plain(gzip.GzipFile(fileobj=buffered))
-    if start.startswith(_ZSTD):
-        import zstandard
-
-        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(buffered, read_across_frames=True)
-        return Plain(reader)
-    if start.startswith(_BZIP2):
-        import bz2
-
-        return Plain(bz2.BZ2File(buffered))
-    if start.startswith(_XZ):
-        import lzma
-
-        return Plain(lzma.LZMAFile(buffered))
-    return Plain(buffered)
-
-
-class Plain:
-    """A stream whose decoder's errors are errors of the tar."""
-
-    def __init__(self, inner: object) -> None:
-        self._inner = inner
-
-    def read(self, size: int = -1, /) -> bytes:
-        try:
-            data: bytes = self._inner.read(size)  # type: ignore[attr-defined]
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise TarError(f"the compressed stream is damaged: {error}") from error
-        except Exception as error:
-            # Not imported for their errors' sake only: most archives are neither.
-            if type(error).__module__.startswith(("zstandard", "_lzma", "lzma")):
-                raise TarError(f"the compressed stream is damaged: {error}") from error
-            raise
-        return data

@@ -24,9 +24,9 @@ from minidock.core.digest import Digest
 from minidock.core.entries import FILE, HARDLINK, SYMLINK, Entry, Tree
 from minidock.core.platform import Platform
 from minidock.engine import images
+from minidock.engine.decompress import decompressed
 from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
-from minidock.engine.importer import decompressed
 from minidock.engine.save import FULL_NAME, INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE, require_platform
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, InvalidReference, MinidockError, NoSuchImage, StoreError, TarError
@@ -259,10 +259,12 @@ def _image(ws: Workspace, session: Session, files: Files, named: tuple[Descripto
     data = _document(files, _blob(descriptor.digest), descriptor.digest, descriptor.size)
     for _ in range(_DEEPEST):
         members = load_object(data, "image manifest")
+        if members.get("mediaType", descriptor.media_type) != descriptor.media_type:
+            raise StoreError(f"{members['mediaType']!r} in a manifest that is said to be {descriptor.media_type!r}")
         if "manifests" not in members or "layers" in members:
             break
-        chosen = _chosen(Index.from_bytes(data).manifests)
-        data = _document(files, _blob(chosen.digest), chosen.digest, chosen.size)
+        descriptor = _chosen(Index.from_bytes(data).manifests)
+        data = _document(files, _blob(descriptor.digest), descriptor.digest, descriptor.size)
     manifest = Manifest.from_bytes(_as_oci(data))
     config = _document(files, _blob(manifest.config.digest), manifest.config.digest, manifest.config.size)
     return _Found(_stored(ws, session, files, config, manifest.layers), config, names, manifest)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -30,6 +32,7 @@ from tests.engine.building import (
     base_tar,
     check_consistent,
     content_of,
+    directory,
     import_base,
     link,
     member,
@@ -78,7 +81,9 @@ def of_docker(config: bytes = CONFIG, layer: bytes = LAYER, layers: int = 1, pat
     )
 
 
-@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.ZstdCompressor().compress])
+@pytest.mark.parametrize(
+    "compress", [bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.ZstdCompressor().compress]
+)
 def test_what_was_saved_is_loaded_with_its_names(
     ws: Workspace, other: Workspace, tmp_path: Path, compress: Callable[[bytes], bytes]
 ) -> None:
@@ -182,3 +187,100 @@ def test_archives_of_skopeo_are_loaded(ws: Workspace, other: Workspace, tmp_path
     with theirs.open("rb") as stream:
         assert load(other, stream) == (Loaded(image_id, "app:1"),)
     assert content_of(other, image_id, "f") == b"content"
+
+
+def of_oci(
+    *,
+    config: bytes = CONFIG,
+    layer: bytes = LAYER,
+    layer_type: str = "application/vnd.oci.image.layer.v1.tar",
+    manifest: Callable[[str], str] = str,
+    index: Callable[[str], str] = str,
+    **wrong: object,
+) -> bytes:
+    """Return the archive of a layout in which single things are wrong; a number is a wrong size."""
+
+    def described(data: bytes, kind: str, size: object = None) -> dict[str, object]:
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        return {"mediaType": kind, "digest": digest, "size": len(data) if size is None else size}
+
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    members = {
+        "schemaVersion": 2,
+        "mediaType": kind,
+        "config": described(config, "application/vnd.oci.image.config.v1+json", wrong.get("config_size")),
+        "layers": [described(layer, layer_type, wrong.get("layer_size"))],
+    }
+    document = manifest(json.dumps(members)).encode()
+    top = {"schemaVersion": 2, "manifests": [described(document, str(wrong.get("kind", kind)), wrong.get("size"))]}
+    blobs = [(member(f"blobs/sha256/{hashlib.sha256(data).hexdigest()}"), data) for data in (config, layer, document)]
+    texts = [("oci-layout", '{"imageLayoutVersion": "1.0.0"}'), ("index.json", index(json.dumps(top)))]
+    return root_tar([*((member(name), text.encode()) for name, text in texts), *blobs])
+
+
+def swap(old: str, new: str) -> Callable[[str], str]:
+    """Return a function that changes a document, which has ``old`` in it."""
+
+    def change(text: str) -> str:
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return change
+
+
+def test_a_layout_that_others_wrote_is_loaded(other: Workspace) -> None:
+    for archive in (
+        of_oci(),
+        of_oci(manifest=swap('"mediaType": "application/vnd.oci.image.manifest.v1+json", ', "")),
+        of_oci(manifest=swap('"layers"', '"annotations": {"a": "1", "A": "2"}, "unknown": {"x": 1}, "layers"')),
+        of_oci(layer=gzip.compress(LAYER), layer_type="application/vnd.oci.image.layer.v1.tar+gzip"),
+        of_oci(layer=lzma.compress(LAYER), layer_type="application/vnd.docker.image.rootfs.diff.tar.gzip"),
+    ):
+        assert load(other, io.BytesIO(archive)) == (Loaded(Digest(CONFIG_HEX)),)
+
+
+@pytest.mark.parametrize(
+    ("archive", "problem"),
+    [
+        (of_oci(size=7), "bytes, not 7"),
+        (of_oci(config_size=7), "bytes, not 7"),
+        (of_oci(layer_size=7), "bytes, not 7"),
+        (of_oci(layer_size=-1), "bytes, not -1"),
+        (of_oci(layer=LAYER + b"x" * 512), "damaged: its bytes have the digest"),
+        (of_oci(layer_type="application/vnd.oci.image.layer.nondistributable.v1.tar"), "is not supported"),
+        (of_oci(layer_type="text/plain"), "is not supported"),
+        (of_oci(kind="application/vnd.oci.image.index.v1+json"), "in a manifest that is said to be"),
+        (of_oci(manifest=swap('"layers"', '"manifests": [], "layers"')), "not the manifest of one image"),
+        (of_oci(manifest=swap('"layers"', '"layers": [], "layers"')), "'layers' is there twice"),
+        (of_oci(manifest=swap('"config"', '"Config": {}, "config"')), "'Config' could be taken for 'config'"),
+        (of_oci(manifest=swap('"digest"', '"DIGEST": "x", "digest"')), "'DIGEST' could be taken for 'digest'"),
+        (of_oci(manifest=swap('"layers"', '"\u017fubject": {}, "layers"')), "could be taken for 'subject'"),
+        (of_oci(manifest=swap("[", "{}, [")), "not JSON"),
+        (of_oci(manifest=lambda text: "[" * 100_000), "not JSON"),
+        (of_oci(manifest=lambda text: f"[{text}]"), "not an object"),
+        (of_oci(manifest=swap("sha256:", "sha256:../../../etc/passwd")), "digest"),
+        (of_oci(manifest=swap("sha256:", "SHA256:")), "digest"),
+        (of_oci(index=swap('"manifests"', '"layers": [], "manifests"')), "could be the manifest of an image"),
+        (of_oci(index=swap('"manifests"', '"manifests": [], "manifests"')), "'manifests' is there twice"),
+        (of_oci(index=swap('"mediaType"', '"mediatype": "x", "mediaType"')), "could be taken for 'mediaType'"),
+        (of_oci(config=CONFIG.replace(b'"rootfs"', b'"rootFS": {}, "rootfs"')), "could be taken for 'rootfs'"),
+        (of_oci(config=CONFIG.replace(b'"rootfs"', b'"os": "linux", "rootfs"')), "'os' is there twice"),
+        (of_oci(config=CONFIG.replace(b'"more"', b'"history": [{}, {}], "more"')), "2 history entries with a layer"),
+        (of_oci(config=CONFIG.replace(b'"more"', b'"history": [1], "more"')), "has another type than it should"),
+        (of_oci(config=CONFIG.replace(b'"layers"', b"7").replace(b'"rootfs": {', b'"rootfs": [{')[:-2]), "not JSON"),
+        (of_oci(config=CONFIG.replace(b'"more"', b'"config": {"Env": ["NAME"]}, "more"')), "without '='"),
+        (of_oci(config=b'{"rootfs": 7}'), "has another type than it should"),
+        (of_oci(config=CONFIG + b" " * (4 << 20)), "not at most|bytes, not"),
+        (of_oci(index=lambda text: text + " " * (4 << 20)), "not at most"),
+        (of_oci().replace(b"content", b"CONTENT"), "damaged"),
+        (of_docker().replace(b"content", b"CONTENT"), "damaged"),
+        (root_tar([link("index.json", "/etc/passwd"), link("oci-layout", "/etc/passwd")]), "holds no images"),
+        (root_tar([(member("oci-layout"), b"{}"), directory("index.json")]), "holds no file index.json"),
+        (root_tar([member(f"n{number}") for number in range(30)]) * 2, "holds no images"),
+    ],
+)  # fmt: skip
+def test_a_layout_that_could_mean_something_else_is_refused(other: Workspace, archive: bytes, problem: str) -> None:
+    with pytest.raises(MinidockError, match=problem):
+        load(other, io.BytesIO(archive))
+    assert other.store.images.list() == ()
+    check_consistent(other.store)
