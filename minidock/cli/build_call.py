@@ -1,14 +1,19 @@
-"""`build --call=METHOD[,format=json][,ignorestatus]`: asks about a Dockerfile instead of building it."""
+"""What `build` can be asked instead of building: `--call=METHOD[,format=json][,ignorestatus]`, and `--plan`."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
 
 from minidock.core.csv_line import fields_of
 from minidock.core.quoting import quoted
 from minidock.errors import FlagError, InvalidRequest
+from minidock.render import formats
+from minidock.render.formats import Format
 
 if TYPE_CHECKING:
     from minidock.engine.preparing import BuildRequest
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 BUILD = "build"
 _METHODS = (BUILD, "check", "outline", "targets")
 _NAMES = {"lint": "check"}
+_SOMETHING_RUNS = 2
 
 
 class Call(NamedTuple):
@@ -69,3 +75,58 @@ class Call(NamedTuple):
 
     def _print(self, text: str, members: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(members, indent=2, ensure_ascii=False) + "\n" if self.is_json else text)
+
+
+_BUILDING = Call()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildQuestions:
+    """Checks, outlines, plans, and a build that is to find everything in the cache."""
+
+    call: Annotated[
+        Call,
+        typer.Option(
+            "--call",
+            parser=Call.parse,
+            metavar="string",
+            help='Set method for evaluating build ("check", "outline", "targets")',
+        ),
+    ] = _BUILDING
+    print_: Annotated[
+        Call, typer.Option("--print", parser=Call.parse, metavar="string", hidden=True, help="Same as --call")
+    ] = _BUILDING
+    check: Annotated[bool, typer.Option("--check", help='Shorthand for "--call=check"')] = False
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Tell which steps would run and why instead of building; exit code 2 if any would"),
+    ] = False
+    shape: Annotated[
+        Format, typer.Option("--format", parser=Format.parse, metavar="string", help=formats.DOCUMENT_HELP)
+    ] = Format.TABLE
+    require_cached: Annotated[
+        bool, typer.Option("--require-cached", help="Fail, instead of running, if a step is not in the build cache")
+    ] = False
+
+    @property
+    def are_asked(self) -> bool:
+        """Whether nothing is to be built. Raises: InvalidRequest for a format of nothing."""
+        if self.shape is not Format.TABLE and not self.plan:
+            raise InvalidRequest("--format says how --plan is shown: give that too")
+        return self.plan or self.check or self._call.method != BUILD
+
+    @property
+    def _call(self) -> Call:
+        return self.print_ if self.call.method == BUILD else self.call
+
+    def answer(self, ws: Workspace, request: BuildRequest) -> int:
+        """Print the answer and return the exit code. Raises: BuildError, DockerfileError."""
+        if not self.plan:
+            return (self._call._replace(method="check") if self.check else self._call).answer(ws, request)
+        from minidock.engine.plan import plan
+        from minidock.render.console import Console
+        from minidock.render.plan import print_plan
+
+        found = plan(ws, request)
+        print_plan(Console.standard(), found, shape=self.shape)
+        return 0 if found.is_cached else _SOMETHING_RUNS

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minidock.core.build_options import Output
+from minidock.errors import FlagError, InvalidReference
 
 if TYPE_CHECKING:
     from minidock.core.build_options import Annotation
@@ -18,10 +19,28 @@ if TYPE_CHECKING:
     from minidock.engine.outputs import Outputs
 
 
+def parse_tag(text: str) -> str:
+    """Return ``text`` if it names an image. Raises: FlagError in docker's words."""
+    from minidock.core.reference import Reference
+
+    try:
+        Reference.parse(text)
+    except InvalidReference as error:
+        raise FlagError(str(error)) from error
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class BuildOutputs:
-    """Outputs, annotations, and files with digests."""
+    """Names, labels, outputs, annotations, and files with digests."""
 
+    tags: Annotated[
+        tuple[str, ...],
+        typer.Option(
+            "--tag", "-t", parser=parse_tag, metavar="list", help='Name and optionally a tag in the "name:tag" format'
+        ),
+    ] = ()
+    labels: Annotated[tuple[str, ...], typer.Option("--label", metavar="list", help="Set metadata for an image")] = ()
     annotation: Annotated[
         tuple[str, ...], typer.Option("--annotation", metavar="list", help="Add annotation to the image")
     ] = ()
@@ -39,6 +58,10 @@ class BuildOutputs:
         ),
     ] = ()
     push: Annotated[bool, typer.Option("--push", help='Shorthand for "--output=type=registry"')] = False
+
+    def wanted_labels(self) -> dict[str, str]:
+        """Return the labels by name; one without a value has an empty one."""
+        return {name: value for name, _, value in (item.partition("=") for item in self.labels)}
 
     def wanted(self) -> Outputs:
         """Return what becomes of the result."""

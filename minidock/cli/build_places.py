@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BuildPlaces:
-    """Named contexts, hosts, platforms."""
+    """Dockerfile, target, named contexts, hosts, platforms."""
 
+    file: Annotated[str, typer.Option("--file", "-f", help='Name of the Dockerfile (Default is "PATH/Dockerfile")')] = (
+        ""
+    )
+    target: Annotated[str, typer.Option("--target", help="Set the target build stage to build")] = ""
     add_hosts: Annotated[
         tuple[tuple[tuple[str, str], ...], ...],
         typer.Option(

@@ -13,14 +13,17 @@ from minidock.errors import InvalidDigest, StoreError
 VERSION = 1
 CACHED = "cached"
 REBUILT = "rebuilt"
+WOULD_RUN = "run"
+MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class StepFate:
     """One step: ``id`` is its place in the Dockerfile, ``name`` what the progress calls it (no secrets in it).
 
-    ``outcome`` is `CACHED` or `REBUILT`, ``diff_id`` the layer, None if the step failed. ``number`` is the order in
-    which steps appeared.
+    ``outcome`` is `CACHED` or `REBUILT`; in a plan `CACHED`, `WOULD_RUN`, or `MISSING` for a base that is not there.
+    ``diff_id`` is the layer, None if the step failed or is only planned. ``number`` is the order in which steps
+    appeared.
     """
 
     number: int

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from minidock.core.digest import Digest
-
-if TYPE_CHECKING:
-    from minidock.core.cache_key import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +39,10 @@ class StepOutput:
 
 @dataclass(frozen=True, slots=True)
 class StepReason:
-    """Why a step could not come from the cache: ``reasons`` also hold what the line ``text`` leaves out."""
+    """Why a step could not come from the cache, in one line."""
 
     number: int
     text: str
-    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

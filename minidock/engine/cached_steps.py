@@ -18,11 +18,14 @@ from minidock.core.dockerfile import words
 from minidock.core.dockerfile.model import Instruction, Run
 from minidock.core.entries import Tree
 from minidock.core.times import parse_time
+from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
 from minidock.engine.stage_state import COMMENT, BuildContext, StageState
 from minidock.errors import NotCached
 from minidock.store.cache import Record
 from minidock.store.layers import Layer
+
+PARENT_REBUILT = Reason("parent rebuilt")
 
 
 class CachedSteps:
@@ -58,6 +61,14 @@ class CachedSteps:
         chain = chain_ids(self.state.image.diff_ids)
         return str(chain[-1]) if chain else "scratch"
 
+    def base(self, shown: str) -> None:
+        """Report the step of a FROM."""
+        self.start(f"FROM {shown}").cached(self.state.image_id)
+
+    def accounts(self) -> tuple[str | None, str | None]:
+        """Return the texts of the passwd and group files of the stage so far, None of one that is not there."""
+        return ImageFiles(self._build.ws, self.state.image.diff_ids, self.tree()).accounts
+
     def tree(self) -> Tree:
         """Return the merged tree of the stage so far."""
         diff_ids = self.state.image.diff_ids
@@ -84,7 +95,7 @@ class CachedSteps:
         if author is not None:
             image = replace(image, author=author)
         if record is not None:
-            self._store.cache.mark_used(key)
+            self._mark_used(key)
         self._finish(inputs, record, image, without_secrets(created_by, pairs))
 
     def _image_inputs(self, kind: str, text: str, settings: tuple[tuple[str, str], ...]) -> StepInputs:
@@ -94,7 +105,7 @@ class CachedSteps:
 
     def _finish(self, inputs: StepInputs, record: Record | None, image: ImageConfig, description: str) -> Digest:
         """Store the image of a step, and the record that finds it; make it the stage's."""
-        image_id = self._store.blobs.put(self._build.session, image.to_bytes())
+        image_id = self._put_image(image)
         if record is None or record.image_id != image_id:
             assert image.created is not None
             fresh = Record(
@@ -104,9 +115,18 @@ class CachedSteps:
                 image_id=image_id,
                 description=description,
             )
-            self._store.cache.put(self._build.session, fresh, inputs)
+            self._put_record(fresh, inputs)
         self.state = replace(self.state, image=image, image_id=image_id)
         return image_id
+
+    def _put_image(self, image: ImageConfig) -> Digest:
+        return self._store.blobs.put(self._build.session, image.to_bytes())
+
+    def _put_record(self, record: Record, inputs: StepInputs) -> None:
+        self._store.cache.put(self._build.session, record, inputs)
+
+    def _mark_used(self, key: Digest) -> None:
+        self._store.cache.mark_used(key)
 
     def _step_id(self, number: int) -> str:
         return f"{self._build.step_scope} {self._name} {number}"
@@ -119,8 +139,7 @@ class CachedSteps:
     def configure(self, config: ContainerConfig) -> None:
         """Change the config without a step of its own: history says nothing of it (ONBUILD)."""
         image = replace(self.state.image, config=config)
-        image_id = self._store.blobs.put(self._build.session, image.to_bytes())
-        self.state = replace(self.state, image=image, image_id=image_id)
+        self.state = replace(self.state, image=image, image_id=self._put_image(image))
 
     # --- steps that make a layer
 
@@ -141,7 +160,6 @@ class CachedSteps:
         """
         key = inputs.key()
         self._ordinal += 1
-        reasons: tuple[Reason, ...] = ()
         with step.failing():
             follows = self.state.was_rebuilt and not is_independent
             record, is_new = self._look_up(key, follows_rebuilt=follows), False
@@ -149,25 +167,43 @@ class CachedSteps:
                 with self._store.locks.key(key.hex, f"another build of {step.name}"):
                     record = self._look_up(key, follows_rebuilt=follows)
                     if record is None:
-                        self._build.cancellation.check()
-                        reasons = self._reasons(inputs, follows_rebuilt=follows)
-                        step.reason(reasons)
-                        self._note(step, reasons)
-                        if self._build.requires_cached:
-                            raise NotCached(step.name, "; ".join(reason.text for reason in reasons))
+                        self._tell(step, self._reasons(inputs, follows_rebuilt=follows))
                         record, is_new = self._carry_out(inputs, entry, step, make), True
-            assert record.diff_id is not None
             if not is_new:
-                self._note(step, (), record.diff_id)
-                self._store.cache.mark_used(key)
-            image = self.state.image.with_step(replace(entry, created=record.created), record.diff_id, config)
-            found = self._image_inputs("layer", entry.created_by, (("key", str(key)),))
-            image_id = self._finish(found, self._store.cache.get(found.key()), image, record.description)
-        self.state = replace(self.state, was_rebuilt=self.state.was_rebuilt or is_new)
+                self._mark_used(key)
+            image_id = self._add(step, inputs, entry, config, record, is_new=is_new)
         if is_new:
             step.done(image_id)
         else:
             step.cached(image_id)
+
+    def _add(
+        self,
+        step: Step,
+        inputs: StepInputs,
+        entry: HistoryEntry,
+        config: ContainerConfig,
+        record: Record,
+        *,
+        is_new: bool,
+    ) -> Digest:
+        """Put the layer of a record on top of the stage; return the image that gives."""
+        assert record.diff_id is not None
+        if not is_new:
+            self._note(step, CACHED, diff_id=record.diff_id)
+        image = self.state.image.with_step(replace(entry, created=record.created), record.diff_id, config)
+        found = self._image_inputs("layer", entry.created_by, (("key", str(inputs.key())),))
+        image_id = self._finish(found, self._store.cache.get(found.key()), image, record.description)
+        self.state = replace(self.state, was_rebuilt=self.state.was_rebuilt or is_new)
+        return image_id
+
+    def _tell(self, step: Step, reasons: tuple[Reason, ...]) -> None:
+        """Say why a step runs now. Raises: Cancelled, NotCached if none may run."""
+        self._build.cancellation.check()
+        line = self._note(step, REBUILT, reasons).line
+        step.reason(line)
+        if self._build.requires_cached:
+            raise NotCached(step.name, line)
 
     def _look_up(self, key: Digest, *, follows_rebuilt: bool) -> Record | None:
         """Return the record of a key if its layer is there. A layer that vanished makes a miss, not an error."""
@@ -183,9 +219,12 @@ class CachedSteps:
             return None
         return record
 
-    def _note(self, step: Step, reasons: tuple[Reason, ...], diff_id: Digest | None = None) -> None:
-        outcome = REBUILT if reasons else CACHED
-        self._build.fates.append(StepFate(step.number, self._layer_id, step.name, outcome, reasons, diff_id))
+    def _note(
+        self, step: Step, outcome: str, reasons: tuple[Reason, ...] = (), diff_id: Digest | None = None
+    ) -> StepFate:
+        fate = StepFate(step.number, self._layer_id, step.name, outcome, reasons, diff_id)
+        self._build.fates.append(fate)
+        return fate
 
     def _settle(self, step: Step, diff_id: Digest) -> None:
         """Add the layer to what was noted of a step that ran."""
@@ -195,12 +234,17 @@ class CachedSteps:
                 fates[place] = replace(fate, diff_id=diff_id)
                 return
 
+    @property
+    def _parent_reason(self) -> Reason:
+        """Why a step is rebuilt that depends on one which is."""
+        return PARENT_REBUILT
+
     def _reasons(self, inputs: StepInputs, *, follows_rebuilt: bool) -> tuple[Reason, ...]:
         if not self._build.uses_cache:
             return (Reason(self._build.no_cache_option),)
         before = self._store.cache.last_inputs(self._layer_id)
         if follows_rebuilt:
-            parent = Reason("parent rebuilt")
+            parent = self._parent_reason
             if before is None or before.files is None or before.instruction != inputs.instruction:
                 return (parent,)
             return (parent, *explain_files(before.files, inputs.files))
@@ -223,5 +267,5 @@ class CachedSteps:
             description=without_secrets(entry.created_by, (*self.state.variables.items(), *self.state.args.items())),
         )
         self._settle(step, layer.diff_id)
-        self._store.cache.put(self._build.session, record, inputs)
+        self._put_record(record, inputs)
         return record

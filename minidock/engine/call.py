@@ -48,4 +48,4 @@ def targets_of(ws: Workspace, request: BuildRequest) -> tuple[Target, ...]:
 
 def _prepared(ws: Workspace, request: BuildRequest) -> Prepared:
     with ExitStack() as stack:
-        return prepare(ws, request, Progress(lambda event: None), Sessions(ws, stack))
+        return prepare(ws, request, Progress(lambda event: None), Sessions(ws.store.session, stack))

@@ -54,6 +54,10 @@ class FileContext(Protocol):
         """Return what COPY takes files from, seen through ignore rules."""
         ...
 
+    def entries(self, rules: IgnoreRules) -> list[Entry]:
+        """Return everything in it that the rules leave, sorted by path, contents unread."""
+        ...
+
     def save(self, session: Session) -> None:
         """Remember what was learned of the files."""
         ...
@@ -97,6 +101,10 @@ class DirectoryContext:
         """Return the files that the rules leave."""
         return ContextSource(Context(self.root, rules, self._stats), progress)
 
+    def entries(self, rules: IgnoreRules) -> list[Entry]:
+        """Return the files that the rules leave."""
+        return Context(self.root, rules, self._stats).tree(["."]).below("")
+
     def save(self, session: Session) -> None:
         """Remember digests, so that the next build opens changed files only."""
         self._stats.save(session)
@@ -120,6 +128,10 @@ class CheckoutContext:
     def source(self, rules: IgnoreRules, progress: Progress) -> Source:
         """Return the files."""
         return ContextSource(self._context, progress)
+
+    def entries(self, rules: IgnoreRules) -> list[Entry]:
+        """Return the files."""
+        return self._context.tree(["."]).below("")
 
     def save(self, session: Session) -> None:
         """Nothing lasts."""
@@ -148,6 +160,10 @@ class TarContext:
     def source(self, rules: IgnoreRules, progress: Progress) -> Source:
         """Return the members."""
         return self
+
+    def entries(self, rules: IgnoreRules) -> list[Entry]:
+        """Return the members."""
+        return self._tree.below("")
 
     def save(self, session: Session) -> None:
         """Nothing lasts."""

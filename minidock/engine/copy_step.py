@@ -20,7 +20,6 @@ from minidock.engine.archives import Archive, open_archive
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.copy_parts import Part
 from minidock.engine.copy_words import Chosen, Words, history_text, is_linked, unpacking
-from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
 from minidock.engine.sources import Source
 from minidock.engine.stage_state import COMMENT, BuildContext
@@ -98,7 +97,7 @@ def attributes_of(build: BuildContext, steps: CachedSteps, chown: str = "", chmo
 def _owner(build: BuildContext, steps: CachedSteps, text: str) -> tuple[int, int]:
     passwd, group = None, None
     if not is_numeric_owner(text):
-        passwd, group = ImageFiles(build.ws, steps.state.image.diff_ids, steps.tree()).accounts
+        passwd, group = steps.accounts()
     owner = resolve_owner(text, passwd or "", group or "")
     for name in owner.unknown:
         build.progress.warn(f"owner {text}: the image knows no {name}; 0 is used, as BuildKit does")

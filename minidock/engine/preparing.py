@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from minidock.core.build_options import Annotation
 from minidock.core.config import ImageConfig
 from minidock.core.dockerfile import stages
+from minidock.core.dockerfile.checks.check import CHECKED
+from minidock.core.dockerfile.triggers import with_triggers
+from minidock.core.events import BuildWarning, Observer
 from minidock.core.platform import Platform
 from minidock.core.resources import Resources
 from minidock.engine import images
@@ -65,23 +68,50 @@ class Prepared:
     definition: Definition
     contexts: NamedContexts
 
-    def plan(self, request: BuildRequest) -> stages.StagePlan:
-        """Return the stages. Raises: DockerfileError."""
-        return self.definition.plan(request.build_args, request.target)
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The stages of a build, triggers of their bases with them: which are needed, and which is the ``target``."""
+
+    plan: stages.StagePlan
+    wanted: tuple[int, ...]
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the stages of one build work with; ``stack`` closes what they open.
+
+    ``is_plan`` if nothing is to be run or written.
+    """
+
+    ws: Workspace
+    session: Session
+    stack: ExitStack
+    request: BuildRequest
+    progress: Progress
+    prepared: Prepared
+    course: Course
+    is_plan: bool = False
+
+    @property
+    def scope(self) -> str:
+        """What the record of the build is kept under."""
+        return f"{self.prepared.definition.scope} {self.request.target or ''}"
 
 
 class Sessions:
     """The session of a build, begun when it is first needed: a mistake in a Dockerfile writes nothing."""
 
-    def __init__(self, ws: Workspace, stack: ExitStack) -> None:
-        self._ws = ws
+    def __init__(self, begin: Callable[[], AbstractContextManager[Session]], stack: ExitStack) -> None:
+        self._begin = begin
         self._stack = stack
         self._session: Session | None = None
 
     def get(self) -> Session:
         """Return the session, which ends with the stack."""
         if self._session is None:
-            self._session = self._stack.enter_context(self._ws.store.session())
+            self._session = self._stack.enter_context(self._begin())
         return self._session
 
 
@@ -116,3 +146,39 @@ def bases(ws: Workspace, contexts: NamedContexts) -> BaseOf:
             return None  # the build says so where it needs the image
 
     return base_of
+
+
+def course_of(ws: Workspace, request: BuildRequest, prepared: Prepared, observer: Observer) -> Course:
+    """Return the stages to build, having told what the build checks find. Raises: DockerfileError."""
+    plan = prepared.definition.plan(request.build_args, request.target)
+    target = stages.resolve_target(plan, request.target)
+    plan = stages.with_contexts(plan, prepared.contexts.__contains__)
+    base_of = bases(ws, prepared.contexts)
+    fired = with_triggers(plan, lambda name: _triggers(base_of(name)))
+    wanted = stages.needed(fired, target)
+    _report(request, prepared.definition, plan, wanted, base_of, observer)
+    return Course(fired, wanted, target)
+
+
+def _triggers(image: ImageConfig | None) -> tuple[str, ...]:
+    return () if image is None else image.config.on_build
+
+
+def _report(
+    request: BuildRequest,
+    definition: Definition,
+    plan: stages.StagePlan,
+    wanted: Sequence[int],
+    base_of: BaseOf,
+    observer: Observer,
+) -> None:
+    """Tell what the build checks find. Raises: DockerfileError if the author wants that to be an error."""
+    checked = definition.checked(plan, wanted, request.build_args, request.target, base_of)
+    for finding in checked.findings:
+        observer(BuildWarning(f"{finding.rule.name}: {finding.detail}", finding.first))
+    for warning in (*definition.dockerfile.warnings, *plan.warnings):
+        if warning.rule not in CHECKED:
+            observer(BuildWarning(warning.message, warning.first))
+    problem = checked.problem(definition.dockerfile)
+    if problem is not None:
+        raise problem

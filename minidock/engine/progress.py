@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from minidock.core.cache_key import Reason
 from minidock.core.digest import Digest
 from minidock.core.events import (
     BuildWarning,
@@ -83,9 +82,9 @@ class Step:
         """Pass on a line that the step's process printed."""
         self.observe(StepOutput(self.number, time.monotonic() - self.started, line))
 
-    def reason(self, reasons: tuple[Reason, ...]) -> None:
+    def reason(self, line: str) -> None:
         """Tell why the step could not come from the cache."""
-        self.observe(StepReason(self.number, "; ".join(reason.text for reason in reasons), reasons))
+        self.observe(StepReason(self.number, line))
 
     def cached(self, image_id: Digest | None) -> None:
         """End the step: an earlier build made its result."""

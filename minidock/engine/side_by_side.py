@@ -66,7 +66,7 @@ class Stages(Generic[State]):
         self._cancellation = cancellation
         self._futures: dict[int, Future[State]] = {}
 
-    def run(self, wanted: Sequence[int]) -> None:
+    def run(self, wanted: Sequence[int], most_threads: int | None = None) -> None:
         """Build the stages ``wanted``, in file order. Raises: what the first one that fails raises."""
         self._futures = {index: Future() for index in wanted}
         if len(wanted) == 1:
@@ -74,7 +74,7 @@ class Stages(Generic[State]):
             self._futures[wanted[0]].result()
             return
         # Threads take stages in file order, and a stage needs earlier ones only: with few threads too somebody goes on.
-        with ThreadPoolExecutor(min(len(wanted), _MOST_THREADS)) as pool:
+        with ThreadPoolExecutor(min(len(wanted), most_threads or _MOST_THREADS)) as pool:
             try:
                 for index in wanted:
                     pool.submit(self._carry_out, index)

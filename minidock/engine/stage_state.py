@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from minidock.core.build_record import StepFate
+from minidock.core.cache_key import Reason
 from minidock.core.config import ContainerConfig, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Run
@@ -21,6 +22,14 @@ from minidock.engine.workspace import Workspace
 from minidock.store.session import Session
 
 COMMENT = "buildkit.dockerfile.v0"
+
+
+class NotKnownYet(Exception):
+    """What an instruction takes in is not there before the build has made or fetched it; seen in plans only."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.text)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

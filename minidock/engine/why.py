@@ -23,7 +23,7 @@ def last_build(ws: Workspace, wanted: str = "") -> BuildRecord:
     found = _of_image(ws, records, wanted)
     if found is not None:
         return found
-    steps = tuple(step for step in records[0].steps if wanted in (f"#{step.number}",) or wanted in step.name)
+    steps = tuple(step for step in records[0].steps if wanted == f"#{step.number}" or wanted in step.name)
     if not steps:
         raise NoSuchBuild(
             f"{wanted}: neither an image whose build is recorded nor a step of the last build",

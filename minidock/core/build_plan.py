@@ -1,0 +1,39 @@
+"""What a build would do: which steps come from the cache, which run and why, and how large the context is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from minidock.core.build_record import StepFate
+from minidock.core.context_size import ContextSize
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """The steps of a build by number, and its context after its ignore rules. Bases are told of if they are missing."""
+
+    context: ContextSize
+    steps: tuple[StepFate, ...]
+
+    @property
+    def cached(self) -> int:
+        """How many steps come from the cache."""
+        return sum(step.is_cached for step in self.steps)
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether nothing would run."""
+        return self.cached == len(self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that is shown; its steps are like those of a build's record."""
+        return {
+            "version": VERSION,
+            "context": self.context.to_json(),
+            "cached": self.cached,
+            "run": len(self.steps) - self.cached,
+            "steps": [step.to_json() for step in self.steps],
+        }

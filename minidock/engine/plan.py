@@ -1,0 +1,70 @@
+"""`build --plan`: what a build would find in the cache, and what it would run and why. Nothing runs, nothing is kept.
+
+The same path as a build, with steps that are looked up only and a session that leaves the store alone. What a stage
+that would be rebuilt gives to others is not known: a step that takes files from it is told as one that runs.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+
+from minidock.core.build_plan import BuildPlan
+from minidock.core.context_size import size_of
+from minidock.core.digest import Digest
+from minidock.core.dockerfile.ignore import IgnoreRules
+from minidock.core.dockerfile.model import Instruction
+from minidock.core.events import Event, Observer
+from minidock.engine.build_stages import StageBuilds
+from minidock.engine.cached_steps import CachedSteps
+from minidock.engine.planned_steps import PlannedSteps
+from minidock.engine.preparing import BuildRequest, Sessions, Setup, course_of, prepare
+from minidock.engine.progress import Progress
+from minidock.engine.stage import StageBuilder
+from minidock.engine.stage_state import NotKnownYet, StageState, scratch
+from minidock.engine.workspace import Workspace
+from minidock.store.dry_session import dry_session
+
+
+def _ignore(event: Event) -> None:
+    """Show nothing."""
+
+
+def plan(ws: Workspace, request: BuildRequest, observer: Observer = _ignore) -> BuildPlan:
+    """Return what a build would do. Raises: DockerfileError, BuildError for what no step of it could get over."""
+    progress = Progress(observer)
+    with ExitStack() as stack:
+        sessions = Sessions(partial(dry_session, ws.store.disk), stack)
+        prepared = prepare(ws, request, progress, sessions)
+        course = course_of(ws, request, prepared, observer)
+        session = sessions.get()
+        with ExitStack() as sources:
+            stages = _PlannedStages(Setup(ws, session, sources, request, progress, prepared, course, is_plan=True))
+            stages.run(most_threads=1)  # in the order of the file
+        rules = prepared.definition.ignore or IgnoreRules()
+        return BuildPlan(size_of(prepared.opened.files.entries(rules)), tuple(stages.shared.fates))
+
+
+class _PlannedStages(StageBuilds):
+    """The stages of a build as they would be found."""
+
+    def _begun(self, index: int) -> tuple[CachedSteps, str]:
+        stage = self._plan.stages[index]
+        missing = None
+        try:
+            state, shown = self.inputs.base(stage)
+        except NotKnownYet as error:
+            image = scratch(self.inputs.platform_of(stage).architecture)
+            # Any ID: a base that is not empty counts as a step.
+            state = StageState(image, Digest.sha256(image.to_bytes()), was_rebuilt=True)
+            shown, missing = str(stage.base), error.reason
+        state = replace(state, image=replace(state.image, config=replace(state.image.config, on_build=())))
+        return PlannedSteps(self.shared_of(stage), state, *self.names_of(index), missing), shown
+
+    def _apply(self, builder: StageBuilder, steps: CachedSteps, instruction: Instruction) -> None:
+        try:
+            builder.apply(instruction)
+        except NotKnownYet as error:
+            assert isinstance(steps, PlannedSteps)
+            steps.unknown(instruction, error.reason)

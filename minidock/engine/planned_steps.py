@@ -1,0 +1,93 @@
+"""Steps of one stage that are looked up only: what misses is told of, and nothing runs or is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from minidock.core.build_record import MISSING, WOULD_RUN
+from minidock.core.cache_key import Reason, StepInputs
+from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
+from minidock.core.digest import Digest
+from minidock.core.dockerfile.model import Copy, Instruction
+from minidock.engine.cached_steps import PARENT_REBUILT, CachedSteps
+from minidock.engine.copy_words import is_linked
+from minidock.engine.progress import Step
+from minidock.engine.stage_state import BuildContext, StageState
+from minidock.errors import BlobNotFound
+from minidock.store.cache import Record
+from minidock.store.layers import Layer
+
+
+class PlannedSteps(CachedSteps):
+    """The steps of one stage as a build would find them.
+
+    After the first that would run the layers below are not known: ``state.was_rebuilt`` says so, and what depends on
+    them runs as well. ``missing`` is why the base is not there, if it is not.
+    """
+
+    def __init__(
+        self, build: BuildContext, state: StageState, name: str, label: str, total: int, missing: Reason | None = None
+    ) -> None:
+        super().__init__(build, state, name, label, total)
+        self._missing = missing
+
+    def base(self, shown: str) -> None:
+        """Tell of a base that is missing."""
+        step = self.start(f"FROM {shown}")
+        if self._missing is not None:
+            self._note(step, MISSING, (self._missing,))
+
+    def accounts(self) -> tuple[str | None, str | None]:
+        """Return the accounts of the stage so far, none where its layers are not there."""
+        try:
+            return (None, None) if self.state.was_rebuilt else super().accounts()
+        except BlobNotFound:
+            return None, None
+
+    def layer(
+        self,
+        step: Step,
+        inputs: StepInputs,
+        entry: HistoryEntry,
+        config: ContainerConfig,
+        make: Callable[[Step], Layer],
+        *,
+        is_independent: bool = False,
+    ) -> None:
+        """Add the layer of the cache, or tell why there is none."""
+        self._ordinal += 1
+        follows = self.state.was_rebuilt and not is_independent
+        record = self._look_up(inputs.key(), follows_rebuilt=follows)
+        if record is None:
+            self._would_run(step, self._reasons(inputs, follows_rebuilt=follows), config)
+        else:
+            self._add(step, inputs, entry, config, record, is_new=False)
+
+    def unknown(self, instruction: Instruction, reason: Reason) -> None:
+        """Add the step of an instruction that takes in what is not there yet."""
+        step = self.begin(instruction)
+        self._ordinal += 1
+        if not self._build.uses_cache:
+            reason = Reason(self._build.no_cache_option)
+        elif self.state.was_rebuilt and not (isinstance(instruction, Copy) and is_linked(instruction)):
+            reason = self._parent_reason
+        self._would_run(step, (reason,), self.state.image.config)
+
+    def _would_run(self, step: Step, reasons: tuple[Reason, ...], config: ContainerConfig) -> None:
+        self._note(step, WOULD_RUN, reasons)
+        image = replace(self.state.image, config=config)
+        self.state = replace(self.state, image=image, image_id=self._put_image(image), was_rebuilt=True)
+
+    @property
+    def _parent_reason(self) -> Reason:
+        return PARENT_REBUILT if self._missing is None else Reason("base missing")
+
+    def _put_image(self, image: ImageConfig) -> Digest:
+        return Digest.sha256(image.to_bytes())
+
+    def _put_record(self, record: Record, inputs: StepInputs) -> None:
+        """Nothing is remembered."""
+
+    def _mark_used(self, key: Digest) -> None:
+        """Nothing is used."""

@@ -1,0 +1,32 @@
+"""What a build would do, step by step."""
+
+from __future__ import annotations
+
+from minidock.core.build_plan import BuildPlan
+from minidock.core.context_size import ContextSize
+from minidock.core.units import human_size
+from minidock.render.console import Console
+from minidock.render.formats import Format, json_text
+
+
+def print_plan(console: Console, plan: BuildPlan, *, shape: Format = Format.TABLE) -> None:
+    """Print a plan; in a document every changed file is named."""
+    if shape is Format.JSON:
+        console.out.write(json_text(plan.to_json()) + "\n")
+        return
+    if shape.template:
+        console.out.write(shape.document(plan.to_json()))
+        return
+    for step in plan.steps:
+        console.out.write(f"{step.name}: {step.outcome}\n")
+        for reason in step.reasons:
+            console.out.write(f"    {reason.text}\n")
+    count, run = len(plan.steps), len(plan.steps) - plan.cached
+    steps = f"{count} step{'' if count == 1 else 's'}"
+    console.out.write(f"context: {size_text(plan.context)}\n")
+    console.out.write(f"{run} of {steps} would run\n" if run else f"nothing would run: {steps} cached\n")
+
+
+def size_text(size: ContextSize) -> str:
+    """Return how many files and bytes, in words."""
+    return f"{size.files:,} file{'' if size.files == 1 else 's'}, {human_size(size.size)}"

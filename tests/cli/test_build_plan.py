@@ -1,0 +1,85 @@
+"""`build --plan`: exit codes and what is printed; `--format` goes with nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minidock.cli.app import main
+
+
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("MINIDOCK_ROOT", str(tmp_path / "store"))
+    place = tmp_path / "context"
+    (place / "app").mkdir(parents=True)
+    (place / "app/run").write_text("#!/bin/sh\n")
+    (place / "app/run").chmod(0o644)
+    (place / "app/log").write_text("not wanted\n")
+    (place / ".dockerignore").write_text("*/log\n")
+    (place / "Dockerfile").write_text("FROM scratch\nCOPY app /app\nWORKDIR /work\n")
+    return str(place)
+
+
+def test_the_exit_code_tells_whether_something_would_run(context: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--plan", context]) == 2
+    assert capsys.readouterr() == (
+        "[1/2] COPY app /app: run\n"
+        "    never built here before\n"
+        "[2/2] WORKDIR /work: run\n"
+        "    parent rebuilt\n"
+        "context: 3 files, 57B\n"
+        "2 of 2 steps would run\n",
+        "",
+    )
+    assert main(["build", "--progress=none", context]) == 0
+    assert main(["build", "--plan", context]) == 0
+    assert capsys.readouterr().out == (
+        "[1/2] COPY app /app: cached\n"
+        "[2/2] WORKDIR /work: cached\n"
+        "context: 3 files, 57B\n"
+        "nothing would run: 2 steps cached\n"
+    )
+
+
+def test_a_document_tells_the_same(context: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["build", "--progress=none", context])
+    Path(context, "app/run").chmod(0o755)
+    capsys.readouterr()
+    assert main(["build", "--plan", "--format", "json", context]) == 2
+    found = json.loads(capsys.readouterr().out)
+    ids = [step.pop("id") for step in found["steps"]]
+    assert [text.rpartition(" stage-0 ")[2] for text in ids] == ["1 layer", "2 layer"]
+    diff_ids = [step.pop("diff_id") for step in found["steps"]]
+    assert diff_ids == [None, None]
+    text = "1 of 2 files changed: app/run (mode 644→755)"
+    assert found == {
+        "version": 1,
+        "context": {"files": 3, "bytes": 57},
+        "cached": 0,
+        "run": 2,
+        "steps": [
+            {
+                "step": 4,
+                "name": "[1/2] COPY app /app",
+                "outcome": "run",
+                "reasons": [{"text": text, "details": ["app/run (mode 644→755)"]}],
+            },
+            {
+                "step": 5,
+                "name": "[2/2] WORKDIR /work",
+                "outcome": "run",
+                "reasons": [{"text": "parent rebuilt", "details": []}],
+            },
+        ],
+    }
+    assert main(["build", "--plan", "--format", "{{.run}} of {{len .steps}}", context]) == 2
+    assert capsys.readouterr().out == "2 of 2\n"
+
+
+def test_a_format_of_nothing_is_a_mistake(context: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--format", "json", context]) == 1
+    assert "--format says how --plan is shown" in capsys.readouterr().err
+    assert not Path(context).with_name("store").exists()
