@@ -13,6 +13,10 @@ def save(
     platforms: Annotated[
         list[str], typer.Option("--platform", metavar="list", help="Save only the given platform(s)")
     ] = [],  # noqa: B006
+    since: Annotated[
+        list[str],
+        typer.Option("--since", metavar="list", help="Leave out the layers of an image that the other side has"),
+    ] = [],  # noqa: B006
 ) -> None:
     """Save one or more images to a tar archive (streamed to STDOUT by default)."""
     import sys
@@ -30,7 +34,7 @@ def save(
     if output:
         check_output(output, "failed to save image")
         with replacing(output) as out:
-            save(ws, image_names, TarSink(out.write), wanted)
+            save(ws, image_names, TarSink(out.write), wanted, since=since)
         return
-    save(ws, image_names, TarSink(sys.stdout.buffer.write), wanted)
+    save(ws, image_names, TarSink(sys.stdout.buffer.write), wanted, since=since)
     sys.stdout.buffer.flush()

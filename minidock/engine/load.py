@@ -1,7 +1,7 @@
 """Images from an archive or an OCI layout: every byte is compared with its digest before a name leads to it.
 
-An archive is copied whole into the session's temporary directory first, since its index may stand at its end; nothing
-of it is unpacked. What says one thing twice must say the same (layers, history, sizes).
+An archive that is no plain file is copied whole into the session's temporary directory first, since its index may stand
+at its end; nothing of it is unpacked. What says one thing twice must say the same (layers, history, sizes).
 Source: OCI image-spec, image-layout.md; moby, daemon/internal/image/tarexport/load.go.
 """
 
@@ -24,10 +24,10 @@ from minidock.core.digest import Digest
 from minidock.core.entries import FILE, HARDLINK, SYMLINK, Entry, Tree
 from minidock.core.platform import Platform
 from minidock.engine import images
-from minidock.engine.decompress import decompressed
+from minidock.engine.decompress import decompressed, is_compressed
 from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
-from minidock.engine.save import FULL_NAME, INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE, require_platform
+from minidock.engine.save import FULL_NAME, INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE, SINCE, require_platform
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, InvalidReference, MinidockError, NoSuchImage, StoreError, TarError
 from minidock.store import tar
@@ -165,9 +165,9 @@ def load(ws: Workspace, stream: BinaryIO, platforms: Sequence[Platform] = ()) ->
     Raises: MinidockError for an archive that is damaged, hostile, or holds no images.
     """
     with ws.store.session() as session:
-        files = _Archive(_spooled(ws, session, stream))
+        files = _Archive(_in_place(stream) or _spooled(ws, session, stream))
         if files.has(LAYOUT_FILE) and files.has(INDEX_FILE):
-            found = [_image(ws, session, files, item) for item in _manifests(files)]
+            found = _of_layout(ws, session, files)
         elif files.has(MANIFEST_FILE):
             found = list(_of_docker(ws, session, files))
         else:
@@ -196,6 +196,18 @@ def _holder(ws: Workspace, name: str) -> Digest | None:
         return images.find(ws, name).image_id
     except NoSuchImage:
         return None
+
+
+def _in_place(stream: BinaryIO) -> str:
+    """Return a path of the archive itself if that is a plain tar in a file that can be read again, else nothing."""
+    try:
+        fd = stream.fileno()
+        if not stat.S_ISREG(os.fstat(fd).st_mode) or os.lseek(fd, 0, os.SEEK_CUR) or stream.tell():
+            return ""
+    except (OSError, io.UnsupportedOperation):
+        return ""
+    head = os.pread(fd, tar.BLOCK_SIZE, 0)
+    return f"/proc/self/fd/{fd}" if len(head) == tar.BLOCK_SIZE and not is_compressed(head) else ""
 
 
 def _spooled(ws: Workspace, session: Session, stream: BinaryIO) -> str:
@@ -240,6 +252,12 @@ def _manifests(files: Files) -> Sequence[tuple[Descriptor, tuple[str, ...]]]:
     return tuple(found.values())
 
 
+def _of_layout(ws: Workspace, session: Session, files: Files) -> list[_Found]:
+    told = Index.from_bytes(_document(files, INDEX_FILE)).other.get("annotations")
+    since = str(told.get(SINCE) or "") if isinstance(told, dict) else ""
+    return [_image(ws, session, files, item, since) for item in _manifests(files)]
+
+
 def _names(item: Descriptor) -> tuple[str, ...]:
     text = item.annotations.get(FULL_NAME) or item.annotations.get(REF_NAME, "")
     if FULL_NAME not in item.annotations and not re.search("[/:]", text):
@@ -254,7 +272,9 @@ def _familiar(name: str) -> str:
         raise MinidockError(f"invalid name of an image in the archive: {error}") from error
 
 
-def _image(ws: Workspace, session: Session, files: Files, named: tuple[Descriptor, tuple[str, ...]]) -> _Found:
+def _image(
+    ws: Workspace, session: Session, files: Files, named: tuple[Descriptor, tuple[str, ...]], since: str = ""
+) -> _Found:
     descriptor, names = named
     data = _document(files, _blob(descriptor.digest), descriptor.digest, descriptor.size)
     for _ in range(_DEEPEST):
@@ -267,7 +287,7 @@ def _image(ws: Workspace, session: Session, files: Files, named: tuple[Descripto
         data = _document(files, _blob(descriptor.digest), descriptor.digest, descriptor.size)
     manifest = Manifest.from_bytes(_as_oci(data))
     config = _document(files, _blob(manifest.config.digest), manifest.config.digest, manifest.config.size)
-    return _Found(_stored(ws, session, files, config, manifest.layers), config, names, manifest)
+    return _Found(_stored(ws, session, files, config, manifest.layers, since), config, names, manifest)
 
 
 def _as_oci(data: bytes) -> bytes:
@@ -291,14 +311,22 @@ def _chosen(offered: Sequence[Descriptor]) -> Descriptor:
     return offered[0] if chosen is None else platforms[chosen]
 
 
-def _stored(ws: Workspace, session: Session, files: Files, data: bytes, layers: Sequence[Descriptor]) -> ImageConfig:
-    """Store the layers that the store does not have; return the config."""
+def _stored(
+    ws: Workspace, session: Session, files: Files, data: bytes, layers: Sequence[Descriptor], since: str
+) -> ImageConfig:
+    """Store the layers that the store does not have; return the config.
+
+    An archive ``since`` other images leaves theirs out. Raises: MinidockError that names those if a layer is missing.
+    """
     config = ImageConfig.from_bytes(data)
     if len(layers) != len(config.diff_ids):
         raise StoreError(f"{len(layers)} layers in the manifest, but {len(config.diff_ids)} in the config")
     for diff_id, layer in zip(config.diff_ids, layers, strict=True):
         if layer.media_type not in _LAYERS:
             raise StoreError(f"a layer of the kind {layer.media_type!r} is not supported")
+        if since and not files.has(_blob(layer.digest)):
+            _require(ws, session, diff_id, since)
+            continue
         with files.open(_blob(layer.digest)) as section:
             if section.size != layer.size:
                 raise StoreError(f"blob {layer.digest} has {section.size} bytes, not {layer.size}")
@@ -306,6 +334,16 @@ def _stored(ws: Workspace, session: Session, files: Files, data: bytes, layers: 
             if section.drain() != layer.digest:
                 raise BlobCorrupt(str(layer.digest), section.drain())
     return config
+
+
+def _require(ws: Workspace, session: Session, diff_id: Digest, since: str) -> None:
+    """Keep a layer that an archive leaves out. Raises: MinidockError that names whose it is."""
+    session.pin([diff_id, ws.store.layers.blob_of(diff_id)])
+    if not ws.store.blobs.has(ws.store.layers.blob_of(diff_id)):
+        raise MinidockError(
+            f"the archive holds only what was added since {since}, of which this store lacks layer {diff_id.short}",
+            hint="load that image first, or save without --since",
+        )
 
 
 def _ingest(ws: Workspace, session: Session, section: Section, diff_id: Digest) -> None:

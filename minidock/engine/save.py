@@ -30,6 +30,7 @@ from minidock.store.tar import END, header, padding
 LAYOUT_FILE, INDEX_FILE, MANIFEST_FILE = "oci-layout", "index.json", "manifest.json"
 LAYOUT_VERSION = "1.0.0"
 FULL_NAME = "io.containerd.image.name"
+SINCE = "dev.minidock.since"  # of an index: the images whose layers the archive leaves out
 _CHUNK = 1 << 20
 
 
@@ -130,14 +131,23 @@ def check_output(path: str, failure: str) -> None:
         raise MinidockError(f"{failure}: cannot write to a directory")
 
 
-def pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, *, is_for_docker: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Images that whoever gets an archive has already: their names for the user, and their layers."""
+
+    names: tuple[str, ...] = ()
+    diff_ids: frozenset[Digest] = frozenset()
+
+
+def pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, *, is_for_docker: bool, since: Since = Since()) -> None:
     """Write images; with ``is_for_docker`` also manifest.json. Raises: BlobNotFound, BlobCorrupt."""
+    left_out = {ws.store.layers.blob_of(diff_id) for diff_id in since.diff_ids}
     documents: dict[Digest, bytes] = {}
     layers: dict[Digest, int] = {}
     for image in packed:
         for data in (image.config, image.manifest.to_bytes()):
             documents[Digest.sha256(data)] = data
-        layers.update((layer.digest, layer.size) for layer in image.manifest.layers)
+        layers.update((layer.digest, layer.size) for layer in image.manifest.layers if layer.digest not in left_out)
     sink.directory("blobs")
     sink.directory("blobs/sha256")
     for digest in sorted({*documents, *layers}, key=str):
@@ -145,7 +155,7 @@ def pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, *, is_for_docker: 
             sink.file(_path(digest), len(documents[digest]), [documents[digest]])
         else:
             sink.file(_path(digest), layers[digest], _blob(ws, digest))
-    files = {INDEX_FILE: _index(packed), LAYOUT_FILE: dumps({"imageLayoutVersion": LAYOUT_VERSION})}
+    files = {INDEX_FILE: _index(packed, since), LAYOUT_FILE: dumps({"imageLayoutVersion": LAYOUT_VERSION})}
     if is_for_docker:
         files[MANIFEST_FILE] = dumps([_docker_manifest(image) for image in packed])
     for name in sorted(files):
@@ -167,7 +177,7 @@ def _blob(ws: Workspace, digest: Digest) -> Iterator[bytes]:
         raise BlobCorrupt(digest, Digest(found.hexdigest()))
 
 
-def _index(packed: Sequence[Packed]) -> bytes:
+def _index(packed: Sequence[Packed], since: Since) -> bytes:
     manifests = []
     for image in packed:
         data = image.manifest.to_bytes()
@@ -178,7 +188,8 @@ def _index(packed: Sequence[Packed]) -> bytes:
             manifests.append(replace(descriptor, annotations=named).to_json())
         if not image.names:
             manifests.append(descriptor.to_json())
-    return dumps({"schemaVersion": 2, "mediaType": mediatype.INDEX, "manifests": manifests})
+    members = {"schemaVersion": 2, "mediaType": mediatype.INDEX, "manifests": manifests}
+    return dumps({**members, "annotations": {SINCE: ", ".join(since.names)}} if since.names else members)
 
 
 def _docker_manifest(image: Packed) -> dict[str, object]:
@@ -189,17 +200,23 @@ def _docker_manifest(image: Packed) -> dict[str, object]:
     }
 
 
-def save(ws: Workspace, names: Sequence[str], sink: Sink, platforms: Sequence[Platform] = ()) -> None:
+def save(
+    ws: Workspace, names: Sequence[str], sink: Sink, platforms: Sequence[Platform] = (), *, since: Sequence[str] = ()
+) -> None:
     """Write the images that references and IDs name as docker's archive.
 
     A repository without a tag means all of its tags; what is named by its ID has no name in the archive.
-    With ``platforms`` an image must be for one of them. Raises: MinidockError in docker's words.
+    With ``platforms`` an image must be for one of them. The layers of the images ``since`` are left out: who loads the
+    archive needs to have those. Raises: MinidockError in docker's words.
     """
+    known = [images.find(ws, text) for text in since]
+    shown = tuple(f"{text} ({image.image_id.short})" for text, image in zip(since, known, strict=True))
+    others = Since(shown, frozenset(diff_id for image in known for diff_id in image.config.diff_ids))
     found: dict[Digest, tuple[str, ...]] = {}
     for text in names:
         for image, name in _named(ws, text):
-            known = found.get(image.image_id, ())
-            found[image.image_id] = known if not name or name in known else (*known, name)
+            tags = found.get(image.image_id, ())
+            found[image.image_id] = tags if not name or name in tags else (*tags, name)
     with ws.store.session() as session:
         packed = []
         for image_id, tags in found.items():
@@ -209,7 +226,7 @@ def save(ws: Workspace, names: Sequence[str], sink: Sink, platforms: Sequence[Pl
             data, manifest = images.stored(ws, image)
             session.pin(layer.digest for layer in manifest.layers)
             packed.append(Packed(data, manifest, tags))
-        pack(ws, packed, sink, is_for_docker=True)
+        pack(ws, packed, sink, is_for_docker=True, since=others)
 
 
 def require_platform(config: ImageConfig, platforms: Sequence[Platform], shown: str) -> None:

@@ -8,8 +8,10 @@ import hashlib
 import io
 import json
 import lzma
+import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +98,49 @@ def test_what_was_saved_is_loaded_with_its_names(
     assert dict(images.stored(other, images.find(other, "app:1"))[1].annotations) == {"a": "b"}
     check_consistent(other.store)
     assert load(other, io.BytesIO(archive)) == loaded
+
+
+def test_what_the_other_side_has_is_left_out_and_found_there(ws: Workspace, other: Workspace, tmp_path: Path) -> None:
+    image_id = built(ws, tmp_path, "app:1")
+    whole, out = saved(ws, "app:1"), io.BytesIO()
+    save(ws, ["app:1"], TarSink(out.write), since=["base:1"])
+    part = out.getvalue()
+    base, app = images.find(ws, "base:1"), images.find(ws, "app:1")
+    with tarfile.open(fileobj=io.BytesIO(part)) as tar:
+        names = {name.rpartition("/")[2] for name in tar.getnames()}
+    assert {diff_id.hex for diff_id in app.config.diff_ids} & names == {app.config.diff_ids[-1].hex}
+    assert len(part) < len(whole)
+    missing = f"since base:1 ({base.image_id.short}), of which this store lacks layer {base.config.diff_ids[0].short}"
+    with pytest.raises(MinidockError, match=re.escape(missing)):
+        load(other, io.BytesIO(part))
+    assert other.store.images.list() == ()
+    load(other, io.BytesIO(saved(ws, "base:1")))
+    assert load(other, io.BytesIO(part)) == (Loaded(image_id, "app:1"),)
+    assert content_of(other, image_id, "f") == b"content"
+    check_consistent(other.store)
+    with pytest.raises(MinidockError, match="No such image: nothing"):
+        save(ws, ["app:1"], TarSink(out.write), since=["nothing"])
+
+
+def test_an_archive_that_lacks_a_layer_and_does_not_say_so_is_damaged(ws: Workspace) -> None:
+    archive = of_oci()
+    load(ws, io.BytesIO(archive))
+    hidden = archive.replace(f"blobs/sha256/{hashlib.sha256(LAYER).hexdigest()}".encode(), b"b" * 77)
+    with pytest.raises(MinidockError, match=r"holds no file|checksum"):
+        load(ws, io.BytesIO(hidden))
+
+
+def test_a_file_is_read_where_it_is(ws: Workspace, other: Workspace, tmp_path: Path) -> None:
+    image_id = built(ws, tmp_path, "app:1")
+    place = tmp_path / "archive.tar"
+    for data in (saved(ws, "app:1"), gzip.compress(saved(ws, "app:1"))):
+        place.write_bytes(data)
+        with place.open("rb") as stream:
+            assert load(other, stream) == (Loaded(image_id, "app:1"),)
+    place.write_bytes(b"skip me" + saved(ws, "app:1"))
+    with place.open("rb") as stream:
+        stream.seek(7)
+        assert load(other, stream) == (Loaded(image_id, "app:1"),)
 
 
 def test_what_is_named_by_its_id_has_no_name(ws: Workspace, other: Workspace, tmp_path: Path) -> None:
