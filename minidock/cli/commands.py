@@ -27,6 +27,7 @@ class Command(NamedTuple):  # a dataclass would import half of the standard libr
 GROUPS = {
     "builder": "Manage builds",
     "container": "Manage containers",
+    "context": "Look at build contexts",
     "image": "Manage images",
     "network": "Manage networks",
     "system": "Manage minidock",
@@ -158,6 +159,10 @@ COMMANDS = {
     "container unpause": _UNPAUSE,
     "container update": _UPDATE,
     "container wait": _WAIT,
+    "context ls": Command("context", "ls", "Show what a build context holds, its largest parts first", is_reader=True),
+    "context why": Command(
+        "context", "why", "Show which ignore rule takes a file out of a build context or leaves it in", is_reader=True
+    ),
     "image build": _BUILD,
     "image from-host": Command("from_host", "from_host", "Make an image from programs of this machine"),
     "image history": _HISTORY,
@@ -202,6 +207,7 @@ ALIASES = {
     "container list": "container ls",
     "container ps": "container ls",
     "container remove": "container rm",
+    "context list": "context ls",
     "image list": "image ls",
     "image remove": "image rm",
     "network list": "network ls",

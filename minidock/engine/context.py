@@ -220,7 +220,8 @@ class Context:
         path = "/".join(parts)
         rule = self._rules.rule_for(path)
         if rule is not None and self._rules.is_ignored(path) and os.path.lexists(self.host_path(path)):
-            return f"{path} is there, but the line {rule!r} of the ignore file excludes it"
+            place = self._rules.place_of(rule)
+            return f"{path} is there, but {place} ({rule.text}) leaves it out; see `minidock context why`"
         return None
 
     def refresh(self, path: str) -> None:

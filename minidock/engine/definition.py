@@ -80,10 +80,20 @@ def read_definition(opened: Opened, dockerfile: str | None, progress: Progress) 
         with progress.internal("[internal] load build definition from Dockerfile") as step:
             step.status(f"transferring dockerfile: {units.progress_size(len(data))} done")
     parsed = parser.parse(data, dockerfile or os.path.basename(path))
-    # A Dockerfile that came another way has no ignore file beside it.
-    beside = f"{path}.dockerignore" if opened.dockerfile is None else None
-    rules = _read_ignore_rules(files, beside, progress) if files.is_local else None
+    rules = read_ignore_rules(opened, dockerfile, progress)
     return Definition(f"{files.scope} {place}", parsed, instructions.read(parsed), rules)
+
+
+def read_ignore_rules(opened: Opened, dockerfile: str | None, progress: Progress) -> IgnoreRules | None:
+    """Return the ignore rules of a context: of the file beside the Dockerfile, or else of ``.dockerignore``.
+
+    None if there is neither, and for what is no local directory. Raises: PatternError.
+    """
+    if not opened.files.is_local:
+        return None
+    # A Dockerfile that came another way has no ignore file beside it.
+    beside = f"{_path_of(opened.files, dockerfile)}.dockerignore" if opened.dockerfile is None else None
+    return _read_ignore_rules(opened.files, beside, progress)
 
 
 def _path_of(files: FileContext, dockerfile: str | None) -> str:
@@ -115,15 +125,15 @@ def _read(files: FileContext, path: str, dockerfile: str | None, progress: Progr
 
 def _read_ignore_rules(files: FileContext, beside: str | None, progress: Progress) -> IgnoreRules | None:
     with progress.internal("[internal] load .dockerignore") as step:
-        data = None
+        data, name = None, ""
         for path in filter(None, (beside, ".dockerignore")):
             try:
-                data = files.read(path)
+                data, name = files.read(path), os.path.basename(path)
                 break
             except FileNotFoundError:
                 continue
         step.status(f"transferring context: {units.progress_size(len(data or b'') or 2)} done")
-        return None if data is None else IgnoreRules.parse(data.decode("utf-8", "surrogateescape"))
+        return None if data is None else IgnoreRules.parse(data.decode("utf-8", "surrogateescape"), name)
 
 
 def this_platform() -> Platform:

@@ -127,6 +127,6 @@ def _check(name: str, value: str) -> None:
 
 def _ignore_rules(files: FileContext) -> IgnoreRules:
     try:
-        return IgnoreRules.parse(files.read(".dockerignore").decode("utf-8", "surrogateescape"))
+        return IgnoreRules.parse(files.read(".dockerignore").decode("utf-8", "surrogateescape"), ".dockerignore")
     except (FileNotFoundError, IsADirectoryError):
         return IgnoreRules()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from minidock.core.dockerfile.directives import BOM
 from minidock.core.dockerfile.glob import class_to_regex, compile_glob, has_wildcard
@@ -19,34 +20,63 @@ from minidock.errors import PatternError
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One pattern: ``text`` as given, cleaned; ``regex`` matches a path that is, or is below, what it names."""
+    """One pattern: ``text`` as given, cleaned; ``regex`` matches a path that is, or is below, what it names.
+
+    ``line`` is where it stands in its file, 0 if it does not come from one.
+    """
 
     text: str
     is_exception: bool
     regex: re.Pattern[str]
     parts: tuple[re.Pattern[str] | None, ...]
+    line: int = 0
+
+
+class IgnoreMatch(NamedTuple):
+    """A rule, and what it matches of a path: the path itself, or the directory above it that counts with all below."""
+
+    rule: Rule
+    matched: str
 
 
 @dataclass(frozen=True, slots=True)
 class IgnoreRules:
-    """Patterns in order. Paths are relative to the root, with ``/`` and without ``.`` or ``..``."""
+    """Patterns in order. Paths are relative to the root, with ``/`` and without ``.`` or ``..``.
+
+    ``filename`` is what the file that they stand in is called, if it is one.
+    """
 
     rules: tuple[Rule, ...] = ()
+    filename: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> IgnoreRules:
+    def parse(cls, text: str, filename: str = "") -> IgnoreRules:
         """Return the rules of an ignore file. Raises: PatternError."""
-        return cls.from_patterns(read_patterns(text))
+        found = _read_lines(text)
+        return cls(tuple(replace(_rule(pattern), line=line) for line, pattern in found), filename)
 
     @classmethod
     def from_patterns(cls, patterns: Iterable[str]) -> IgnoreRules:
         """Return the rules of patterns, blank ones left out. Raises: PatternError."""
         return cls(tuple(_rule(pattern.strip()) for pattern in patterns if pattern.strip()))
 
-    def rule_for(self, path: str) -> str | None:
-        """Return the pattern that decides about ``path``, ``None`` if none matches."""
-        rule = self._deciding(path)
-        return None if rule is None else rule.text
+    def rule_for(self, path: str) -> Rule | None:
+        """Return the rule that decides about ``path``, ``None`` if none matches."""
+        return self._deciding(path)
+
+    def place_of(self, rule: Rule) -> str:
+        """Return where a rule stands: ``.dockerignore:3``."""
+        return f"{self.filename}:{rule.line}"
+
+    def matches(self, path: str) -> tuple[IgnoreMatch, ...]:
+        """Return every rule that says something of ``path``, in order: the last one decides."""
+        path = _clean(path)
+        if path == ".":
+            return ()
+        words = path.split("/")
+        above = ["/".join(words[: count + 1]) for count in range(len(words))]
+        found = [(rule, next((item for item in above if rule.regex.match(item)), None)) for rule in self.rules]
+        return tuple(IgnoreMatch(rule, matched) for rule, matched in found if matched is not None)
 
     def is_ignored(self, path: str) -> bool:
         """Tell whether ``path`` is left out; the root itself never is."""
@@ -76,8 +106,13 @@ class IgnoreRules:
 
 def read_patterns(text: str) -> list[str]:
     """Return the patterns of an ignore file in order, cleaned, without comments; ``!`` alone stays."""
-    patterns: list[str] = []
-    for line in text.removeprefix(BOM).split("\n"):
+    return [pattern for _, pattern in _read_lines(text)]
+
+
+def _read_lines(text: str) -> list[tuple[int, str]]:
+    """Return the patterns with the numbers of their lines."""
+    patterns: list[tuple[int, str]] = []
+    for number, line in enumerate(text.removeprefix(BOM).split("\n"), 1):
         pattern = "" if line.startswith("#") else line.strip()
         if not pattern:
             continue
@@ -86,7 +121,7 @@ def read_patterns(text: str) -> list[str]:
         if pattern:
             pattern = _clean(pattern)
             pattern = pattern[1:] if len(pattern) > 1 and pattern.startswith("/") else pattern
-        patterns.append(mark + pattern)
+        patterns.append((number, mark + pattern))
     return patterns
 
 

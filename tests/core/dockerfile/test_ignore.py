@@ -41,7 +41,20 @@ def test_is_ignored(text: str, path: str, is_ignored: bool) -> None:
 
 def test_the_deciding_pattern_is_the_last_that_matches() -> None:
     rules = IgnoreRules.parse("*\n!/src\nsrc/*.o\n")
-    assert [rules.rule_for(path) for path in ("a", "src", "src/a.o", ".")] == ["*", "!src", "src/*.o", None]
+    found = [rules.rule_for(path) for path in ("a", "src", "src/a.o", ".")]
+    assert [rule and (rule.line, rule.text) for rule in found] == [(1, "*"), (2, "!src"), (3, "src/*.o"), None]
+
+
+def test_every_rule_that_matches_is_told_with_its_line_and_what_of_the_path_it_matches() -> None:
+    rules = IgnoreRules.parse("\ufeff# all\n\n  lib  \n!lib/keep\r\nlib/**/*.o\nother\n", ".dockerignore")
+    told = [(rules.place_of(rule), rule.text, matched) for rule, matched in rules.matches("lib/keep/sub/x.o")]
+    assert told == [
+        (".dockerignore:3", "lib", "lib"),
+        (".dockerignore:4", "!lib/keep", "lib/keep"),
+        (".dockerignore:5", "lib/**/*.o", "lib/keep/sub/x.o"),
+    ]
+    assert rules.matches(".") == ()
+    assert [match.rule.line for match in rules.matches("lib")] == [3]
 
 
 @pytest.mark.parametrize(
