@@ -45,12 +45,15 @@ def build(
     ] = False,
 ) -> int:
     """Build an image from a Dockerfile."""
+    from dataclasses import replace
+
     from minidock.cli import options, streams
     from minidock.engine import workspace
 
     for remark in others.remarks():
         streams.warn(remark)
     request = _request(path, step_limits, places, steps, outputs, questions)
+    request = replace(request, cache_from=others.cache_from, cache_to=others.cache_to)
     if questions.are_asked:
         return questions.answer(workspace.open_workspace(options.store_root()), request)
     _build(request, outputs, progress, quiet=quiet)

@@ -14,7 +14,7 @@ from minidock.errors import InvalidRequest
 _NO_REGISTRY = "nothing is pulled, images come from the store"
 _ALLOWED = "build steps need no entitlements"
 _NOT_MADE = "no attestations are made"
-_OWN_CACHE = "the cache of the store is the only one"
+_OWN_CACHE = "of other caches only those of type=local are known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class BuildOthers:
             "allow": (self.allow, _ALLOWED),
             "attest": (attests, _NOT_MADE),
             "builder": (self.builder not in ("", "default"), "there is one builder, this program"),
-            "cache-from": (self.cache_from, _OWN_CACHE),
-            "cache-to": (self.cache_to, _OWN_CACHE),
+            "cache-from": (any(item.type != "local" for item in self.cache_from), _OWN_CACHE),
+            "cache-to": (any(item.type != "local" for item in self.cache_to), _OWN_CACHE),
             "cgroup-parent": (self.cgroup_parent, "steps run in a group of the caller's own"),
             "compress": (self.compress, "the context is read where it is"),
             "debug": (self.debug, "nothing more is known than --progress=plain shows"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minidock.core import mediatype
 from minidock.core.build_record import BuildRecord
@@ -14,7 +14,7 @@ from minidock.core.events import Observer
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.times import format_time
-from minidock.engine import images, limits
+from minidock.engine import cache_export, cache_import, images, limits
 from minidock.engine.build_stages import StageBuilds
 from minidock.engine.outputs import Result, annotations_for, export, rewritten
 from minidock.engine.preparing import BuildRequest, Sessions, Setup, course_of, prepare
@@ -39,6 +39,7 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     """
     names = tuple(dict.fromkeys(images.familiar(tag) for tag in request.tags))
     request.outputs.check()
+    cache_export.check(request.cache_to)
     progress = Progress(observer)
     limits.check(ws, request.resources, progress.warn)
     with ExitStack() as stack:
@@ -59,6 +60,9 @@ class _Building:
         self._ws = setup.ws
         self._session = setup.session
         self._stages = StageBuilds(setup)
+        if setup.request.uses_cache and setup.request.cache_from:
+            caches = cache_import.imported(self._ws, setup.request.cache_from, setup.progress)
+            self._stages.shared = replace(self._stages.shared, imported=caches)
 
     def build(self) -> BuildResult:
         """Build the stages and publish the target's image; remember why steps ran, and what contexts hold."""
@@ -69,6 +73,8 @@ class _Building:
                 self._record()
             raise
         self._record(result.image_id)
+        request, results = self._setup.request, set(self._stages.shared.results)
+        cache_export.export_caches(self._ws, self._session, request.cache_to, results, self._setup.progress)
         self._setup.prepared.opened.files.save(self._session)
         self._setup.prepared.contexts.save(self._session)
         return result

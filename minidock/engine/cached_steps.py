@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from minidock.core.build_record import CACHED, REBUILT, StepFate
 from minidock.core.cache_key import Reason, StepInputs, explain, explain_files, with_stars, without_secrets
+from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
 from minidock.core.digest import Digest
 from minidock.core.dockerfile import words
@@ -88,15 +89,19 @@ class CachedSteps:
         """Add a step that makes no layer; ``pairs`` are names and values in its text, of which some may be secret."""
         inputs = self._image_inputs("config", created_by, self._build.settings)
         key = inputs.key()
-        record = self._store.cache.get(key) if self._build.uses_cache and not self.state.was_rebuilt else None
-        created = record.created if record is not None else self._build.now
+        is_usable = self._build.uses_cache and not self.state.was_rebuilt
+        record = self._store.cache.get(key) if is_usable else None
+        elsewhere = self._build.imported.get(key) if is_usable and self._build.imported else None
+        known = record or elsewhere
+        created = known.created if known is not None else self._build.now
         entry = HistoryEntry(created, created_by, COMMENT, author or "", is_empty_layer=True)
         image = self.state.image.with_step(entry, None, config)
         if author is not None:
             image = replace(image, author=author)
         if record is not None:
             self._mark_used(key)
-        self._finish(inputs, record, image, without_secrets(created_by, pairs))
+        image_id = self._finish(inputs, record, image, without_secrets(created_by, pairs))
+        self._build.results.append(CachedResult(key, created, image_id=image_id))
 
     def _image_inputs(self, kind: str, text: str, settings: tuple[tuple[str, str], ...]) -> StepInputs:
         # No record tells the text itself: nothing is explained by it, and there may be secrets in it.
@@ -162,10 +167,10 @@ class CachedSteps:
         self._ordinal += 1
         with step.failing():
             follows = self.state.was_rebuilt and not is_independent
-            record, is_new = self._look_up(key, follows_rebuilt=follows), False
+            record, is_new = self._find(inputs, key, entry, follows_rebuilt=follows), False
             if record is None:
                 with self._store.locks.key(key.hex, f"another build of {step.name}"):
-                    record = self._look_up(key, follows_rebuilt=follows)
+                    record = self._find(inputs, key, entry, follows_rebuilt=follows)
                     if record is None:
                         self._tell(step, self._reasons(inputs, follows_rebuilt=follows))
                         record, is_new = self._carry_out(inputs, entry, step, make), True
@@ -191,6 +196,10 @@ class CachedSteps:
         assert record.diff_id is not None
         if not is_new:
             self._note(step, CACHED, diff_id=record.diff_id)
+        result = CachedResult(
+            record.key, record.created, record.diff_id, size=record.size, description=record.description
+        )
+        self._build.results.append(result)
         image = self.state.image.with_step(replace(entry, created=record.created), record.diff_id, config)
         found = self._image_inputs("layer", entry.created_by, (("key", str(inputs.key())),))
         image_id = self._finish(found, self._store.cache.get(found.key()), image, record.description)
@@ -205,19 +214,44 @@ class CachedSteps:
         if self._build.requires_cached:
             raise NotCached(step.name, line)
 
+    def _find(self, inputs: StepInputs, key: Digest, entry: HistoryEntry, *, follows_rebuilt: bool) -> Record | None:
+        """Return the record of a key, of this store or another machine's; its layer is here."""
+        record = self._look_up(key, follows_rebuilt=follows_rebuilt)
+        return record or self._import(inputs, key, entry, follows_rebuilt=follows_rebuilt)
+
     def _look_up(self, key: Digest, *, follows_rebuilt: bool) -> Record | None:
         """Return the record of a key if its layer is there. A layer that vanished makes a miss, not an error."""
         if not self._build.uses_cache:
             return None
         record = self._store.cache.get(key)
-        if record is None or record.diff_id is None:
+        if record is None or record.diff_id is None or not self._may_use(record.created, follows_rebuilt):
             return None
-        if follows_rebuilt and parse_time(record.created) < self._build.started_at:
-            return None  # what follows a rebuilt step is rebuilt, unless another build has just done so
         self._build.session.pin([record.diff_id])
         if not os.path.exists(self._store.layout.layer(record.diff_id)) or not self._store.blobs.has(record.diff_id):
             return None
         return record
+
+    def _may_use(self, created: str, follows_rebuilt: bool) -> bool:
+        # What follows a rebuilt step is rebuilt, unless another build has just done so.
+        return not follows_rebuilt or parse_time(created) >= self._build.started_at
+
+    def _import(self, inputs: StepInputs, key: Digest, entry: HistoryEntry, *, follows_rebuilt: bool) -> Record | None:
+        """Return a record, stored now, of a result that another machine has left; None if there is none."""
+        caches = self._build.imported if self._build.uses_cache else None
+        found = caches.get(key) if caches else None
+        if caches is None or found is None or found.diff_id is None:
+            return None
+        if not self._may_use(found.created, follows_rebuilt) or not caches.fetch(self._build.session, found.diff_id):
+            return None
+        size = self._store.layers.get(found.diff_id, self._build.session).size
+        record = Record(
+            key, self._layer_id, found.created, diff_id=found.diff_id, size=size, description=self._described(entry)
+        )
+        self._store.cache.put(self._build.session, record, inputs)
+        return record
+
+    def _described(self, entry: HistoryEntry) -> str:
+        return without_secrets(entry.created_by, (*self.state.variables.items(), *self.state.args.items()))
 
     def _note(
         self, step: Step, outcome: str, reasons: tuple[Reason, ...] = (), diff_id: Digest | None = None
@@ -264,7 +298,7 @@ class CachedSteps:
             self._build.now,
             diff_id=layer.diff_id,
             size=layer.size,
-            description=without_secrets(entry.created_by, (*self.state.variables.items(), *self.state.args.items())),
+            description=self._described(entry),
         )
         self._settle(step, layer.diff_id)
         self._put_record(record, inputs)

@@ -14,27 +14,24 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from minidock.core import mediatype
 from minidock.core.config import ImageConfig
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, load_object
 from minidock.core.digest import Digest
-from minidock.core.entries import FILE, HARDLINK, SYMLINK, Entry, Tree
 from minidock.core.platform import Platform
 from minidock.engine import images
+from minidock.engine.archive_files import ArchiveFiles, Files, LayoutFiles, blob_path, ingest_layer, read_document
 from minidock.engine.decompress import decompressed, is_compressed
 from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
 from minidock.engine.save import FULL_NAME, INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE, SINCE, require_platform
 from minidock.engine.workspace import Workspace
-from minidock.errors import BlobCorrupt, InvalidReference, MinidockError, NoSuchImage, StoreError, TarError
+from minidock.errors import BlobCorrupt, InvalidReference, MinidockError, NoSuchImage, StoreError
 from minidock.store import tar
 from minidock.store.session import Session
 
-_MOST_MEMBERS = 200_000
-_LARGEST_DOCUMENT = 4 << 20
 _CHUNK = 1 << 20
 _DEEPEST = 4  # an index in an index …
 _DIGEST_NAME = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?")
@@ -68,95 +65,6 @@ class _Found:
     manifest: Manifest | None = None
 
 
-class Files(Protocol):
-    """The files of an archive or directory."""
-
-    def has(self, path: str) -> bool:
-        """Whether there is a file."""
-        ...
-
-    def open(self, path: str) -> Section:
-        """Return a file's content. Raises: MinidockError if it is missing, or no file."""
-        ...
-
-
-class Section(io.RawIOBase):
-    """A part of a file as a stream; ``found`` is the digest of what was read. Closes ``fd``."""
-
-    def __init__(self, fd: int, offset: int, size: int) -> None:
-        self._fd, self._offset, self._left = fd, offset, size
-        self._hash = sha256()
-        self.size = size
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        data = os.pread(self._fd, min(len(buffer), self._left), self._offset)
-        buffer[: len(data)] = data
-        self._offset += len(data)
-        self._left -= len(data)
-        self._hash.update(data)
-        return len(data)
-
-    def drain(self) -> Digest:
-        """Read the rest and return the digest of everything."""
-        while self.read(_CHUNK):
-            pass
-        return Digest(self._hash.hexdigest())
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self._fd)
-        super().close()
-
-
-class _Archive:
-    """The members of an uncompressed tar."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        entries: dict[str, Entry] = {}
-        with open(path, "rb") as file:
-            for entry in tar.Reader(file):
-                if len(entries) >= _MOST_MEMBERS:
-                    raise TarError(f"more than {_MOST_MEMBERS} members in an archive of images")
-                if entry.kind == HARDLINK:
-                    entry = entry._replace(kind=SYMLINK, linkname=f"/{entry.linkname}")
-                entries[entry.path] = entry
-        self._tree = Tree({"": Entry("", "dir"), **entries})
-
-    def has(self, path: str) -> bool:
-        return self._tree.resolve(path) in self._tree
-
-    def open(self, path: str) -> Section:
-        entry = self._tree.get(self._tree.resolve(path))
-        if entry is None or entry.kind != FILE:
-            raise MinidockError(f"the archive holds no file {path}")
-        return Section(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC), entry.offset, entry.size)
-
-
-class _Layout:
-    """The files of a directory."""
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-
-    def has(self, path: str) -> bool:
-        return os.path.isfile(f"{self._root}/{path}")
-
-    def open(self, path: str) -> Section:
-        try:
-            fd = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError as error:
-            raise MinidockError(f"{self._root}/{path}: {(error.strerror or '').lower()}") from error
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(fd)
-            raise MinidockError(f"{self._root}/{path}: not a file")
-        return Section(fd, 0, status.st_size)
-
-
 def load(ws: Workspace, stream: BinaryIO, platforms: Sequence[Platform] = ()) -> tuple[Loaded, ...]:
     """Store the images of an archive, plain or compressed, and return them; names are given last, when all is stored.
 
@@ -165,7 +73,7 @@ def load(ws: Workspace, stream: BinaryIO, platforms: Sequence[Platform] = ()) ->
     Raises: MinidockError for an archive that is damaged, hostile, or holds no images.
     """
     with ws.store.session() as session:
-        files = _Archive(_in_place(stream) or _spooled(ws, session, stream))
+        files = ArchiveFiles(_in_place(stream) or _spooled(ws, session, stream))
         if files.has(LAYOUT_FILE) and files.has(INDEX_FILE):
             found = _of_layout(ws, session, files)
         elif files.has(MANIFEST_FILE):
@@ -225,35 +133,20 @@ def _spooled(ws: Workspace, session: Session, stream: BinaryIO) -> str:
     return path
 
 
-def _document(files: Files, path: str, digest: Digest | None = None, size: int | None = None) -> bytes:
-    with files.open(path) as section:
-        if section.size > _LARGEST_DOCUMENT or size not in (None, section.size):
-            raise StoreError(f"{path} has {section.size} bytes, not {size or f'at most {_LARGEST_DOCUMENT}'}")
-        data = section.readall()
-    found = Digest.sha256(data)
-    if digest not in (None, found):
-        raise BlobCorrupt(str(digest), found)
-    return data
-
-
-def _blob(digest: Digest) -> str:
-    return f"blobs/sha256/{digest.hex}"
-
-
 # --- OCI layouts
 
 
 def _manifests(files: Files) -> Sequence[tuple[Descriptor, tuple[str, ...]]]:
     """Return the descriptors of index.json, each once with all of its names."""
     found: dict[Digest, tuple[Descriptor, tuple[str, ...]]] = {}
-    for item in Index.from_bytes(_document(files, INDEX_FILE)).manifests:
+    for item in Index.from_bytes(read_document(files, INDEX_FILE)).manifests:
         names = found.get(item.digest, (item, ()))[1]
         found[item.digest] = (item, (*names, *_names(item)))
     return tuple(found.values())
 
 
 def _of_layout(ws: Workspace, session: Session, files: Files) -> list[_Found]:
-    told = Index.from_bytes(_document(files, INDEX_FILE)).other.get("annotations")
+    told = Index.from_bytes(read_document(files, INDEX_FILE)).other.get("annotations")
     since = str(told.get(SINCE) or "") if isinstance(told, dict) else ""
     return [_image(ws, session, files, item, since) for item in _manifests(files)]
 
@@ -276,7 +169,7 @@ def _image(
     ws: Workspace, session: Session, files: Files, named: tuple[Descriptor, tuple[str, ...]], since: str = ""
 ) -> _Found:
     descriptor, names = named
-    data = _document(files, _blob(descriptor.digest), descriptor.digest, descriptor.size)
+    data = read_document(files, blob_path(descriptor.digest), descriptor.digest, descriptor.size)
     for _ in range(_DEEPEST):
         members = load_object(data, "image manifest")
         if members.get("mediaType", descriptor.media_type) != descriptor.media_type:
@@ -284,9 +177,9 @@ def _image(
         if "manifests" not in members or "layers" in members:
             break
         descriptor = _chosen(Index.from_bytes(data).manifests)
-        data = _document(files, _blob(descriptor.digest), descriptor.digest, descriptor.size)
+        data = read_document(files, blob_path(descriptor.digest), descriptor.digest, descriptor.size)
     manifest = Manifest.from_bytes(_as_oci(data))
-    config = _document(files, _blob(manifest.config.digest), manifest.config.digest, manifest.config.size)
+    config = read_document(files, blob_path(manifest.config.digest), manifest.config.digest, manifest.config.size)
     return _Found(_stored(ws, session, files, config, manifest.layers, since), config, names, manifest)
 
 
@@ -324,13 +217,13 @@ def _stored(
     for diff_id, layer in zip(config.diff_ids, layers, strict=True):
         if layer.media_type not in _LAYERS:
             raise StoreError(f"a layer of the kind {layer.media_type!r} is not supported")
-        if since and not files.has(_blob(layer.digest)):
+        if since and not files.has(blob_path(layer.digest)):
             _require(ws, session, diff_id, since)
             continue
-        with files.open(_blob(layer.digest)) as section:
+        with files.open(blob_path(layer.digest)) as section:
             if section.size != layer.size:
                 raise StoreError(f"blob {layer.digest} has {section.size} bytes, not {layer.size}")
-            _ingest(ws, session, section, diff_id)
+            ingest_layer(ws, session, section, diff_id)
             if section.drain() != layer.digest:
                 raise BlobCorrupt(str(layer.digest), section.drain())
     return config
@@ -346,26 +239,15 @@ def _require(ws: Workspace, session: Session, diff_id: Digest, since: str) -> No
         )
 
 
-def _ingest(ws: Workspace, session: Session, section: Section, diff_id: Digest) -> None:
-    session.pin([diff_id])
-    if ws.store.blobs.has(diff_id):
-        return
-    buffered = io.BufferedReader(section)
-    layer = ws.store.layers.ingest(session, decompressed(buffered))
-    buffered.detach()  # or it would close the section, whose digest is still to be compared
-    if layer.diff_id != diff_id:
-        raise BlobCorrupt(str(diff_id), layer.diff_id)
-
-
 def load_layout(ws: Workspace, session: Session, path: str, tag: str, digest: str) -> Image:
     """Store an image of an OCI layout on disk without a name; it is kept until the session ends.
 
     Without tag and digest it is the only one. Raises: MinidockError.
     """
-    files = _Layout(path)
+    files = LayoutFiles(path)
     if not files.has(LAYOUT_FILE):
         raise MinidockError(f"{path}: not an OCI layout: it has no file {LAYOUT_FILE}")
-    offered = Index.from_bytes(_document(files, INDEX_FILE)).manifests
+    offered = Index.from_bytes(read_document(files, INDEX_FILE)).manifests
     chosen = [item for item in offered if _answers(item, tag, digest)]
     if len({item.digest for item in chosen}) != 1:
         what = "more than one image" if chosen else "no such image"
@@ -385,17 +267,17 @@ def _answers(item: Descriptor, tag: str, digest: str) -> bool:
 
 def _of_docker(ws: Workspace, session: Session, files: Files) -> Iterator[_Found]:
     try:
-        listed = json.loads(_document(files, MANIFEST_FILE))
+        listed = json.loads(read_document(files, MANIFEST_FILE))
         rows = [(str(row["Config"]), list(row.get("RepoTags") or ()), list(row["Layers"])) for row in listed]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError("manifest.json of the archive is malformed") from error
     for path, tags, layers in rows:
         name = _DIGEST_NAME.fullmatch(path)
-        data = _document(files, path, Digest(name[1]) if name else None)
+        data = read_document(files, path, Digest(name[1]) if name else None)
         config = ImageConfig.from_bytes(data)
         if len(layers) != len(config.diff_ids):
             raise StoreError(f"{len(layers)} layers in manifest.json, but {len(config.diff_ids)} in the config")
         for diff_id, layer in zip(config.diff_ids, layers, strict=True):
             with files.open(str(layer)) as section:
-                _ingest(ws, session, section, diff_id)
+                ingest_layer(ws, session, section, diff_id)
         yield _Found(config, data, tuple(dict.fromkeys(_familiar(str(tag)) for tag in tags)))

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from minidock.core.build_options import Annotation
+from minidock.core.build_options import Annotation, CacheOption
 from minidock.core.config import ImageConfig
 from minidock.core.dockerfile import stages
 from minidock.core.dockerfile.checks.check import CHECKED
@@ -58,6 +58,8 @@ class BuildRequest:
     outputs: Outputs = field(default_factory=Outputs)
     annotations: tuple[Annotation, ...] = ()
     requires_cached: bool = False  # a step that would run is an error
+    cache_from: tuple[CacheOption, ...] = ()
+    cache_to: tuple[CacheOption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ from datetime import datetime
 
 from minidock.core.build_record import StepFate
 from minidock.core.cache_key import Reason
+from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.process import DEFAULT_PATH
 from minidock.core.resources import Resources
 from minidock.core.times import format_time
+from minidock.engine.cache_import import ImportedCache
 from minidock.engine.progress import Progress
 from minidock.engine.secrets import Secrets
 from minidock.engine.side_by_side import Cancellation
@@ -61,6 +63,8 @@ class BuildContext:
     known_steps: frozenset[str] = frozenset()  # ids of the steps of the last build
     no_cache_option: str = "--no-cache"  # what is to blame where the cache is not used
     requires_cached: bool = False  # a step that would run is an error
+    imported: ImportedCache | None = None  # results of other machines
+    results: list[CachedResult] = field(default_factory=list)  # of the steps so far, for other machines
 
     @property
     def now(self) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from minidock.core.build_options import Output
+from minidock.core.build_options import CacheOption, Output
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, SYMLINK, Entry, Tree
@@ -57,8 +57,6 @@ _OTHER_IDS = (
 # Options of builds that these tests do not set, or that are another test's.
 _NOT_HERE = (
     "allow",
-    "cache_from",
-    "cache_to",
     "platform",
     "ulimit",
 )
@@ -174,6 +172,8 @@ class Case:
             contexts=self.contexts(build_),
             resources=Resources(shm_size=build_.get("shm_size", 0)),
             outputs=Outputs(self.outputs(build_)),
+            cache_from=self.cache(build_.get("cache_from"), "src"),
+            cache_to=self.cache(build_.get("cache_to"), "dest"),
         )
         if "call" in build_:
             outcome.answer = _answer(self.ws, request, build_["call"])
@@ -189,6 +189,12 @@ class Case:
             self.read_output(outcome, output)
         outcome.tree = self.ws.store.layers.tree(outcome.diff_ids)
         return outcome
+
+    def cache(self, members: dict[str, str] | None, where: str) -> tuple[CacheOption, ...]:
+        if members is None:
+            return ()
+        kept = {name: value for name, value in members.items() if name != "type"}
+        return (CacheOption(members["type"], {**kept, where: str(self.context.with_name("cache"))}),)
 
     def outputs(self, build_: dict[str, Any]) -> tuple[Output, ...]:
         if "output" not in build_:

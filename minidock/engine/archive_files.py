@@ -1,0 +1,142 @@
+"""The files of an archive of images, or of an OCI layout on disk, and what is checked of them.
+
+Nothing is unpacked, and no link leads out of an archive. Source: OCI image-spec, image-layout.md.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from hashlib import sha256
+from typing import Protocol
+
+from minidock.core.digest import Digest
+from minidock.core.entries import FILE, HARDLINK, SYMLINK, Entry, Tree
+from minidock.engine.decompress import decompressed
+from minidock.engine.workspace import Workspace
+from minidock.errors import BlobCorrupt, MinidockError, StoreError, TarError
+from minidock.store import tar
+from minidock.store.session import Session
+
+_MOST_MEMBERS = 200_000
+_LARGEST_DOCUMENT = 4 << 20
+_CHUNK = 1 << 20
+
+
+class Files(Protocol):
+    """The files of an archive or directory."""
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file."""
+        ...
+
+    def open(self, path: str) -> Section:
+        """Return a file's content. Raises: MinidockError if it is missing, or no file."""
+        ...
+
+
+class Section(io.RawIOBase):
+    """A part of a file as a stream; ``found`` is the digest of what was read. Closes ``fd``."""
+
+    def __init__(self, fd: int, offset: int, size: int) -> None:
+        self._fd, self._offset, self._left = fd, offset, size
+        self._hash = sha256()
+        self.size = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        data = os.pread(self._fd, min(len(buffer), self._left), self._offset)
+        buffer[: len(data)] = data
+        self._offset += len(data)
+        self._left -= len(data)
+        self._hash.update(data)
+        return len(data)
+
+    def drain(self) -> Digest:
+        """Read the rest and return the digest of everything."""
+        while self.read(_CHUNK):
+            pass
+        return Digest(self._hash.hexdigest())
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._fd)
+        super().close()
+
+
+class ArchiveFiles:
+    """The members of an uncompressed tar."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        entries: dict[str, Entry] = {}
+        with open(path, "rb") as file:
+            for entry in tar.Reader(file):
+                if len(entries) >= _MOST_MEMBERS:
+                    raise TarError(f"more than {_MOST_MEMBERS} members in an archive of images")
+                if entry.kind == HARDLINK:
+                    entry = entry._replace(kind=SYMLINK, linkname=f"/{entry.linkname}")
+                entries[entry.path] = entry
+        self._tree = Tree({"": Entry("", "dir"), **entries})
+
+    def has(self, path: str) -> bool:
+        return self._tree.resolve(path) in self._tree
+
+    def open(self, path: str) -> Section:
+        entry = self._tree.get(self._tree.resolve(path))
+        if entry is None or entry.kind != FILE:
+            raise MinidockError(f"the archive holds no file {path}")
+        return Section(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC), entry.offset, entry.size)
+
+
+class LayoutFiles:
+    """The files of a directory."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def has(self, path: str) -> bool:
+        return os.path.isfile(f"{self._root}/{path}")
+
+    def open(self, path: str) -> Section:
+        try:
+            fd = os.open(f"{self._root}/{path}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            raise MinidockError(f"{self._root}/{path}: {(error.strerror or '').lower()}") from error
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(fd)
+            raise MinidockError(f"{self._root}/{path}: not a file")
+        return Section(fd, 0, status.st_size)
+
+
+def read_document(files: Files, path: str, digest: Digest | None = None, size: int | None = None) -> bytes:
+    """Return a small file: a config, a manifest, an index. Raises: MinidockError if it is not what it is said to be."""
+    with files.open(path) as section:
+        if section.size > _LARGEST_DOCUMENT or size not in (None, section.size):
+            raise StoreError(f"{path} has {section.size} bytes, not {size or f'at most {_LARGEST_DOCUMENT}'}")
+        data = section.readall()
+    found = Digest.sha256(data)
+    if digest not in (None, found):
+        raise BlobCorrupt(str(digest), found)
+    return data
+
+
+def blob_path(digest: Digest) -> str:
+    """Return where a layout has a blob."""
+    return f"blobs/sha256/{digest.hex}"
+
+
+def ingest_layer(ws: Workspace, session: Session, section: Section, diff_id: Digest) -> None:
+    """Store a layer, compressed or not, if it is not here yet. Raises: BlobCorrupt, TarError."""
+    session.pin([diff_id])
+    if ws.store.blobs.has(diff_id):
+        return
+    buffered = io.BufferedReader(section)
+    layer = ws.store.layers.ingest(session, decompressed(buffered))
+    buffered.detach()  # or it would close the section, whose digest is still to be compared
+    if layer.diff_id != diff_id:
+        raise BlobCorrupt(str(diff_id), layer.diff_id)

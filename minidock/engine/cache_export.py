@@ -1,0 +1,233 @@
+"""``--cache-to``: the results of a build's steps, for builds on other machines.
+
+A local cache is a folder in the form of an OCI layout, one tag for each cache in it. What no tag leads to any more is
+removed when a cache is written, so that the folder holds what is live and nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from minidock.core import mediatype
+from minidock.core.build_options import CacheOption
+from minidock.core.cache_manifest import CACHE_CONFIG, UNCOMPRESSED, CacheConfig, CachedResult
+from minidock.core.canonical import dumps
+from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, load_object
+from minidock.core.digest import Digest
+from minidock.core.quoting import quoted
+from minidock.engine.archive_files import LayoutFiles, blob_path, read_document
+from minidock.engine.cache_import import DEFAULT_TAG, CacheSource, open_local
+from minidock.engine.progress import Progress, Step
+from minidock.engine.save import INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, replacing
+from minidock.engine.workspace import Workspace
+from minidock.errors import BlobCorrupt, BuildError, MinidockError, StoreError
+from minidock.store.session import Session
+
+_KINDS = {"uncompressed": mediatype.LAYER, "gzip": mediatype.LAYER_GZIP, "zstd": mediatype.LAYER_ZSTD}
+_LEVELS = {"gzip": 6, "zstd": 3}
+_MODES = ("min", "max")
+_TRUE = ("true", "1")
+_CHUNK = 1 << 20
+
+
+def check(options: Sequence[CacheOption]) -> None:
+    """Find mistakes before anything is built. Raises: BuildError."""
+    for option in options:
+        if option.type != "local":
+            continue
+        attributes = option.attributes
+        if not attributes.get("dest"):
+            raise BuildError("local cache exporter requires dest")
+        if attributes.get("mode", "min") not in _MODES:
+            raise BuildError(f"invalid mode {quoted(attributes['mode'])} of --cache-to: it is min or max")
+        if attributes.get("compression", "uncompressed") not in _KINDS:
+            raise BuildError(f"unsupported layer compression type {quoted(attributes['compression'])} of --cache-to")
+        level = attributes.get("compression-level", "1")
+        if not level.isdecimal():
+            raise BuildError(f"invalid compression-level {quoted(level)} of --cache-to")
+
+
+def export_caches(
+    ws: Workspace, session: Session, options: Sequence[CacheOption], results: Iterable[CachedResult], progress: Progress
+) -> None:
+    """Write the results of a build where the options say. Raises: MinidockError, unless that is to be ignored."""
+    for option in options:
+        if option.type != "local":
+            continue
+        try:
+            with progress.internal("exporting cache to client directory") as step:
+                _Folder(ws, option).write(session, sorted(results, key=lambda result: result.key.hex), step)
+        except (MinidockError, OSError) as error:
+            if option.attributes.get("ignore-error", "") not in _TRUE:
+                if isinstance(error, MinidockError):
+                    raise
+                raise BuildError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
+            progress.warn(f"the cache was not exported: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder of caches, and how a new one is to be written there."""
+
+    ws: Workspace
+    option: CacheOption
+
+    @property
+    def place(self) -> str:
+        return self.option.attributes["dest"]
+
+    def write(self, session: Session, results: Sequence[CachedResult], step: Step) -> None:
+        """Write a cache, and remove what it replaces."""
+        step.status("preparing build cache for export done")
+        with self._locked():
+            before = self._before()
+            layers = {
+                result.diff_id: self._layer(session, result.diff_id, before, step)
+                for result in results
+                if result.diff_id is not None
+            }
+            config = CacheConfig(
+                tuple(results), {diff_id: layer.digest for diff_id, layer in layers.items()}
+            ).to_bytes()
+            described = Descriptor(CACHE_CONFIG, self._put(config), len(config))
+            unique = {layer.digest: layer for layer in layers.values()}
+            manifest = Manifest(described, tuple(unique.values())).to_bytes()
+            tag = self.option.attributes.get("tag") or DEFAULT_TAG
+            digest = self._put(manifest)
+            self._name(Descriptor(mediatype.MANIFEST, digest, len(manifest), {REF_NAME: tag}), tag)
+            step.status(f"writing cache manifest {digest} done")
+            self._remove_dead()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        os.makedirs(f"{self.place}/blobs/sha256", exist_ok=True)
+        if not os.path.exists(f"{self.place}/{LAYOUT_FILE}"):
+            strangers = set(os.listdir(self.place)) - {"blobs"}
+            if strangers:
+                raise BuildError(f"{self.place} is no cache: it holds {min(strangers)}", hint="name an empty folder")
+        fd = os.open(self.place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _before(self) -> CacheSource | None:
+        """Return the cache that stood here, whose compressed layers can stay as they are."""
+        try:
+            return open_local(self.place, self.option.attributes)
+        except MinidockError:
+            return None
+
+    def _layer(self, session: Session, diff_id: Digest, before: CacheSource | None, step: Step) -> Descriptor:
+        stored = self.ws.store.layers.get(diff_id).blob
+        session.pin([diff_id, stored.digest])
+        kind = self.option.attributes.get("compression", "uncompressed")
+        if stored.media_type != mediatype.LAYER:
+            kind = "uncompressed"  # it is compressed already: as it is
+        known = before.layers.get(diff_id) if before else None
+        if known is not None and known.media_type == _KINDS[kind] and self._has(known):
+            return known
+        plain = replace(stored, annotations={UNCOMPRESSED: str(diff_id)})
+        if kind == "uncompressed" and self._has(plain):
+            return plain
+        digest, size = self._packed(stored.digest, kind)
+        step.status(f"writing layer {digest} done")
+        return plain if kind == "uncompressed" else replace(plain, media_type=_KINDS[kind], digest=digest, size=size)
+
+    def _packed(self, blob: Digest, kind: str) -> tuple[Digest, int]:
+        """Write a blob of the store, compressed or not; return digest and size of that. Raises: BlobCorrupt."""
+        level = int(self.option.attributes.get("compression-level") or _LEVELS.get(kind, 0))
+        compress, finish = _compressor(kind, level)
+        temporary = f"{self.place}/blobs/.{os.urandom(6).hex()}"
+        content, packed, size = sha256(), sha256(), 0
+        try:
+            with os.fdopen(self.ws.store.blobs.open(blob), "rb") as source, open(temporary, "xb") as out:
+                while chunk := source.read(_CHUNK):
+                    content.update(chunk)
+                    data = compress(chunk)
+                    packed.update(data)
+                    size += out.write(data)
+                data = finish()
+                packed.update(data)
+                size += out.write(data)
+            if content.hexdigest() != blob.hex:
+                raise BlobCorrupt(blob, Digest(content.hexdigest()))
+            os.replace(temporary, f"{self.place}/{blob_path(Digest(packed.hexdigest()))}")
+        except BaseException:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+            raise
+        return Digest(packed.hexdigest()), size
+
+    def _has(self, layer: Descriptor) -> bool:
+        try:
+            return os.stat(f"{self.place}/{blob_path(layer.digest)}").st_size == layer.size
+        except FileNotFoundError:
+            return False
+
+    def _put(self, data: bytes) -> Digest:
+        digest = Digest.sha256(data)
+        with replacing(f"{self.place}/{blob_path(digest)}") as out:
+            out.write(data)
+        return digest
+
+    def _name(self, descriptor: Descriptor, tag: str) -> None:
+        others = [item for item in self._index().manifests if item.annotations.get(REF_NAME) != tag]
+        files = {
+            LAYOUT_FILE: dumps({"imageLayoutVersion": LAYOUT_VERSION}),
+            INDEX_FILE: Index((*others, descriptor)).to_bytes(),
+        }
+        for name, data in files.items():
+            with replacing(f"{self.place}/{name}") as out:
+                out.write(data)
+
+    def _index(self) -> Index:
+        if not os.path.exists(f"{self.place}/{INDEX_FILE}"):
+            return Index()
+        return Index.from_bytes(read_document(LayoutFiles(self.place), INDEX_FILE))
+
+    def _remove_dead(self) -> None:
+        """Remove the blobs that no tag leads to; where one leads to what cannot be read, nothing."""
+        files = LayoutFiles(self.place)
+        live: set[str] = set()
+        pending = list(self._index().manifests)
+        while pending:
+            item = pending.pop()
+            live.add(item.digest.hex)
+            try:
+                members = load_object(read_document(files, blob_path(item.digest), item.digest), "manifest")
+                pending += [Descriptor.from_json(below) for below in members.get("manifests") or ()]
+                live.update(Descriptor.from_json(below).digest.hex for below in _parts(members))
+            except StoreError:
+                return
+        for name in os.listdir(f"{self.place}/blobs/sha256"):
+            if name not in live:
+                os.unlink(f"{self.place}/blobs/sha256/{name}")
+        for name in os.listdir(f"{self.place}/blobs"):
+            if name.startswith("."):
+                os.unlink(f"{self.place}/blobs/{name}")  # of a process that was killed
+
+
+def _parts(members: Mapping[str, object]) -> list[Mapping[str, object]]:
+    layers = members.get("layers")
+    found = [members.get("config"), *(layers if isinstance(layers, list) else ())]
+    return [item for item in found if isinstance(item, dict)]
+
+
+def _compressor(kind: str, level: int) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
+    if kind == "uncompressed":
+        return bytes, bytes
+    if kind == "gzip":
+        packer = zlib.compressobj(min(level, 9), zlib.DEFLATED, 31)
+        return packer.compress, packer.flush
+    import zstandard
+
+    zstd = zstandard.ZstdCompressor(level=min(level, 19)).compressobj()
+    return zstd.compress, zstd.flush
