@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minidock.core.cache_key import Reason
 from minidock.core.digest import Digest
+from minidock.core.reasons import Reason
 from minidock.errors import InvalidDigest, StoreError
 
 VERSION = 1

@@ -1,4 +1,4 @@
-"""What a step's result depends on, the key made from it, and why two keys differ.
+"""What a step's result depends on, and the key made from it.
 
 The key covers everything that can influence the result and nothing else. Times of files never count; what a label or
 a CMD says never disturbs a later RUN, because those stand in the image config and not in a step's inputs.
@@ -6,19 +6,16 @@ a CMD says never disturbs a later RUN, because those stand in the image config a
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from minidock.core.canonical import dumps
 from minidock.core.digest import Digest
+from minidock.core.secret_words import digest_of, looks_secret, marked
 from minidock.errors import StoreError
 
 FORMAT_VERSION = 2
-_SECRET = re.compile(r"(?i)(^|_)(api_?key|auth|credentials?|key|password|passwd|pword|secret|token)(_|$)")
-_MOST_NAMED = 3
 
 
 class InputFile(NamedTuple):
@@ -38,6 +35,20 @@ class InputFile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of a step beside its inputs, so that a change has a name; no part of the key.
+
+    ``text`` is the instruction as its author knows it, without the words of its ``shell``; ``base`` the name and ID of
+    the image that its stage began with; ``secrets`` are values that no record may hold.
+    """
+
+    text: str = ""
+    shell: str = ""
+    base: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class StepInputs:
     """Everything that can influence one step.
 
@@ -52,6 +63,7 @@ class StepInputs:
     build_args: tuple[tuple[str, str], ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     files: tuple[InputFile, ...] = ()
+    told: Told = Told()
 
     def key(self) -> Digest:
         """Return the cache key."""
@@ -70,32 +82,23 @@ class StepInputs:
 
     def to_json(self) -> dict[str, Any]:
         """Return the inputs as a record keeps them: without files, values that look secret as digests."""
+        told = self.told
         return {
-            "instruction": self.instruction,
+            "instruction": self._marked(self.instruction),
             "parent": self.parent,
-            "env": [_hidden_pair(*item.partition("=")[::2]) for item in self.env],
-            "build_args": [_hidden_pair(*item) for item in self.build_args],
-            "settings": [list(item) for item in self.settings],
+            "env": [self._pair(*item.partition("=")[::2]) for item in self.env],
+            "build_args": [self._pair(*item) for item in self.build_args],
+            "settings": [[self._marked(name), self._marked(value)] for name, value in self.settings],
+            "text": self._marked(told.text),
+            "shell": told.shell,
+            "base": told.base,
         }
 
+    def _pair(self, name: str, value: str) -> list[str]:
+        return [name, digest_of(value) if looks_secret(name) else self._marked(value)]
 
-def _hidden_pair(name: str, value: str) -> list[str]:
-    if _SECRET.search(name):
-        value = f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogateescape')).hexdigest()}"
-    return [name, value]
-
-
-def with_stars(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return variables as they may be shown: ``****`` for those whose name looks secret."""
-    return {name: "****" if value and _SECRET.search(name) else value for name, value in variables.items()}
-
-
-def without_secrets(text: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """Return ``text`` with ``NAME=****`` for those of the ``pairs`` in it whose name looks secret."""
-    for name, value in pairs:
-        if value and _SECRET.search(name):
-            text = text.replace(f"{name}={value}", f"{name}=****")
-    return text
+    def _marked(self, text: str) -> str:
+        return marked(text, self.told.secrets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,8 @@ class RecordedInputs:
     env: Mapping[str, str]
     build_args: Mapping[str, str]
     settings: Mapping[str, str]
-    files: tuple[InputFile, ...] | None = field(default=None)
+    files: tuple[InputFile, ...] | None = None
+    told: Told = Told()
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any], files: Sequence[Sequence[Any]] | None) -> RecordedInputs:
@@ -120,97 +124,11 @@ class RecordedInputs:
                 build_args=dict(members["build_args"]),
                 settings=dict(members["settings"]),
                 files=None if files is None else tuple(InputFile(*row) for row in files),
+                told=Told(
+                    text=str(members.get("text", "")),
+                    shell=str(members.get("shell", "")),
+                    base=str(members.get("base", "")),
+                ),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError("malformed cache record") from error
-
-
-class Reason(NamedTuple):
-    """Why a step has another key: one line, and what does not fit into it, such as every changed file."""
-
-    text: str
-    details: tuple[str, ...] = ()
-
-
-def explain(before: RecordedInputs, now: StepInputs) -> tuple[Reason, ...]:
-    """Return every reason why a step has another key than when it ran before, most telling first.
-
-    Values of environment variables and arguments that look secret are not shown. Never empty for unequal inputs.
-    """
-    current = RecordedInputs.from_json(now.to_json(), None)
-    reasons: list[Reason] = []
-    if before.instruction != current.instruction:
-        reasons.append(Reason(f"instruction changed: {_clip(before.instruction)} -> {_clip(current.instruction)}"))
-        if before.instruction.split(" ", 1)[0] != current.instruction.split(" ", 1)[0]:
-            return tuple(reasons)  # another step stood here: nothing else is worth comparing
-    named = [
-        *_explain_names("build argument", before.build_args, current.build_args),
-        *_explain_names("environment variable", before.env, current.env),
-        *_explain_names("setting", before.settings, current.settings),
-    ]
-    reasons.extend(Reason(text) for text in named)
-    if before.files is not None:
-        reasons.extend(explain_files(before.files, now.files))
-    if before.parent != current.parent:
-        text = f"parent changed: {_short(before.parent)} -> {_short(current.parent)}"
-        reasons.append(Reason(text, (before.parent, current.parent)))
-    return tuple(reasons) or (Reason("the cached result was made from other inputs"),)
-
-
-def _explain_names(what: str, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    reasons = []
-    for name in sorted(before.keys() | now.keys()):
-        if name not in before:
-            reasons.append(f"{what} {name} added")
-        elif name not in now:
-            reasons.append(f"{what} {name} removed")
-        elif before[name] != now[name]:
-            is_hidden = _SECRET.search(name) is not None
-            values = "" if is_hidden else f": {_clip(before[name], 40)!r} -> {_clip(now[name], 40)!r}"
-            reasons.append(f"{what} {name} changed{values}")
-    return reasons
-
-
-def explain_files(before: Sequence[InputFile], now: Sequence[InputFile]) -> tuple[Reason, ...]:
-    """Return one reason that counts the changed files, with all of them as its details; nothing if none changed."""
-    old = {item.path: item for item in before}
-    new = {item.path: item for item in now}
-    changes = []
-    for path in sorted(old.keys() | new.keys()):
-        if path not in old:
-            changes.append(f"{path} (added)")
-        elif path not in new:
-            changes.append(f"{path} (removed)")
-        elif old[path] != new[path]:
-            changes.append(f"{path} ({_explain_file(old[path], new[path])})")
-    if not changes:
-        return ()
-    named = ", ".join(changes[:_MOST_NAMED])
-    more = f" and {len(changes) - _MOST_NAMED:,} more" if len(changes) > _MOST_NAMED else ""
-    return (Reason(f"{len(changes):,} of {len(new):,} files changed: {named}{more}", tuple(changes)),)
-
-
-def _explain_file(before: InputFile, now: InputFile) -> str:
-    if before.kind != now.kind:
-        return f"{before.kind} -> {now.kind}"
-    parts = []
-    if before.mode != now.mode:
-        parts.append(f"mode {before.mode:o}→{now.mode:o}")
-    if before.owner != now.owner:
-        parts.append(f"owner {before.owner} -> {now.owner}")
-    if before.content != now.content:
-        parts.append("link target" if now.kind == "symlink" else "content")
-    if before.link != now.link:
-        parts.append("hard link")
-    if before.xattrs != now.xattrs:
-        parts.append("extended attributes")
-    return ", ".join(parts)
-
-
-def _short(text: str) -> str:
-    return text.removeprefix("sha256:")[:12] or "scratch"
-
-
-def _clip(text: str, width: int = 70) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= width else f"{text[: width - 1]}…"

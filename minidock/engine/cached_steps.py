@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from minidock.core.build_record import CACHED, REBUILT, StepFate
-from minidock.core.cache_key import Reason, StepInputs, explain, explain_files, with_stars, without_secrets
+from minidock.core.cache_key import StepInputs
 from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
 from minidock.core.digest import Digest
 from minidock.core.dockerfile import words
 from minidock.core.dockerfile.model import Instruction, Run
 from minidock.core.entries import Tree
+from minidock.core.reasons import Reason, explain, explain_files
+from minidock.core.secret_words import secret_values, with_stars, without_secrets
 from minidock.core.times import parse_time
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
@@ -100,7 +102,7 @@ class CachedSteps:
             image = replace(image, author=author)
         if record is not None:
             self._mark_used(key)
-        image_id = self._finish(inputs, record, image, without_secrets(created_by, pairs))
+        image_id = self._finish(inputs, record, image, without_secrets(created_by, (*pairs, *self._named_values)))
         self._build.results.append(CachedResult(key, created, image_id=image_id))
 
     def _image_inputs(self, kind: str, text: str, settings: tuple[tuple[str, str], ...]) -> StepInputs:
@@ -164,6 +166,7 @@ class CachedSteps:
         What ``is_independent`` of the layers below (COPY --link) comes from the cache though those were rebuilt.
         """
         key = inputs.key()
+        inputs = self._told(inputs)
         self._ordinal += 1
         with step.failing():
             follows = self.state.was_rebuilt and not is_independent
@@ -181,6 +184,21 @@ class CachedSteps:
             step.done(image_id)
         else:
             step.cached(image_id)
+
+    def _told(self, inputs: StepInputs) -> StepInputs:
+        """Return the inputs with what their record says beside them, and with what it must not say."""
+        told = replace(inputs.told, base=self.state.base, secrets=secret_values(self._named_values))
+        return replace(inputs, told=told)
+
+    @property
+    def _named_values(self) -> tuple[tuple[str, str], ...]:
+        """Variables and arguments, some of which may be secret."""
+        state = self.state
+        return (*state.variables.items(), *state.args.items(), *self._build.build_args.items())
+
+    def hidden(self, text: str) -> str:
+        """Return a text with ``****`` for values that look secret."""
+        return without_secrets(text, self._named_values)
 
     def _add(
         self,
@@ -245,13 +263,10 @@ class CachedSteps:
             return None
         size = self._store.layers.get(found.diff_id, self._build.session).size
         record = Record(
-            key, self._layer_id, found.created, diff_id=found.diff_id, size=size, description=self._described(entry)
+            key, self._layer_id, found.created, diff_id=found.diff_id, size=size, description=self.hidden(entry.created_by)
         )
-        self._store.cache.put(self._build.session, record, inputs)
+        self._put_record(record, inputs)
         return record
-
-    def _described(self, entry: HistoryEntry) -> str:
-        return without_secrets(entry.created_by, (*self.state.variables.items(), *self.state.args.items()))
 
     def _note(
         self, step: Step, outcome: str, reasons: tuple[Reason, ...] = (), diff_id: Digest | None = None
@@ -298,7 +313,7 @@ class CachedSteps:
             self._build.now,
             diff_id=layer.diff_id,
             size=layer.size,
-            description=self._described(entry),
+            description=self.hidden(entry.created_by),
         )
         self._settle(step, layer.diff_id)
         self._put_record(record, inputs)

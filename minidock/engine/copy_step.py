@@ -46,7 +46,7 @@ def copy(build: BuildContext, steps: CachedSteps, instruction: Copy | Add, open_
     # The context is loaded before the step that needs it begins; what is wrong with it is that step's error.
     chosen, problem = _select(source, words)
     step = steps.begin(instruction)
-    remotes = words.remotes(build, attributes)
+    remotes = words.remotes(build, attributes, steps.hidden)
     with _closing(remotes.values()):
         for _ in range(_ATTEMPTS):
             try:

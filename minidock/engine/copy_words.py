@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from minidock.core.copying import Attributes
@@ -52,8 +52,8 @@ class Words:
     def _is_url(self, source: str) -> bool:
         return isinstance(self.instruction, Add) and _is_url(source)
 
-    def remotes(self, build: BuildContext, attributes: Attributes) -> dict[int, Part]:
-        """Return the parts that are fetched, by their positions."""
+    def remotes(self, build: BuildContext, attributes: Attributes, hidden: Callable[[str], str]) -> dict[int, Part]:
+        """Return the parts that are fetched, by their positions; ``hidden`` makes of a URL what may be shown."""
         found: dict[int, Part] = {}
         for position, source in enumerate(self.sources):
             if isinstance(self.instruction, Copy):
@@ -62,7 +62,9 @@ class Words:
             if isinstance(source, GitReference):
                 found[position] = GitPart(build, source, self.selection, attributes.created_at)
             elif _is_url(source):
-                found[position] = UrlPart(build, source, checksum, unpacks=bool(self.instruction.unpack))
+                found[position] = UrlPart(
+                    build, source, hidden(source), checksum, unpacks=bool(self.instruction.unpack)
+                )
         return found
 
     def parts(

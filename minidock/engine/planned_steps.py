@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from minidock.core.build_record import MISSING, WOULD_RUN
-from minidock.core.cache_key import Reason, StepInputs
+from minidock.core.cache_key import StepInputs
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Instruction
+from minidock.core.reasons import Reason
 from minidock.engine.cached_steps import PARENT_REBUILT, CachedSteps
 from minidock.engine.copy_words import is_linked
 from minidock.engine.progress import Step
@@ -57,6 +58,7 @@ class PlannedSteps(CachedSteps):
     ) -> None:
         """Add the layer of the cache, or tell why there is none."""
         self._ordinal += 1
+        inputs = self._told(inputs)
         follows = self.state.was_rebuilt and not is_independent
         record = self._look_up(inputs.key(), follows_rebuilt=follows)
         if record is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from minidock.core import metadata
-from minidock.core.cache_key import StepInputs
+from minidock.core.cache_key import StepInputs, Told
 from minidock.core.config import HistoryEntry
 from minidock.core.dockerfile import heredocs
 from minidock.core.dockerfile.expansion import expand
@@ -217,7 +217,15 @@ class StageBuilder:
                 *run_mounts.settings(mounts),
             ),
             files=run_mounts.files(mounts),
+            told=_told(_command(instruction), words),
         )
+
+
+def _told(command: Command, words: tuple[str, ...]) -> Told:
+    """Return a RUN as it was written: the line, and which shell gets it."""
+    if not command.is_shell:
+        return Told(f"RUN {metadata.words_text(words)}")
+    return Told(f"RUN {' '.join(command.args)}", " ".join(words[: len(words) - len(command.args)]))
 
 
 def _command(instruction: Run) -> Command:

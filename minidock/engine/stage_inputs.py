@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from minidock.core.cache_key import Reason
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile import stages
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.platform import Platform
+from minidock.core.reasons import Reason
 from minidock.core.reference import Reference
 from minidock.engine import images
 from minidock.engine.definition import this_platform
@@ -90,7 +90,8 @@ class StageInputs:
             )
         variables = {name: value for name, _, value in (item.partition("=") for item in image.config.config.env)}
         shown = str(Reference.parse(stage.base)) if image.names else str(image.image_id)
-        return StageState(image.config, image.image_id, variables), shown
+        name = stage.base.partition("@")[0]
+        return StageState(image.config, image.image_id, variables, base=f"{name}@{image.image_id}"), shown
 
     def _is_empty(self, name: str) -> bool:
         """Tell whether a base has no layers to begin with: files of a named context are copied into it."""

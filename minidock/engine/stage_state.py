@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from minidock.core.build_record import StepFate
-from minidock.core.cache_key import Reason
 from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.process import DEFAULT_PATH
+from minidock.core.reasons import Reason
 from minidock.core.resources import Resources
 from minidock.core.times import format_time
 from minidock.engine.cache_import import ImportedCache
@@ -89,6 +89,7 @@ class StageState:
     """Where a stage stands: its image so far, and the variables in force.
 
     ``variables`` holds ENV and ARG values in order, ``args`` the arguments declared so far with what history shows.
+    ``base`` is the name and ID of the image that it began with, empty if there is none.
     """
 
     image: ImageConfig
@@ -96,6 +97,7 @@ class StageState:
     variables: Mapping[str, str] = field(default_factory=dict)
     args: Mapping[str, str] = field(default_factory=dict)
     was_rebuilt: bool = False
+    base: str = ""
 
     @property
     def parent(self) -> str:

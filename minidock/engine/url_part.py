@@ -38,10 +38,10 @@ _UNNAMED = "__unnamed__"
 class UrlPart:
     """The file at one URL, mode 0600, dated as the server says."""
 
-    def __init__(self, build: BuildContext, url: str, checksum: str, *, unpacks: bool) -> None:
+    def __init__(self, build: BuildContext, url: str, shown: str, checksum: str, *, unpacks: bool) -> None:
         self._build = build
         self._url = url
-        self._shown = without_password(url)
+        self._shown = without_password(shown)
         self._checksum = read_checksum(checksum) if checksum else ""
         self._notes = HttpNotes(build.ws.store.layout)
         self._known: HttpNote | None = None  # what the step's key was made of

@@ -105,14 +105,14 @@ def to_hard_link(place: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (rewrite_with_equal_stat, "1 of 5 files changed: app/a (content)"),
-        (lambda place: (place / "app/a").chmod(0o600), "1 of 5 files changed: app/a (mode 644→600)"),
-        (lambda place: (place / "app/sub").chmod(0o700), "1 of 5 files changed: app/sub (mode 755→700)"),
-        (lambda place: (place / "app/new").write_text("n"), "1 of 6 files changed: app/new (added)"),
-        (lambda place: (place / "app/b").unlink(), "1 of 4 files changed: app/b (removed)"),
-        (rename, "2 of 5 files changed: app/a (removed), app/z (added)"),
-        (to_link, "1 of 5 files changed: app/a (file -> symlink)"),
-        (to_directory, "1 of 5 files changed: app/a (file -> dir)"),
+        (rewrite_with_equal_stat, "1 of 3 files changed: app/a (content)"),
+        (lambda place: (place / "app/a").chmod(0o600), "1 of 3 files changed: app/a (mode 644→600)"),
+        (lambda place: (place / "app/sub").chmod(0o700), "1 of 4 files changed: app/sub (mode 755→700)"),
+        (lambda place: (place / "app/new").write_text("n"), "1 of 4 files changed: app/new (added)"),
+        (lambda place: (place / "app/b").unlink(), "1 of 3 files changed: app/b (removed)"),
+        (rename, "2 of 4 files changed: app/a (removed), app/z (added)"),
+        (to_link, "1 of 3 files changed: app/a (file -> symlink)"),
+        (to_directory, "1 of 3 files changed: app/a (file -> dir)"),
     ],
 )
 def test_every_change_of_a_file_is_a_miss_and_named(lab: Lab, change: Callable[[Path], object], reason: str) -> None:
@@ -130,7 +130,7 @@ def test_many_changes_are_counted_and_three_are_named(lab: Lab) -> None:
     lab.build()
     write_context(lab.place, {f"app/{number}": "x" for number in range(1500)})
     assert lab.build().reasons[0] == (
-        "1,500 of 1,505 files changed: app/0 (added), app/1 (added), app/10 (added) and 1,497 more"
+        "1,500 of 1,503 files changed: app/0 (added), app/1 (added), app/10 (added) and 1,497 more"
     )
 
 
@@ -139,12 +139,12 @@ def test_a_link_target_and_a_hard_link_count(lab: Lab) -> None:
     lab.build()
     (lab.place / "app/link").unlink()
     (lab.place / "app/link").symlink_to("b")
-    assert lab.build().reasons[0] == "1 of 6 files changed: app/link (link target)"
+    assert lab.build().reasons[0] == "1 of 4 files changed: app/link (link target)"
     (lab.place / "app/b").write_text("aaa")
     lab.build()
     (lab.place / "app/b").unlink()
     (lab.place / "app/b").hardlink_to(lab.place / "app/a")
-    assert lab.build().reasons[0] == "1 of 6 files changed: app/b (hard link)"
+    assert lab.build().reasons[0] == "1 of 4 files changed: app/b (hard link)"
 
 
 def test_times_and_files_that_are_not_copied_do_not_count(lab: Lab) -> None:
@@ -179,7 +179,7 @@ def test_what_only_describes_the_image_disturbs_no_later_run(lab: Lab, line: str
         ("ENV A=1", "ENV A=2", "environment variable A changed: '1' -> '2'"),
         ("ENV A=1", "ENV B=1", "environment variable A removed; environment variable B added"),
         ("ARG A=1", "ARG A=2", "build argument A changed: '1' -> '2'"),
-        ("USER 1", "USER 2", "setting user changed: '1' -> '2'"),
+        ("USER 1", "USER 2", "user changed: '1' -> '2'"),
         ('SHELL ["/bin/sh", "-c"]', 'SHELL ["/bin/bash", "-c"]', None),
         ("ENV API_TOKEN=1", "ENV API_TOKEN=2", "environment variable API_TOKEN changed"),
         ("ENV http_proxy=1", "ENV http_proxy=2", "environment variable http_proxy changed: '1' -> '2'"),
@@ -191,16 +191,14 @@ def test_what_a_process_sees_counts(lab: Lab, line: str, changed: str, reason: s
     lab.dockerfile(f"FROM base:1\n{line}\nRUN make\n")
     lab.build()
     lab.dockerfile(f"FROM base:1\n{changed}\nRUN make\n")
-    assert lab.build().reasons == [
-        reason or 'instruction changed: RUN ["/bin/sh" "-c" "make"] -> RUN ["/bin/bash" "-c" "make"]'
-    ]
+    assert lab.build().reasons == [reason or "shell changed: '/bin/sh -c' -> '/bin/bash -c'"]
 
 
 def test_a_working_directory_counts(lab: Lab) -> None:
     lab.dockerfile("FROM base:1\nWORKDIR /a\nRUN make\n")
     lab.build()
     lab.dockerfile("FROM base:1\nWORKDIR /b\nRUN make\n")
-    assert lab.build().reasons == ["instruction changed: WORKDIR /a -> WORKDIR /b", "parent rebuilt"]
+    assert lab.build().reasons == ["instruction changed: '/a' -> '/b'", "parent rebuilt"]
 
 
 def test_build_arguments_count_once_they_are_declared(lab: Lab) -> None:
@@ -230,7 +228,7 @@ def test_another_parent_image_counts(lab: Lab) -> None:
     import_base(lab.ws, root_tar([directory("bin"), (member("new"), b"new")]))
     reasons = lab.build().reasons
     assert reasons[1:] == ["parent rebuilt"]
-    assert reasons[0].startswith("parent changed: ")
+    assert reasons[0].startswith("parent image changed: base:1@")
 
 
 def test_the_same_base_under_another_name_does_not_count(lab: Lab) -> None:

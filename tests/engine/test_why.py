@@ -32,7 +32,7 @@ def test_of_a_thousand_files_the_two_that_changed_are_named(lab: Lab) -> None:
     (lab.place / "app/f003").write_text("X")
     (lab.place / "app/f007").chmod(0o755)
     changed = ("app/f003 (content)", "app/f007 (mode 644→755)")
-    line = f"2 of 1,005 files changed: {', '.join(changed)}"
+    line = f"2 of 1,003 files changed: {', '.join(changed)}"
     assert lab.build(tags=("app",)).reasons == [line, "parent rebuilt"]
     assert told(last_build(lab.ws)) == [
         ("[2/3] COPY app /app/", REBUILT, [(line, changed)]),
@@ -57,7 +57,7 @@ def test_every_changed_file_is_kept_where_the_line_names_three(lab: Lab) -> None
     write_context(lab.place, {f"app/{number}": "" for number in range(5)})
     lab.build()
     ((text, details),) = told(last_build(lab.ws, "COPY"))[0][2]
-    assert text == "5 of 10 files changed: app/0 (added), app/1 (added), app/2 (added) and 2 more"
+    assert text == "5 of 8 files changed: app/0 (added), app/1 (added), app/2 (added) and 2 more"
     assert details == tuple(f"app/{number} (added)" for number in range(5))
 
 
@@ -100,7 +100,7 @@ def test_a_cached_build_can_be_required(lab: Lab) -> None:
     first = lab.build()
     assert lab.build(requires_cached=True).image_id == first.image_id
     (lab.place / "app/a").write_text("new")
-    with pytest.raises(DockerfileError, match=r"1 of 5 files changed: app/a \(content\)"):
+    with pytest.raises(DockerfileError, match=r"1 of 3 files changed: app/a \(content\)"):
         lab.build(requires_cached=True)
     assert lab.ran == 1
 
@@ -126,6 +126,22 @@ def test_values_that_look_secret_are_not_in_a_record(lab: Lab) -> None:
     text = Path(path).read_text()
     assert "API_TOKEN" in text
     assert "hunter2" not in text
+
+
+def test_nothing_in_the_build_cache_holds_a_value_that_looks_secret(lab: Lab) -> None:
+    lab.dockerfile(
+        "FROM base:1\nARG API_TOKEN\nENV URL=https://$API_TOKEN@host\nCOPY app /$API_TOKEN\n"
+        "RUN --mount=type=tmpfs,target=/$API_TOKEN make\nWORKDIR /$API_TOKEN\n"
+    )
+    told = []
+    for value in ("hunter2-first", "hunter2-second"):
+        built = lab.build(build_args={"API_TOKEN": value})
+        told += [*built.reasons, *built.outcomes]
+    assert "instruction changed: a secret value" in told
+    assert "hunter2" not in " ".join(told)
+    cache = Path(lab.ws.store.layout.path("cache"))
+    kept = [path for path in cache.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert kept == []
 
 
 def test_an_unreadable_record_is_as_if_it_were_not_there(lab: Lab) -> None:
