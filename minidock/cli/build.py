@@ -45,15 +45,12 @@ def build(
     ] = False,
 ) -> int:
     """Build an image from a Dockerfile."""
-    from dataclasses import replace
-
     from minidock.cli import options, streams
     from minidock.engine import workspace
 
     for remark in others.remarks():
         streams.warn(remark)
-    request = _request(path, step_limits, places, steps, outputs, questions)
-    request = replace(request, cache_from=others.cache_from, cache_to=others.cache_to)
+    request = _request(path, step_limits, places, steps, outputs, questions, others)
     if questions.are_asked:
         return questions.answer(workspace.open_workspace(options.store_root()), request)
     _build(request, outputs, progress, quiet=quiet)
@@ -67,6 +64,7 @@ def _request(
     steps: BuildSteps,
     outputs: BuildOutputs,
     questions: BuildQuestions,
+    others: BuildOthers,
 ) -> BuildRequest:
     import os
     import sys
@@ -94,6 +92,8 @@ def _request(
         outputs=outputs.wanted(),
         annotations=outputs.annotations(),
         requires_cached=questions.require_cached,
+        cache_from=others.cache_from,
+        cache_to=others.cache_to,
     )
 
 

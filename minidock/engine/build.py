@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from minidock.core import mediatype
 from minidock.core.build_record import BuildRecord
@@ -14,7 +14,7 @@ from minidock.core.events import Observer
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.times import format_time
-from minidock.engine import cache_export, cache_import, images, limits
+from minidock.engine import cache_export, images, limits
 from minidock.engine.build_stages import StageBuilds
 from minidock.engine.outputs import Result, annotations_for, export, rewritten
 from minidock.engine.preparing import BuildRequest, Sessions, Setup, course_of, prepare
@@ -60,9 +60,6 @@ class _Building:
         self._ws = setup.ws
         self._session = setup.session
         self._stages = StageBuilds(setup)
-        if setup.request.uses_cache and setup.request.cache_from:
-            caches = cache_import.imported(self._ws, setup.request.cache_from, setup.progress)
-            self._stages.shared = replace(self._stages.shared, imported=caches)
 
     def build(self) -> BuildResult:
         """Build the stages and publish the target's image; remember why steps ran, and what contexts hold."""

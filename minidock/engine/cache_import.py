@@ -43,6 +43,10 @@ class ImportedCache:
         """Return what a key stands for."""
         return next((source.results[key] for source in self._sources if key in source.results), None)
 
+    def holds(self, diff_id: Digest) -> bool:
+        """Tell whether one of the caches has a layer, not looking at it."""
+        return any(diff_id in source.layers for source in self._sources)
+
     def fetch(self, session: Session, diff_id: Digest) -> bool:
         """Store a layer, verified, and tell whether that went well; why not is told as a warning."""
         with self._lock:

@@ -263,7 +263,12 @@ class CachedSteps:
             return None
         size = self._store.layers.get(found.diff_id, self._build.session).size
         record = Record(
-            key, self._layer_id, found.created, diff_id=found.diff_id, size=size, description=self.hidden(entry.created_by)
+            key,
+            self._layer_id,
+            found.created,
+            diff_id=found.diff_id,
+            size=size,
+            description=self.hidden(entry.created_by),
         )
         self._put_record(record, inputs)
         return record

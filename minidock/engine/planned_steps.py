@@ -60,11 +60,21 @@ class PlannedSteps(CachedSteps):
         self._ordinal += 1
         inputs = self._told(inputs)
         follows = self.state.was_rebuilt and not is_independent
-        record = self._look_up(inputs.key(), follows_rebuilt=follows)
+        record = self._find(inputs, inputs.key(), entry, follows_rebuilt=follows)
         if record is None:
             self._would_run(step, self._reasons(inputs, follows_rebuilt=follows), config)
         else:
             self._add(step, inputs, entry, config, record, is_new=False)
+
+    def _import(self, inputs: StepInputs, key: Digest, entry: HistoryEntry, *, follows_rebuilt: bool) -> Record | None:
+        """Return the record of a result that another machine has left, whose layer a build would fetch."""
+        caches = self._build.imported if self._build.uses_cache else None
+        found = caches.get(key) if caches else None
+        if caches is None or found is None or found.diff_id is None or not caches.holds(found.diff_id):
+            return None
+        if not self._may_use(found.created, follows_rebuilt):
+            return None
+        return Record(key, self._layer_id, found.created, diff_id=found.diff_id)
 
     def unknown(self, instruction: Instruction, reason: Reason) -> None:
         """Add the step of an instruction that takes in what is not there yet."""

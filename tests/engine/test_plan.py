@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from minidock.core.build_options import CacheOption
 from minidock.core.build_plan import BuildPlan
 from minidock.core.build_record import CACHED, MISSING, REBUILT, WOULD_RUN, BuildRecord
 from minidock.core.context_size import ContextSize
@@ -242,6 +243,18 @@ def test_a_file_at_a_url_is_asked_for_and_not_kept(lab: Lab, tmp_path: Path) -> 
         (step,) = plan(lab.ws, BuildRequest(str(lab.place))).steps
         assert step.line == f"1 of 1 files changed: {web.url}/file (content)"
     assert os.listdir(tmp_path / "tmp") == []
+
+
+def test_what_another_machine_has_left_is_found_and_not_fetched(lab: Lab, tmp_path: Path) -> None:
+    folder = str(tmp_path / "cache")
+    lab.build(cache_to=(CacheOption("local", {"dest": folder}),))
+    source = (CacheOption("local", {"src": folder}),)
+    prune_cache(lab.ws, is_all=True)
+    assert [step.outcome for step in planned(lab).steps] == [WOULD_RUN, WOULD_RUN]
+    assert [step.outcome for step in planned(lab, cache_from=source).steps] == [CACHED, CACHED]
+    assert [step.line for step in planned(lab, cache_from=source, uses_cache=False).steps] == ["--no-cache"] * 2
+    (lab.place / "app/a").write_text("new")
+    assert [step.outcome for step in planned(lab, cache_from=source).steps] == [WOULD_RUN, WOULD_RUN]
 
 
 def test_mistakes_are_those_of_a_build(lab: Lab) -> None:
