@@ -79,7 +79,7 @@ def main() -> int:
         try:
             _measure(place, runs, is_quick=options.quick, base=options.base)
         finally:
-            _clean_up(_programs(place))
+            _clean_up(programs_in(place))
     return 0
 
 
@@ -100,10 +100,12 @@ def _measure(place: Path, runs: int, *, is_quick: bool, base: Path | None) -> No
     if base is None and not _make_base(work.base):
         print("\nThe rest needs the tar of a root file system: name one with --base, or install mmdebstrap.")
         return
-    programs = _programs(place)
+    programs = programs_in(place)
     others = ", ".join(program.name for program in programs[1:]) or "no other program is installed"
     print(f"\nContext: {sum(len(names) for _, _, names in os.walk(work.context))} files. Beside: {others}.")
     images(work, programs, runs)
+    archives = Path(__file__).with_name("archives.py")
+    subprocess.run([sys.executable, str(archives), str(work.base), "--runs", str(runs)], check=False)
 
 
 # --- tasks
@@ -118,7 +120,7 @@ def start_up(place: Path, runs: int) -> None:
         Way("minidock --version", minidock.words("--version")),
         Way("image ls (empty)", minidock.words("image", "ls"), minidock.environment),
     ]
-    medians = _alternate("start-up", ways, 4 * runs, compared_with="import typer")
+    medians = alternate("start-up", ways, 4 * runs, compared_with="import typer")
     ratio = medians["image ls (empty)"] / medians["import typer"]
     print(f"  image ls takes {ratio:.2f} x `import typer` (limit 1.5): {'ok' if ratio < 1.5 else 'TOO SLOW'}")
 
@@ -136,35 +138,35 @@ def images(work: Work, programs: Sequence[Program], runs: int) -> None:
         return (*program.build, *options, "-t", IMAGE, "-f", str(work.dockerfile), str(work.context))
 
     def with_base(program: Program) -> None:
-        _reset(program)
-        _run(program.words("import", str(work.base), BASE), program.environment)
-        _settle()
+        reset(program)
+        run(program.words("import", str(work.base), BASE), program.environment)
+        settle()
 
     def edit(_: Program) -> None:
         path = work.context / "d50" / "f0"
         path.write_bytes(random.randbytes(2048))
-        _settle()
+        settle()
 
     def nothing(_: Program) -> None:
         pass
 
     copy = f"cp {work.base} {work.place}/copy && sha256sum {work.place}/copy"
     tar = f"tar cf - -C {work.context} . | tee {work.place}/copy | sha256sum"
-    floor = Way(FLOOR, ("sh", "-c", copy), before=_settle)
-    _alternate("import", [floor, *ways(_reset, lambda _: ("import", str(work.base), BASE))], runs, compared_with=FLOOR)
-    floor = Way(FLOOR, ("sh", "-c", tar), before=_settle)
+    floor = Way(FLOOR, ("sh", "-c", copy), before=settle)
+    alternate("import", [floor, *ways(reset, lambda _: ("import", str(work.base), BASE))], runs, compared_with=FLOOR)
+    floor = Way(FLOOR, ("sh", "-c", tar), before=settle)
     cold = ways(with_base, lambda program: build(program, *program.cold))
-    _alternate("cold build", [floor, *cold], runs, compared_with=FLOOR)
+    alternate("cold build", [floor, *cold], runs, compared_with=FLOOR)
     _print_disk(work, programs)
-    _alternate("warm build, nothing changed", ways(nothing, build), runs)
-    _alternate("one file edited", [floor, *ways(edit, build)], runs, compared_with=FLOOR)
-    run = ways(nothing, lambda program: (*program.run, *RUN))
-    _alternate("run --rm --network none IMAGE true", [*run, _before_the_launcher(programs[0])], 4 * runs)
+    alternate("warm build, nothing changed", ways(nothing, build), runs)
+    alternate("one file edited", [floor, *ways(edit, build)], runs, compared_with=FLOOR)
+    starts = ways(nothing, lambda program: (*program.run, *RUN))
+    alternate("run --rm --network none IMAGE true", [*starts, _before_the_launcher(programs[0])], 4 * runs)
     launcher = Path(__file__).with_name("launcher.py")
     subprocess.run([sys.executable, str(launcher), str(8 * runs)], check=False)
-    _alternate("images", ways(nothing, lambda _: ("images",)), 2 * runs)
-    _alternate("system df -v", ways(nothing, lambda _: ("system", "df", "-v")), 2 * runs)
-    _alternate("history", ways(nothing, lambda _: ("history", IMAGE)), 2 * runs)
+    alternate("images", ways(nothing, lambda _: ("images",)), 2 * runs)
+    alternate("system df -v", ways(nothing, lambda _: ("system", "df", "-v")), 2 * runs)
+    alternate("history", ways(nothing, lambda _: ("history", IMAGE)), 2 * runs)
 
 
 def _before_the_launcher(minidock: Program) -> Way:
@@ -175,7 +177,7 @@ def _before_the_launcher(minidock: Program) -> Way:
     )
     command = (sys.executable, "-c", stop, "run", *RUN)
     prune = minidock.words("container", "prune", "-f")
-    return Way("…to the launcher", command, minidock.environment, lambda: _run(prune, minidock.environment))
+    return Way("…to the launcher", command, minidock.environment, lambda: run(prune, minidock.environment))
 
 
 def _print_disk(work: Work, programs: Sequence[Program]) -> None:
@@ -188,7 +190,7 @@ def _print_disk(work: Work, programs: Sequence[Program]) -> None:
             print(f"  {program.name:20} {int(listing.stdout.split()[0]) / apparent:8.2f}")
 
 
-def _alternate(title: str, ways: Sequence[Way], runs: int, *, compared_with: str = "minidock") -> dict[str, float]:
+def alternate(title: str, ways: Sequence[Way], runs: int, *, compared_with: str = "minidock") -> dict[str, float]:
     """Time every way in turn, ``runs`` times; print and return the medians in seconds."""
     times: dict[str, list[float]] = {way.name: [] for way in ways}
     failed: dict[str, str] = {}
@@ -198,7 +200,7 @@ def _alternate(title: str, ways: Sequence[Way], runs: int, *, compared_with: str
                 continue
             way.before()
             started = time.perf_counter()
-            problem = _run(way.command, way.environment)
+            problem = run(way.command, way.environment)
             times[way.name].append(time.perf_counter() - started)
             if problem:
                 failed[way.name] = problem
@@ -216,7 +218,7 @@ def _alternate(title: str, ways: Sequence[Way], runs: int, *, compared_with: str
     return medians
 
 
-def _run(command: Sequence[str], environment: Sequence[tuple[str, str]] = ()) -> str:
+def run(command: Sequence[str], environment: Sequence[tuple[str, str]] = ()) -> str:
     """Run to the end, silently; return the last line that it printed if it failed, else nothing."""
     # A byte code cache that may not be written would make Python programs look slow.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -239,7 +241,7 @@ def _minidock(store: Path) -> Program:
     return Program("minidock", (sys.executable, "-m", "minidock"), store, environment=(("MINIDOCK_ROOT", str(store)),))
 
 
-def _programs(place: Path) -> list[Program]:
+def programs_in(place: Path) -> list[Program]:
     """Return the programs that are installed, this one first. (Builds of buildah are those of podman.)"""
     found = [_minidock(place / "minidock")]
     if shutil.which("podman"):
@@ -251,34 +253,34 @@ def _programs(place: Path) -> list[Program]:
         runtime = ("--runtime", "runc", "--cgroup-manager", "cgroupfs") if shutil.which("runc") else ()
         command = ("podman", "--root", f"{store}/root", "--runroot", f"{store}/run")
         found.append(Program("podman", command, store, build, run=(*runtime, "run", *limits)))
-    if shutil.which("docker") and not _run(("docker", "info")):
+    if shutil.which("docker") and not run(("docker", "info")):
         # Its cache is left alone: others may use it. A cold build is one that does not look at it.
         found.append(Program("docker", ("docker",), Path("/var/lib/docker"), cold=("--no-cache",)))
     return found
 
 
-def _reset(program: Program) -> None:
+def reset(program: Program) -> None:
     """Begin with nothing, in a new directory. What was there before goes at the very end.
 
     Removing it now would make the next files slow: for some seconds ext4 looks for inodes that are not just freed.
     """
     if program.name == "docker":
-        _run(program.words("image", "rm", "-f", IMAGE, BASE))
+        run(program.words("image", "rm", "-f", IMAGE, BASE))
     elif program.place.exists():
         shutil.rmtree(program.place / "blobs", ignore_errors=True)  # few files, most of the bytes
         program.place.rename(f"{program.place}.{time.monotonic_ns()}")
-    _settle()
+    settle()
 
 
 def _clean_up(programs: Sequence[Program]) -> None:
     for program in programs:
         if program.name == "podman":
-            _run(program.words("system", "reset", "-f"))
+            run(program.words("system", "reset", "-f"))
         else:
-            _reset(program)
+            reset(program)
 
 
-def _settle() -> None:
+def settle() -> None:
     """Let the disk finish what was written before."""
     os.sync()
 
@@ -303,7 +305,7 @@ def _make_base(target: Path) -> bool:
     """Make a Debian root file system's tar; return whether that was possible."""
     if shutil.which("mmdebstrap") is None:
         return False
-    return not _run(("mmdebstrap", "--variant=minbase", "stable", str(target)))
+    return not run(("mmdebstrap", "--variant=minbase", "stable", str(target)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import stat
 from hashlib import sha256
 from typing import Protocol
 
+from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, HARDLINK, SYMLINK, Entry, Tree
 from minidock.engine.decompress import decompressed
@@ -43,6 +44,7 @@ class Section(io.RawIOBase):
         self._fd, self._offset, self._left = fd, offset, size
         self._hash = sha256()
         self.size = size
+        self.is_hashed = True
 
     def readable(self) -> bool:
         return True
@@ -52,7 +54,8 @@ class Section(io.RawIOBase):
         buffer[: len(data)] = data
         self._offset += len(data)
         self._left -= len(data)
-        self._hash.update(data)
+        if self.is_hashed:
+            self._hash.update(data)
         return len(data)
 
     def drain(self) -> Digest:
@@ -130,12 +133,24 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/sha256/{digest.hex}"
 
 
-def ingest_layer(ws: Workspace, session: Session, section: Section, diff_id: Digest) -> None:
-    """Store a layer, compressed or not, if it is not here yet. Raises: BlobCorrupt, TarError."""
+def ingest_layer(ws: Workspace, session: Session, files: Files, layer: Descriptor, diff_id: Digest) -> None:
+    """Store a layer of a layout, compressed or not, if it is not here yet. Raises: StoreError."""
+    with files.open(blob_path(layer.digest)) as section:
+        if section.size != layer.size:
+            raise StoreError(f"blob {layer.digest} has {section.size} bytes, not {layer.size}")
+        if layer.digest == diff_id:
+            section.is_hashed = False  # what is stored is, and must have the same digest
+        ingest_tar(ws, session, section, diff_id)
+        if layer.digest != diff_id and section.drain() != layer.digest:
+            raise BlobCorrupt(str(layer.digest), section.drain())
+
+
+def ingest_tar(ws: Workspace, session: Session, section: Section, diff_id: Digest) -> None:
+    """Store the tar of a layer, compressed or not, if it is not here yet. Raises: BlobCorrupt, TarError."""
     session.pin([diff_id])
     if ws.store.blobs.has(diff_id):
         return
-    buffered = io.BufferedReader(section)
+    buffered = io.BufferedReader(section, _CHUNK)
     layer = ws.store.layers.ingest(session, decompressed(buffered))
     buffered.detach()  # or it would close the section, whose digest is still to be compared
     if layer.diff_id != diff_id:

@@ -14,7 +14,7 @@ from minidock.engine.archive_files import Files, LayoutFiles, blob_path, ingest_
 from minidock.engine.progress import Progress
 from minidock.engine.save import INDEX_FILE
 from minidock.engine.workspace import Workspace
-from minidock.errors import BlobCorrupt, BuildError, MinidockError, StoreError
+from minidock.errors import BuildError, MinidockError
 from minidock.store.session import Session
 
 DEFAULT_TAG = "latest"
@@ -53,20 +53,11 @@ class ImportedCache:
             for source in self._sources:
                 if diff_id in source.layers:
                     try:
-                        self._fetch(session, source, diff_id)
+                        ingest_layer(self._ws, session, source.files, source.layers[diff_id], diff_id)
                         return True
                     except MinidockError as error:
                         self._warn(f"layer {diff_id.short} of {source.name} is not used: {error}")
         return False
-
-    def _fetch(self, session: Session, source: CacheSource, diff_id: Digest) -> None:
-        layer = source.layers[diff_id]
-        with source.files.open(blob_path(layer.digest)) as section:
-            if section.size != layer.size:
-                raise StoreError(f"blob {layer.digest} has {section.size} bytes, not {layer.size}")
-            ingest_layer(self._ws, session, section, diff_id)
-            if section.drain() != layer.digest:
-                raise BlobCorrupt(str(layer.digest), section.drain())
 
 
 def imported(ws: Workspace, options: Sequence[CacheOption], progress: Progress) -> ImportedCache | None:

@@ -22,13 +22,21 @@ from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, load
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.engine import images
-from minidock.engine.archive_files import ArchiveFiles, Files, LayoutFiles, blob_path, ingest_layer, read_document
+from minidock.engine.archive_files import (
+    ArchiveFiles,
+    Files,
+    LayoutFiles,
+    blob_path,
+    ingest_layer,
+    ingest_tar,
+    read_document,
+)
 from minidock.engine.decompress import decompressed, is_compressed
 from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
 from minidock.engine.save import FULL_NAME, INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE, SINCE, require_platform
 from minidock.engine.workspace import Workspace
-from minidock.errors import BlobCorrupt, InvalidReference, MinidockError, NoSuchImage, StoreError
+from minidock.errors import InvalidReference, MinidockError, NoSuchImage, StoreError
 from minidock.store import tar
 from minidock.store.session import Session
 
@@ -220,12 +228,7 @@ def _stored(
         if since and not files.has(blob_path(layer.digest)):
             _require(ws, session, diff_id, since)
             continue
-        with files.open(blob_path(layer.digest)) as section:
-            if section.size != layer.size:
-                raise StoreError(f"blob {layer.digest} has {section.size} bytes, not {layer.size}")
-            ingest_layer(ws, session, section, diff_id)
-            if section.drain() != layer.digest:
-                raise BlobCorrupt(str(layer.digest), section.drain())
+        ingest_layer(ws, session, files, layer, diff_id)
     return config
 
 
@@ -279,5 +282,5 @@ def _of_docker(ws: Workspace, session: Session, files: Files) -> Iterator[_Found
             raise StoreError(f"{len(layers)} layers in manifest.json, but {len(config.diff_ids)} in the config")
         for diff_id, layer in zip(config.diff_ids, layers, strict=True):
             with files.open(str(layer)) as section:
-                ingest_layer(ws, session, section, diff_id)
+                ingest_tar(ws, session, section, diff_id)
         yield _Found(config, data, tuple(dict.fromkeys(_familiar(str(tag)) for tag in tags)))

@@ -49,6 +49,7 @@ _KINDS = {
     b"5": DIRECTORY,
     b"6": FIFO,
 }
+_PLAIN = re.compile(rb"[0-7]+")
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 _XATTR = "SCHILY.xattr."
 # Of overlayfs itself: in a layer they would be control data (RELIABILITY: an image never controls its unpacking).
@@ -350,6 +351,8 @@ def _text(raw: bytes) -> str:
 
 
 def _decode_number(field: bytes, what: str) -> int:
+    if field[-1:] == b"\0" and _PLAIN.fullmatch(field, 0, len(field) - 1):
+        return int(field[:-1], 8)  # as nearly every writer has it
     if field[0] & 0x80:  # GNU base-256: a two's complement number in the rest of the field
         value = int.from_bytes(field, "big", signed=False) & ((1 << (8 * len(field) - 1)) - 1)
         if field[0] & 0x40:
