@@ -51,8 +51,10 @@ def build(
     for remark in others.remarks():
         streams.warn(remark)
     request = _request(path, step_limits, places, steps, outputs, questions, others)
+    ws = workspace.open_workspace(options.store_root())
     if questions.are_asked:
-        return questions.answer(workspace.open_workspace(options.store_root()), request)
+        return questions.answer(ws, request)
+    questions.require(ws, request)
     _build(request, outputs, progress, quiet=quiet)
     return 0
 

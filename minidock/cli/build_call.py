@@ -11,7 +11,7 @@ import typer
 
 from minidock.core.csv_line import fields_of
 from minidock.core.quoting import quoted
-from minidock.errors import FlagError, InvalidRequest
+from minidock.errors import FlagError, InvalidRequest, NotCached
 from minidock.render import formats
 from minidock.render.formats import Format
 
@@ -111,8 +111,8 @@ class BuildQuestions:
     @property
     def are_asked(self) -> bool:
         """Whether nothing is to be built. Raises: InvalidRequest for a format of nothing."""
-        if self.shape is not Format.TABLE and not self.plan:
-            raise InvalidRequest("--format says how --plan is shown: give that too")
+        if self.shape is not Format.TABLE and not (self.plan or self.require_cached):
+            raise InvalidRequest("--format says how --plan and --require-cached are shown: give one of them too")
         return self.plan or self.check or self._call.method != BUILD
 
     @property
@@ -130,3 +130,22 @@ class BuildQuestions:
         found = plan(ws, request)
         print_plan(Console.standard(), found, shape=self.shape)
         return 0 if found.is_cached else _SOMETHING_RUNS
+
+    def require(self, ws: Workspace, request: BuildRequest) -> None:
+        """Print what a build with --require-cached would find, if a format is given.
+
+        Raises: NotCached if a step is not in the cache, InvalidRequest for a context that can be read only once.
+        """
+        if self.shape is Format.TABLE or not self.require_cached:
+            return
+        from minidock.engine.plan import plan
+        from minidock.render.console import Console
+        from minidock.render.plan import print_plan
+
+        if request.stdin is not None:
+            raise InvalidRequest("--require-cached with --format looks twice, and stdin can be read only once")
+        found = plan(ws, request)
+        print_plan(Console.standard(), found, shape=self.shape)
+        for step in found.steps:
+            if not step.is_cached:
+                raise NotCached(step.name, step.line)

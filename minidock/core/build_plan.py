@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from minidock.core.build_record import StepFate
+from minidock.core.build_record import MISSING, StepFate
 from minidock.core.context_size import ContextSize
 
 VERSION = 1
@@ -24,8 +24,18 @@ class BuildPlan:
         return sum(step.is_cached for step in self.steps)
 
     @property
+    def missing(self) -> int:
+        """How many bases are not there."""
+        return sum(step.outcome == MISSING for step in self.steps)
+
+    @property
+    def run(self) -> int:
+        """How many steps would run."""
+        return len(self.steps) - self.cached - self.missing
+
+    @property
     def is_cached(self) -> bool:
-        """Whether nothing would run."""
+        """Whether nothing would run, and nothing is missing."""
         return self.cached == len(self.steps)
 
     def to_json(self) -> dict[str, Any]:
@@ -34,6 +44,7 @@ class BuildPlan:
             "version": VERSION,
             "context": self.context.to_json(),
             "cached": self.cached,
-            "run": len(self.steps) - self.cached,
+            "run": self.run,
+            "missing": self.missing,
             "steps": [step.to_json() for step in self.steps],
         }

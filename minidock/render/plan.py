@@ -21,10 +21,16 @@ def print_plan(console: Console, plan: BuildPlan, *, shape: Format = Format.TABL
         console.out.write(f"{step.name}: {step.outcome}\n")
         for reason in step.reasons:
             console.out.write(f"    {reason.text}\n")
-    count, run = len(plan.steps), len(plan.steps) - plan.cached
+    console.out.write(f"context: {size_text(plan.context)}\n{_summary(plan)}\n")
+
+
+def _summary(plan: BuildPlan) -> str:
+    count = len(plan.steps) - plan.missing
     steps = f"{count} step{'' if count == 1 else 's'}"
-    console.out.write(f"context: {size_text(plan.context)}\n")
-    console.out.write(f"{run} of {steps} would run\n" if run else f"nothing would run: {steps} cached\n")
+    if plan.is_cached:
+        return f"nothing would run: {steps} cached"
+    missing = f", {plan.missing} FROM image{' is' if plan.missing == 1 else 's are'} missing" if plan.missing else ""
+    return f"{plan.run} of {steps} would run{missing}"
 
 
 def size_text(size: ContextSize) -> str:

@@ -60,6 +60,7 @@ def test_a_document_tells_the_same(context: str, capsys: pytest.CaptureFixture[s
         "context": {"files": 3, "bytes": 57},
         "cached": 0,
         "run": 2,
+        "missing": 0,
         "steps": [
             {
                 "step": 4,
@@ -81,5 +82,29 @@ def test_a_document_tells_the_same(context: str, capsys: pytest.CaptureFixture[s
 
 def test_a_format_of_nothing_is_a_mistake(context: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "--format", "json", context]) == 1
-    assert "--format says how --plan is shown" in capsys.readouterr().err
+    assert "--format says how --plan and --require-cached are shown" in capsys.readouterr().err
     assert not Path(context).with_name("store").exists()
+
+
+def test_a_missing_image_is_no_step_that_runs(context: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(context, "Dockerfile").write_text("FROM absent\nCOPY app /app\n")
+    assert main(["build", "--plan", context]) == 2
+    assert capsys.readouterr().out == (
+        "[1/2] FROM absent: missing\n"
+        "    image absent:latest is not in this store\n"
+        "[2/2] COPY app /app: run\n"
+        "    base missing\n"
+        "context: 3 files, 42B\n"
+        "1 of 1 step would run, 1 FROM image is missing\n"
+    )
+
+
+def test_a_build_that_requires_the_cache_tells_what_it_finds(context: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["build", "--require-cached", "--format={{.cached}} {{.run}}", "--progress=none", context]
+    assert main(words) == 1
+    out, err = capsys.readouterr()
+    assert out == "0 2\n"
+    assert "--require-cached: [1/2] COPY app /app is not in the build cache: never built here before" in err
+    assert main(["build", "--progress=none", context]) == 0
+    assert main(words) == 0
+    assert capsys.readouterr().out == "2 0\n"
