@@ -17,7 +17,7 @@ def export(
     from minidock.cli import options, streams
     from minidock.engine import workspace
     from minidock.engine.export_container import export_container
-    from minidock.engine.save import check_output, replacing
+    from minidock.engine.save import check_output, replacing, told
     from minidock.errors import MinidockError
 
     if not output and sys.stdout.isatty():
@@ -26,7 +26,7 @@ def export(
     if output:
         check_output(output, "failed to export container")
         with replacing(output) as out:
-            export_container(ws, container, out.write)
+            export_container(ws, container, told(out.write, output))
         return
-    export_container(ws, container, sys.stdout.buffer.write)
+    export_container(ws, container, told(sys.stdout.buffer.write, "/dev/stdout"))
     sys.stdout.buffer.flush()

@@ -24,7 +24,7 @@ def save(
     from minidock.cli import options, streams
     from minidock.engine import workspace
     from minidock.engine.definition import parse_platforms
-    from minidock.engine.save import TarSink, check_output, replacing, save
+    from minidock.engine.save import TarSink, check_output, replacing, save, told
     from minidock.errors import MinidockError
 
     if not output and sys.stdout.isatty():
@@ -34,7 +34,7 @@ def save(
     if output:
         check_output(output, "failed to save image")
         with replacing(output) as out:
-            save(ws, image_names, TarSink(out.write), wanted, since=since)
+            save(ws, image_names, TarSink(told(out.write, output)), wanted, since=since)
         return
-    save(ws, image_names, TarSink(sys.stdout.buffer.write), wanted, since=since)
+    save(ws, image_names, TarSink(told(sys.stdout.buffer.write, "/dev/stdout")), wanted, since=since)
     sys.stdout.buffer.flush()

@@ -122,6 +122,20 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         raise
 
 
+def told(write: Callable[[bytes], object], name: str) -> Callable[[bytes], object]:
+    """Return a ``write`` whose failures name what was written to, not the store. A reader that has gone is none."""
+
+    def checked(data: bytes) -> object:
+        try:
+            return write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise MinidockError(f"write {name}: {(error.strerror or str(error)).lower()}") from error
+
+    return checked
+
+
 def check_output(path: str, failure: str) -> None:
     """Make sure that a file can be written at ``path``. Raises: MinidockError, docker's words after ``failure``."""
     directory = os.path.dirname(path)

@@ -246,6 +246,8 @@ class Reader:
             block += self._exactly(BLOCK_SIZE - len(block))
         if not any(block):
             return None
+        if not _PLAIN.match(block[148:156].lstrip(b" \0")):
+            raise TarError("not a tar archive: there is no header")
         stored = _decode_number(block[148:156], "checksum")
         if stored != sum(block) - sum(block[148:156]) + 8 * 32:
             raise TarError("not a tar archive: the checksum of a header is wrong")

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import lzma
+import os
 import re
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from minidock.engine.definition import this_platform
 from minidock.engine.importer import architecture
 from minidock.engine.load import Loaded, load
 from minidock.engine.outputs import Outputs
-from minidock.engine.save import TarSink, save
+from minidock.engine.save import TarSink, save, told
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, MinidockError
 from minidock.runtime.fake import FakeRuntime
@@ -329,3 +330,27 @@ def test_a_layout_that_could_mean_something_else_is_refused(other: Workspace, ar
         load(other, io.BytesIO(archive))
     assert other.store.images.list() == ()
     check_consistent(other.store)
+
+
+def test_blobs_of_a_layout_on_disk_are_files(ws: Workspace, tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    subprocess.run(["tar", "-xf", "-", "--one-top-level=layout"], input=of_oci(), cwd=tmp_path, check=True)
+    context = write_context(tmp_path / "context", {"Dockerfile": "FROM from-disk\n"})
+    blob = layout / "blobs/sha256" / hashlib.sha256(LAYER).hexdigest()
+    (tmp_path / "outside").write_bytes(blob.read_bytes())
+    blob.unlink()
+    for make, problem in (
+        (lambda: blob.symlink_to(tmp_path / "outside"), "symbolic"),
+        (lambda: os.mkfifo(blob), "not a file"),
+    ):
+        make()
+        with pytest.raises(MinidockError, match=problem):
+            run_build(ws, context, contexts={"from-disk": f"oci-layout://{layout}"})
+        blob.unlink()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_elsewhere_is_not_taken_for_the_stores(ws: Workspace) -> None:
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(MinidockError) as caught:
+        save(ws, ["base:1"], TarSink(told(full.write, "/dev/stdout")))
+    assert str(caught.value) == "write /dev/stdout: no space left on device"

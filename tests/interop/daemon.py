@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from tests.interop.programs import program
+from tests.other_users import public_place
 
 _PATIENCE = 60.0
 
 
 @contextmanager
-def dockerd(place: Path) -> Iterator[Callable[..., str]]:
-    """Start a daemon that keeps everything in ``place`` and changes no network; yield docker for it."""
+def dockerd() -> Iterator[Callable[..., str]]:
+    """Start a daemon in a place of its own that changes no network; yield docker for it."""
+    with public_place() as place:  # names of sockets are short
+        yield from _running(place / "docker")
+
+
+def _running(place: Path) -> Iterator[Callable[..., str]]:
     program("dockerd")
     docker = program("docker", "--host", f"unix://{place}/socket")
     place.mkdir()

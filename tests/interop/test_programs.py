@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from minidock.core.build_options import CacheOption
 from minidock.core.digest import Digest
 from minidock.engine import images
 from minidock.engine.importer import import_tar
@@ -18,7 +19,7 @@ from minidock.engine.load import load
 from minidock.engine.save import TarSink, save
 from minidock.engine.workspace import Workspace
 from minidock.runtime.fake import FakeRuntime
-from tests.engine.building import workspace
+from tests.engine.building import import_base, run_build, workspace, write_context
 from tests.interop.daemon import dockerd
 from tests.interop.programs import program
 from tests.interop.trees import put_messy_image, told_by_disk, told_by_store
@@ -140,11 +141,27 @@ def test_what_podman_saves_is_loaded(
     is_loaded(other, ws, image_id, tmp_path / "theirs.tar")
 
 
+def test_a_build_cache_travels_with_skopeo(
+    other: Workspace, ws: Workspace, tmp_path: Path, skopeo: Callable[..., str]
+) -> None:
+    for machine in (ws, other):
+        import_base(machine)
+    context = write_context(tmp_path / "context", {"Dockerfile": "FROM base:1\nCOPY f /\n", "f": "content"})
+    here, there = tmp_path / "here", tmp_path / "there"
+    written = (CacheOption("local", {"dest": str(here), "compression": "gzip"}),)
+    built = run_build(ws, context, cache_to=written)
+    skopeo("copy", f"oci:{here}:latest", f"dir:{tmp_path}/way")
+    skopeo("copy", f"dir:{tmp_path}/way", f"oci:{there}:latest")
+    again = run_build(other, context, cache_from=(CacheOption("local", {"src": str(there)}),), requires_cached=True)
+    assert again.image_id == built.image_id
+    assert again.outcomes[-1] == "CACHED [2/2] COPY f /"
+
+
 @pytest.mark.slow
 def test_docker_and_we_load_what_the_other_saves(
     ws: Workspace, other: Workspace, image_id: Digest, archive: Path, tmp_path: Path
 ) -> None:
-    with dockerd(tmp_path / "docker") as docker:
+    with dockerd() as docker:
         assert docker("load", "--input", archive) == "Loaded image: messy:1\n"
         assert docker("image", "inspect", "--format", "{{.Id}}", "messy:1").strip() == str(image_id)
         docker("save", "--output", tmp_path / "theirs.tar", "messy:1")
