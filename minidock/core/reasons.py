@@ -109,7 +109,7 @@ def explain_files(before: Sequence[InputFile], now: Sequence[InputFile]) -> tupl
     for path in sorted(old.keys() | new.keys()):
         change = _explain_change(old.get(path), new.get(path))
         if change:
-            changes.append(f"{path} ({change})")
+            changes.append(f"{path or '.'} ({change})")
         total += bool(change) or new[path].kind != DIRECTORY
     if not changes:
         return ()

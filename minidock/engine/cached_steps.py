@@ -304,11 +304,14 @@ class CachedSteps:
             return (parent, *explain_files(before.files, inputs.files))
         if self._store.cache.get(inputs.key()) is not None:
             return (Reason("the layer that it made is gone from the store"),)
-        if before is not None:
-            return explain(before, inputs)
+        return explain(before, inputs) if before is not None else (self._first_reason,)
+
+    @property
+    def _first_reason(self) -> Reason:
+        """Why a step is rebuilt of which no record tells."""
         if self._layer_id in self._build.known_steps:
-            return (Reason("built here before, but what the build cache knew of it is gone"),)
-        return (Reason("never built here before"),)
+            return Reason("built here before, but what the build cache knew of it is gone")
+        return Reason("never built here before")
 
     def _carry_out(self, inputs: StepInputs, entry: HistoryEntry, step: Step, make: Callable[[Step], Layer]) -> Record:
         layer = make(step)

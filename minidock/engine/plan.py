@@ -49,6 +49,10 @@ def plan(ws: Workspace, request: BuildRequest, observer: Observer = _ignore) -> 
 class _PlannedStages(StageBuilds):
     """The stages of a build as they would be found."""
 
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._planned: set[Digest] = set()
+
     def _begun(self, index: int) -> tuple[CachedSteps, str]:
         stage = self._plan.stages[index]
         missing = None
@@ -60,7 +64,7 @@ class _PlannedStages(StageBuilds):
             state = StageState(image, Digest.sha256(image.to_bytes()), was_rebuilt=True)
             shown, missing = str(stage.base), error.reason
         state = replace(state, image=replace(state.image, config=replace(state.image.config, on_build=())))
-        return PlannedSteps(self.shared_of(stage), state, *self.names_of(index), missing), shown
+        return PlannedSteps(self.shared_of(stage), state, self.names_of(index), self._planned, missing), shown
 
     def _apply(self, builder: StageBuilder, steps: CachedSteps, instruction: Instruction) -> None:
         try:

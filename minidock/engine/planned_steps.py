@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from minidock.core.build_record import MISSING, WOULD_RUN
+from minidock.core.build_record import CACHED, MISSING, WOULD_RUN
 from minidock.core.cache_key import StepInputs
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
@@ -14,7 +14,7 @@ from minidock.core.reasons import Reason
 from minidock.engine.cached_steps import PARENT_REBUILT, CachedSteps
 from minidock.engine.copy_words import is_linked
 from minidock.engine.progress import Step
-from minidock.engine.stage_state import BuildContext, StageState
+from minidock.engine.stage_state import COMMENT, BuildContext, StageState
 from minidock.errors import BlobNotFound
 from minidock.store.cache import Record
 from minidock.store.layers import Layer
@@ -24,13 +24,20 @@ class PlannedSteps(CachedSteps):
     """The steps of one stage as a build would find them.
 
     After the first that would run the layers below are not known: ``state.was_rebuilt`` says so, and what depends on
-    them runs as well. ``missing`` is why the base is not there, if it is not.
+    them runs as well. Layers to be made are named after their keys, so that another stage with the same steps finds
+    them in ``planned``, the keys of all stages so far. ``missing`` is why the base is not there, if it is not.
     """
 
     def __init__(
-        self, build: BuildContext, state: StageState, name: str, label: str, total: int, missing: Reason | None = None
+        self,
+        build: BuildContext,
+        state: StageState,
+        names: tuple[str, str, int],
+        planned: set[Digest],
+        missing: Reason | None = None,
     ) -> None:
-        super().__init__(build, state, name, label, total)
+        super().__init__(build, state, *names)
+        self._planned = planned
         self._missing = missing
 
     def base(self, shown: str) -> None:
@@ -58,13 +65,26 @@ class PlannedSteps(CachedSteps):
     ) -> None:
         """Add the layer of the cache, or tell why there is none."""
         self._ordinal += 1
+        key = inputs.key()
         inputs = self._told(inputs)
         follows = self.state.was_rebuilt and not is_independent
-        record = self._find(inputs, inputs.key(), entry, follows_rebuilt=follows)
-        if record is None:
-            self._would_run(step, self._reasons(inputs, follows_rebuilt=follows), config)
-        else:
+        record = self._find(inputs, key, entry, follows_rebuilt=follows)
+        if record is not None:
             self._add(step, inputs, entry, config, record, is_new=False)
+        elif key in self._planned and self._build.uses_cache:
+            self._note(step, CACHED)  # by then: a stage before this one makes it
+            self._place(key, entry, config)
+        else:
+            self._planned.add(key)
+            self._note(step, WOULD_RUN, self._reasons(inputs, follows_rebuilt=follows))
+            self._place(key, entry, config)
+            self.state = replace(self.state, was_rebuilt=True)
+
+    def _place(self, key: Digest, entry: HistoryEntry, config: ContainerConfig) -> None:
+        """Put a layer on top of the stage that is not there yet."""
+        layer = Digest.sha256(f"the layer of {key}".encode())
+        image = self.state.image.with_step(replace(entry, created=self._build.now), layer, config)
+        self.state = replace(self.state, image=image, image_id=self._put_image(image))
 
     def _import(self, inputs: StepInputs, key: Digest, entry: HistoryEntry, *, follows_rebuilt: bool) -> Record | None:
         """Return the record of a result that another machine has left, whose layer a build would fetch."""
@@ -84,12 +104,12 @@ class PlannedSteps(CachedSteps):
             reason = Reason(self._build.no_cache_option)
         elif self.state.was_rebuilt and not (isinstance(instruction, Copy) and is_linked(instruction)):
             reason = self._parent_reason
-        self._would_run(step, (reason,), self.state.image.config)
-
-    def _would_run(self, step: Step, reasons: tuple[Reason, ...], config: ContainerConfig) -> None:
-        self._note(step, WOULD_RUN, reasons)
-        image = replace(self.state.image, config=config)
-        self.state = replace(self.state, image=image, image_id=self._put_image(image), was_rebuilt=True)
+        elif not self._build.imported and self._store.cache.last_inputs(self._layer_id) is None:
+            reason = self._first_reason  # whatever it takes in
+        self._note(step, WOULD_RUN, (reason,))
+        entry = HistoryEntry(None, instruction.original, COMMENT)
+        self._place(Digest.sha256(self._layer_id.encode("utf-8", "surrogateescape")), entry, self.state.image.config)
+        self.state = replace(self.state, was_rebuilt=True)
 
     @property
     def _parent_reason(self) -> Reason:

@@ -22,7 +22,7 @@ from minidock.engine.importer import architecture
 from minidock.engine.preparing import Setup
 from minidock.engine.sources import LayerSource, Source, layer_source
 from minidock.engine.stage_state import NotKnownYet, StageState, scratch
-from minidock.errors import BlobNotFound, DockerfileError, NoSuchImage
+from minidock.errors import DockerfileError, NoSuchImage
 
 
 class StageInputs:
@@ -124,8 +124,8 @@ class StageInputs:
         """Return what the from= of a mount names: layers, or the files of a named context. Raises: as `open_from`."""
         found = stages.mount_source(self._plan, instruction, name, target)
         if isinstance(found, int):
-            return self._finished(found).diff_ids
-        return self.named_source(found) or self._config(found, instruction.first).diff_ids
+            return self._present(self._finished(found)).diff_ids
+        return self.named_source(found) or self._present(self._config(found, instruction.first)).diff_ids
 
     def _finished(self, index: int) -> ImageConfig:
         state = self._state_of(index)
@@ -144,11 +144,13 @@ class StageInputs:
     def _config(self, name: str, line: int) -> ImageConfig:
         return scratch(architecture()) if self._is_empty(name) else self._image(name, line).config
 
+    def _present(self, image: ImageConfig) -> ImageConfig:
+        """Return an image whose files a step takes. Raises: NotKnownYet in a plan, if a layer is not there yet."""
+        store = self._setup.ws.store
+        if self._setup.is_plan and not all(store.blobs.has(store.layers.blob_of(item)) for item in image.diff_ids):
+            raise NotKnownYet(Reason("what it takes files from is not there yet (cached if they are as before)"))
+        return image
+
     def _layers(self, image: ImageConfig) -> LayerSource:
         with self._lock:
-            try:
-                return self._setup.stack.enter_context(layer_source(self._setup.ws.store, image.diff_ids))
-            except BlobNotFound as error:
-                if self._setup.is_plan:
-                    raise NotKnownYet(Reason("the layers that it takes files from are not in this store")) from error
-                raise
+            return self._setup.stack.enter_context(layer_source(self._setup.ws.store, self._present(image).diff_ids))

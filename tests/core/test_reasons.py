@@ -133,4 +133,5 @@ def test_files_are_counted_and_directories_only_if_they_changed() -> None:
     assert explain_files(before, [before[0]._replace(mode=0o700), *before[1:]])[0].text == (
         "1 of 4 files changed: d (mode 755→700)"
     )
+    assert explain_files([], [InputFile("", "dir", 0o755, "")])[0].text == "1 of 1 files changed: . (added)"
     assert explain_files(before, [])[0].details == ("d (removed)", *(f"d/{n} (removed)" for n in range(3)))

@@ -129,7 +129,7 @@ RUN make
         ("FROM base:1 AS one\nRUN make\nFROM one\nRUN other\n", {"no_cache_stages": ("one",)}),
         ("FROM base:1\nARG A=1\nENV B=$A\nRUN make\nUSER app\nRUN other\n", {"build_args": {"A": "2"}}),
         ("FROM base:1\nRUN make\nCOPY --chown=app:staff app /app\n", {}),
-        ("FROM base:1\nRUN make\nCOPY --link --chmod=600 app /app\nCOPY --link app /other\n", {}),
+        ("FROM base:1\nRUN make\nCOPY --link --chmod=755 app /app\nCOPY --link app /other\n", {}),
         ("FROM base:1\nRUN --mount=target=/src --mount=type=cache,target=/c make\n", {}),
         ("FROM base:1\nRUN --mount=type=secret,id=none make\nONBUILD RUN other\nCMD a\n", {}),
         ("FROM base:1\nCOPY <<one <<two /docs/\nhello\none\nyou\ntwo\nRUN make\n", {}),
@@ -152,8 +152,7 @@ def test_a_build_does_what_its_plan_says(
 
 def test_what_a_stage_to_be_rebuilt_gives_is_not_known_to_the_plan(lab: Lab) -> None:
     lab.dockerfile(STAGES)
-    lab.build()
-    assert planned(lab).is_cached
+    agreed(lab)
     write_context(lab.place, {"app/a": "new"})
     found = planned(lab)
     assert [(name, outcome, [text for text, _ in reasons]) for name, outcome, reasons in told(found)] == [
@@ -173,13 +172,29 @@ def test_what_a_stage_to_be_rebuilt_gives_is_not_known_to_the_plan(lab: Lab) -> 
 
 def test_mounts_of_a_stage_to_be_rebuilt_are_not_known_either(lab: Lab) -> None:
     lab.dockerfile("FROM base:1 AS one\nRUN first\nFROM base:1\nRUN --mount=from=one,target=/one make\n")
-    assert [step.reasons[0].text for step in planned(lab).steps] == [
-        "never built here before",
+    agreed(lab)
+    assert [step.line for step in planned(lab, no_cache_stages=("one",)).steps] == [
+        "--no-cache-filter",
         "stage one rebuilt (cached if that makes the same files)",
     ]
-    lab.build()
-    assert planned(lab).is_cached
     assert [step.reasons[0].text for step in planned(lab, uses_cache=False).steps] == ["--no-cache"] * 2
+
+
+def test_what_two_stages_have_in_common_would_run_once(lab: Lab) -> None:
+    common = "FROM base:1{}\nCOPY app/a /a\nRUN first\n"
+    lab.dockerfile(f"{common.format(' AS one')}RUN second\n{common.format('')}RUN --mount=from=one,target=/o make\n")
+    steps = [(step.name, step.outcome, step.line) for step in planned(lab).steps]
+    assert steps == [
+        ("[one 2/4] COPY app/a /a", WOULD_RUN, "never built here before"),
+        ("[one 3/4] RUN first", WOULD_RUN, "parent rebuilt"),
+        ("[one 4/4] RUN second", WOULD_RUN, "parent rebuilt"),
+        ("[stage-1 2/4] COPY app/a /a", CACHED, ""),
+        ("[stage-1 3/4] RUN first", CACHED, ""),
+        ("[stage-1 4/4] RUN --mount=from=one,target=/o make", WOULD_RUN, "never built here before"),
+    ]
+    lab.build()
+    assert sorted(step.outcome for step in last_build(lab.ws).steps) == [CACHED] * 2 + [REBUILT] * 4
+    assert planned(lab).is_cached
 
 
 def test_a_linked_copy_comes_from_the_cache_behind_a_step_that_would_run(lab: Lab) -> None:
@@ -200,6 +215,8 @@ def test_an_image_that_is_not_here_is_named(lab: Lab) -> None:
         ("[stage-1 4/5] COPY --from=gone /a /b", WOULD_RUN, "parent rebuilt"),
         ("[stage-1 5/5] RUN other", WOULD_RUN, "parent rebuilt"),
     ]
+    lab.dockerfile("FROM base:1\nCOPY --from=base:1 /etc/passwd /b\n")
+    lab.build()
     lab.dockerfile("FROM base:1\nCOPY --from=gone /a /b\n")
     assert [step.line for step in planned(lab).steps] == ["image gone:latest is not in this store"]
 
