@@ -329,7 +329,14 @@ class StorageFull(StoreError):
 
 
 class TarError(StoreError):
-    """A tar stream that is malformed, hostile or of a kind that is not understood."""
+    """A tar stream that is malformed, hostile or of a kind that is not understood.
+
+    The message may quote names of it; what could do something to a terminal is escaped.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        shown = (char if char.isprintable() else ascii(char)[1:-1] for char in message)
+        super().__init__("".join(shown), hint=hint)
 
 
 class BuildError(MinidockError):

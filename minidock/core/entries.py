@@ -88,7 +88,8 @@ def has_complete_parents(entries: Iterable[Entry]) -> bool:
     """Whether every entry's parent directory is an entry too, so that the layer unpacks alike on any parent."""
     entries = list(entries)
     directories = {entry.path for entry in entries if entry.kind == DIRECTORY} | {""}
-    return all(parent_of(entry.path) in directories for entry in entries)
+    needed = (entry.path if entry.kind == OPAQUE else parent_of(entry.path) for entry in entries)
+    return all(path in directories for path in needed)
 
 
 class Tree:

@@ -65,7 +65,7 @@ def _settled(entries: list[Entry]) -> list[Entry]:
     for _ in range(_MOST_ROUNDS):
         others = {entry.path: entry.kind for entry in entries if not entry.is_deletion and entry.kind != DIRECTORY}
         if not any(directory in others for entry in entries for directory in ancestors(entry.path)):
-            return _with_targets(entries)
+            return _with_targets([entry for entry in entries if entry.kind != OPAQUE or entry.path not in others])
         entries = _moved(entries, others)
     raise TarError(f"more than {_MOST_ROUNDS} links that are below other links")
 

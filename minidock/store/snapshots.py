@@ -120,16 +120,24 @@ class Snapshots:
         self._publish(session, temporary, key, layer)
 
     def _with_parents(self, entries: Sequence[Entry], below: Sequence[Digest]) -> list[Entry]:
+        """Return the entries with the directories that they need and do not name, as the layers below have them."""
         tree = self._layers.tree(below)
-        known = {entry.path for entry in entries if entry.kind not in (OPAQUE,)}
+        known = {entry.path for entry in entries if entry.kind != OPAQUE}
         added: dict[str, Entry] = {}
+        kept = []
         for entry in entries:
+            lower = tree.get(entry.path)
+            if entry.kind == OPAQUE and entry.path not in known:
+                if lower is None or lower.kind != DIRECTORY:
+                    continue  # there is nothing to hide
+                added[entry.path] = lower
+            kept.append(entry)
             for directory in ancestors(entry.path):
                 if directory not in known and directory not in added:
                     lower = tree.get(directory)
                     is_directory = lower is not None and lower.kind == DIRECTORY
                     added[directory] = lower if lower and is_directory else Entry(directory, DIRECTORY, 0o755)
-        return [*added.values(), *entries]
+        return [*added.values(), *kept]
 
     def _publish(self, session: Session, temporary: str, key: Digest, layer: Layer) -> None:
         write_new(self._disk, f"{temporary}/record.json", self._record(layer))

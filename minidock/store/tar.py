@@ -37,6 +37,8 @@ _MAX_RECORD = 1 << 20  # a long name or extended header, in bytes
 _MAX_RECORDS = 16  # of those before one member
 _MAX_DEPTH = 256
 _MAX_NAME, _MAX_PATH = 255, 4095  # bytes, as Linux has them
+_MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
+_MAX_TIME = 1 << 40  # seconds: more than 30,000 years
 _TYPES = {FILE: b"0", HARDLINK: b"1", SYMLINK: b"2", CHAR: b"3", BLOCK: b"4", DIRECTORY: b"5", FIFO: b"6"}
 _KINDS = {
     b"0": FILE,
@@ -298,6 +300,10 @@ class Reader:
             xattrs=_xattrs(records),
             offset=self.offset if kind == FILE else 0,
         )
+        if not (0 <= entry.major <= _MAX_MAJOR and 0 <= entry.minor <= _MAX_MINOR):
+            raise TarError(f"{path}: there is no device {entry.major}:{entry.minor}")
+        if abs(entry.mtime) > _MAX_TIME:
+            raise TarError(f"{path}: the time {entry.mtime} is out of range")
         if kind == CHAR and entry.major == 0 and entry.minor == 0:
             raise TarError(f"{path}: a device 0:0 would be a deletion for overlayfs")
         return _as_deletion(entry)

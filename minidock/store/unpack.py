@@ -177,5 +177,5 @@ class Unpacker:
         except OSError as error:
             # What the file system or the user may not set stays in the layer, which is the truth; only this
             # unpacked copy goes without (file capabilities outside a user namespace, for one).
-            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL):
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EINVAL, errno.ERANGE, errno.E2BIG):
                 raise
