@@ -13,9 +13,12 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """The steps of a build by number, and its context after its ignore rules. Bases are told of if they are missing."""
+    """The steps of a build by number, and its context after its ignore rules. Bases are told of if they are missing.
 
-    context: ContextSize
+    ``context`` is None if not all of it may be read, which a build does not need to.
+    """
+
+    context: ContextSize | None
     steps: tuple[StepFate, ...]
 
     @property
@@ -42,7 +45,7 @@ class BuildPlan:
         """Return the document that is shown; its steps are like those of a build's record."""
         return {
             "version": VERSION,
-            "context": self.context.to_json(),
+            "context": self.context and self.context.to_json(),
             "cached": self.cached,
             "run": self.run,
             "missing": self.missing,

@@ -179,7 +179,7 @@ class CachedSteps:
                         record, is_new = self._carry_out(inputs, entry, step, make), True
             if not is_new:
                 self._mark_used(key)
-            image_id = self._add(step, inputs, entry, config, record, is_new=is_new)
+            image_id = self._add(step, entry, config, record, is_new=is_new)
         if is_new:
             step.done(image_id)
         else:
@@ -203,7 +203,6 @@ class CachedSteps:
     def _add(
         self,
         step: Step,
-        inputs: StepInputs,
         entry: HistoryEntry,
         config: ContainerConfig,
         record: Record,
@@ -219,7 +218,7 @@ class CachedSteps:
         )
         self._build.results.append(result)
         image = self.state.image.with_step(replace(entry, created=record.created), record.diff_id, config)
-        found = self._image_inputs("layer", entry.created_by, (("key", str(inputs.key())),))
+        found = self._image_inputs("layer", entry.created_by, (("key", str(record.key)),))
         image_id = self._finish(found, self._store.cache.get(found.key()), image, record.description)
         self.state = replace(self.state, was_rebuilt=self.state.was_rebuilt or is_new)
         return image_id

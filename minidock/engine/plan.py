@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from minidock.core.build_plan import BuildPlan
-from minidock.core.context_size import size_of
+from minidock.core.context_size import ContextSize, size_of
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Instruction
@@ -19,11 +19,12 @@ from minidock.core.events import Event, Observer
 from minidock.engine.build_stages import StageBuilds
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.planned_steps import PlannedSteps
-from minidock.engine.preparing import BuildRequest, Sessions, Setup, course_of, prepare
+from minidock.engine.preparing import BuildRequest, Prepared, Sessions, Setup, course_of, prepare
 from minidock.engine.progress import Progress
 from minidock.engine.stage import StageBuilder
 from minidock.engine.stage_state import NotKnownYet, StageState, scratch
 from minidock.engine.workspace import Workspace
+from minidock.errors import BuildError
 from minidock.store.dry_session import dry_session
 
 
@@ -42,8 +43,14 @@ def plan(ws: Workspace, request: BuildRequest, observer: Observer = _ignore) -> 
         with ExitStack() as sources:
             stages = _PlannedStages(Setup(ws, session, sources, request, progress, prepared, course, is_plan=True))
             stages.run(most_threads=1)  # in the order of the file
-        rules = prepared.definition.ignore or IgnoreRules()
-        return BuildPlan(size_of(prepared.opened.files.entries(rules)), tuple(stages.shared.fates))
+        return BuildPlan(_size(prepared), tuple(stages.shared.fates))
+
+
+def _size(prepared: Prepared) -> ContextSize | None:
+    try:
+        return size_of(prepared.opened.files.entries(prepared.definition.ignore or IgnoreRules()))
+    except BuildError:  # somewhere that no step takes anything from, else that step would have failed
+        return None
 
 
 class _PlannedStages(StageBuilds):

@@ -70,7 +70,7 @@ class PlannedSteps(CachedSteps):
         follows = self.state.was_rebuilt and not is_independent
         record = self._find(inputs, key, entry, follows_rebuilt=follows)
         if record is not None:
-            self._add(step, inputs, entry, config, record, is_new=False)
+            self._add(step, entry, config, record, is_new=False)
         elif key in self._planned and self._build.uses_cache:
             self._note(step, CACHED)  # by then: a stage before this one makes it
             self._place(key, entry, config)

@@ -21,7 +21,8 @@ def print_plan(console: Console, plan: BuildPlan, *, shape: Format = Format.TABL
         console.out.write(f"{step.name}: {step.outcome}\n")
         for reason in step.reasons:
             console.out.write(f"    {reason.text}\n")
-    console.out.write(f"context: {size_text(plan.context)}\n{_summary(plan)}\n")
+    context = size_text(plan.context) if plan.context is not None else "not all of it may be read"
+    console.out.write(f"context: {context}\n{_summary(plan)}\n")
 
 
 def _summary(plan: BuildPlan) -> str:

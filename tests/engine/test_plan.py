@@ -237,6 +237,21 @@ def test_steps_whose_layers_are_gone_would_run(lab: Lab) -> None:
     agreed(lab)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything; test_other_users.py runs this as another user")
+def test_a_context_that_may_not_be_read_as_a_whole_has_a_plan(lab: Lab) -> None:
+    write_context(lab.place, {"private/key": "not for everybody"})
+    (lab.place / "private").chmod(0)
+    try:
+        found = plan(lab.ws, BuildRequest(str(lab.place)))
+        lab.build()
+        again = plan(lab.ws, BuildRequest(str(lab.place)))
+    finally:
+        (lab.place / "private").chmod(0o700)
+    assert (found.context, [step.outcome for step in found.steps]) == (None, [WOULD_RUN, WOULD_RUN])
+    assert again.is_cached
+    assert again.to_json()["context"] is None
+
+
 def test_a_tar_from_stdin_is_looked_at_outside_of_the_store(lab: Lab, tmp_path: Path) -> None:
     text = b"FROM base:1\nCOPY app /app\n"
     packed = root_tar([(member("Dockerfile"), text), directory("app"), (member("app/a"), b"12345")])
