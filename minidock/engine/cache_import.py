@@ -55,7 +55,7 @@ class ImportedCache:
                     try:
                         ingest_layer(self._ws, session, source.files, source.layers[diff_id], diff_id)
                         return True
-                    except MinidockError as error:
+                    except (MinidockError, OSError) as error:
                         self._warn(f"layer {diff_id.short} of {source.name} is not used: {error}")
         return False
 

@@ -47,7 +47,9 @@ def test_a_plain_user_copies_and_adds_the_same(place: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tests", ["test_contexts.py", "test_outputs.py", "test_plan.py", "test_save_load.py"])
+@pytest.mark.parametrize(
+    "tests", ["test_cache_folders.py", "test_contexts.py", "test_outputs.py", "test_plan.py", "test_save_load.py"]
+)
 def test_a_plain_user_has_the_same_contexts_and_outputs(place: Path, tests: str) -> None:
     python = python_for_everybody()
     os.chown(place, PLAIN_ID, PLAIN_ID)
