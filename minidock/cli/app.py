@@ -181,7 +181,9 @@ def _call(command: Command, name: str, words: Sequence[str]) -> int:
     usage_line = f"{full_name} {signature.usage}".rstrip()
     try:
         values = parsing.parse(words, signature, command=full_name, stops_at_argument=command.stops_at_argument)
-        with options.working(is_reader=command.is_reader, is_diagnosis=command.is_diagnosis):
+        # Options can make a reader of another command: `build --plan`.
+        is_reader = command.is_reader or any(getattr(value, "only_reads", False) for value in values.values())
+        with options.working(is_reader=is_reader, is_diagnosis=command.is_diagnosis):
             return function(**values) or 0
     except parsing.HelpWanted as wanted:
         if wanted.is_by_letter:

@@ -109,11 +109,16 @@ class BuildQuestions:
     ] = False
 
     @property
+    def only_reads(self) -> bool:
+        """Whether nothing of a container is needed: not even its ids, for which a record would be written."""
+        return self.plan or self.check or self._call.method != BUILD
+
+    @property
     def are_asked(self) -> bool:
         """Whether nothing is to be built. Raises: InvalidRequest for a format of nothing."""
         if self.shape is not Format.TABLE and not (self.plan or self.require_cached):
             raise InvalidRequest("--format says how --plan and --require-cached are shown: give one of them too")
-        return self.plan or self.check or self._call.method != BUILD
+        return self.only_reads
 
     @property
     def _call(self) -> Call:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from minidock.cli.app import main
+from tests.other_users import environment, public_place, python_for_everybody, ranged_user
 
 
 @pytest.fixture
@@ -108,3 +111,44 @@ def test_a_build_that_requires_the_cache_tells_what_it_finds(context: str, capsy
     assert main(["build", "--progress=none", context]) == 0
     assert main(words) == 0
     assert capsys.readouterr().out == "2 0\n"
+
+
+def look(place: Path) -> list[tuple[str, int, int, int]]:
+    """Return names, sizes and times of everything in a place."""
+    found = ((path, path.lstat()) for path in sorted(place.rglob("*")))
+    return [(str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns) for path, status in found]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make users")
+def test_a_plan_of_a_user_with_ranges_of_ids_writes_nothing_either() -> None:
+    python = python_for_everybody()
+    with ranged_user() as user, public_place() as place:
+        (place / "ctx").mkdir()
+        (place / "ctx/Dockerfile").write_text("FROM scratch\nCOPY --chown=33:42 Dockerfile /a\n")
+        for path in (place, place / "ctx"):
+            os.chown(path, user.uid, user.gid)
+
+        def called(*words: str) -> tuple[int, str]:
+            command = [python, "-m", "minidock", "--root", f"{place}/store", *words]
+            ran = subprocess.run(
+                command,
+                cwd=place,
+                env=environment(),
+                preexec_fn=user.become,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            return ran.returncode, ran.stdout + ran.stderr
+
+        code, text = called("build", "-q", "ctx")
+        if code:
+            pytest.skip(f"such a user cannot build here: {text}")
+        Path(place, "store/locks/namespace").unlink(missing_ok=True)
+        before = look(place)
+        assert called("build", "--plan", "ctx") == (
+            0,
+            "[1/1] COPY --chown=33:42 Dockerfile /a: cached\ncontext: 1 file, 46B\nnothing would run: 1 step cached\n",
+        )
+        assert look(place) == before
