@@ -28,17 +28,24 @@ from minidock.core.entries import (
 from minidock.errors import StoreError, TarError
 from minidock.store import tar
 
-_MAX_ENTRIES = 5_000_000
+_MOST_MEMORY = 1 << 30  # for the entries of one layer: some 1.5 million files
+_ENTRY_SIZE = 600  # bytes of memory for an entry, without names and attributes
 _MOST_ROUNDS = 40  # links that are themselves below links
 
 
-def read_entries(source: tar.Source) -> list[Entry]:
-    """Return the entries of a whole tar stream with the digests of their content. Raises: TarError."""
+def read_entries(source: tar.Source, most_memory: int = _MOST_MEMORY) -> list[Entry]:
+    """Return the entries of a whole tar stream with the digests of their content.
+
+    Raises: TarError, also for what would take more than ``most_memory`` bytes.
+    """
     reader = tar.Reader(source)
     found: dict[tuple[str, bool], Entry] = {}
+    memory = 0
     for entry in reader:
-        if len(found) > _MAX_ENTRIES:
-            raise TarError(f"more than {_MAX_ENTRIES} members in one layer")
+        memory += _ENTRY_SIZE + len(entry.path) + len(entry.linkname)
+        memory += sum(len(name) + len(value) for name, value in entry.xattrs)
+        if memory > most_memory:
+            raise TarError(f"the names and attributes of a layer take more than {most_memory >> 20} MiB")
         if entry.kind == FILE:
             slow, fast = sha256(), xxh3_128()
             while chunk := reader.read():

@@ -35,6 +35,8 @@ OPAQUE_NAME = ".wh..wh..opq"
 
 _MAX_RECORD = 1 << 20  # a long name or extended header, in bytes
 _MAX_RECORDS = 16  # of those before one member
+_MAX_GLOBALS = 100  # values that hold for all members
+_MAX_XATTRS = 1 << 17  # bytes of the attributes of one member, twice what Linux takes for one
 _MAX_DEPTH = 256
 _MAX_NAME, _MAX_PATH = 255, 4095  # bytes, as Linux has them
 _MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
@@ -54,6 +56,8 @@ _KINDS = {
 _PLAIN = re.compile(rb"[0-7]+")
 _OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
 _XATTR = "SCHILY.xattr."
+_KNOWN_RECORDS = frozenset(("path", "linkpath", "size", "uid", "gid", "mtime"))
+_PREFIXES = (_XATTR, "GNU.sparse")
 # Of overlayfs itself: in a layer they would be control data (RELIABILITY: an image never controls its unpacking).
 _PRIVATE_XATTRS = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "user.minidock.")
 
@@ -266,6 +270,8 @@ class Reader:
             records["linkpath"] = data.rstrip(b"\0")
         else:
             (self._globals if kind == b"g" else records).update(_parse_records(data))
+            if len(self._globals) > _MAX_GLOBALS or sum(map(len, self._globals.values())) > _MAX_RECORD:
+                raise TarError("too many global headers")
 
     def _entry(self, block: bytes, type_flag: bytes, records: dict[str, bytes]) -> Entry:
         kind = _KINDS.get(type_flag)
@@ -405,6 +411,8 @@ def _xattrs(records: Mapping[str, bytes]) -> tuple[tuple[str, str], ...]:
             name = key.removeprefix(_XATTR)
             if not name.startswith(_PRIVATE_XATTRS):
                 found.append((name, value.decode("latin-1")))
+    if found and sum(len(name) + len(value) for name, value in found) > _MAX_XATTRS:
+        raise TarError(f"extended attributes of more than {_MAX_XATTRS} bytes")
     return tuple(sorted(found))
 
 
@@ -422,6 +430,8 @@ def _parse_records(data: bytes) -> dict[str, bytes]:
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals:
             raise TarError("malformed extended header")
-        records[key.decode("utf-8", "surrogateescape")] = value
+        name = key.decode("utf-8", "surrogateescape")
+        if name in _KNOWN_RECORDS or name.startswith(_PREFIXES):
+            records[name] = value
         position = end
     return records

@@ -173,6 +173,10 @@ def test_an_image_never_controls_its_unpacking(name: str) -> None:
         (file(b".wh..."), "malformed whiteout"),
         (file(b"a/.wh..wh.plnk"), "malformed whiteout"),
         (file(b".wh..wh..wh..opq"), "malformed whiteout"),
+        (record(b"g", b"".join(b"27 SCHILY.xattr.user.%03d=y\n" % n for n in range(101))), "too many global headers"),
+        (b"".join(record(b"g", b"500030 SCHILY.xattr.user.%03d=%b\n" % (n, b"v" * 500_000)) for n in range(3)),
+         "too many global headers"),
+        (pax(**{"SCHILY.xattr.user.x": b"v" * (1 << 17)}) + file(b"f"), "extended attributes of more than"),
         (block(b"s", b"S"), "sparse"),
         (pax(GNU__sparse__major=b"1", GNU__sparse__minor=b"0") + file(b"f"), "sparse"),
         (block(b"f", b"V"), "unknown type"),
@@ -234,3 +238,12 @@ def test_every_changed_byte_of_a_header_is_an_error_or_changes_nothing_else() ->
         damaged[place] ^= 0x41
         with pytest.raises(TarError):
             read(bytes(damaged))
+
+
+def test_what_a_layer_may_take_of_memory_is_bounded() -> None:
+    data = b"".join(file(b"%05d" % number) for number in range(2000))
+    assert len(read_entries(io.BytesIO(data), 2 << 20)) == 2000
+    with pytest.raises(TarError, match="take more than 1 MiB"):
+        read_entries(io.BytesIO(data), 1 << 20)
+    ignored = b"".join(b"%d key%06d=%b\n" % (20, number, b"v" * 6) for number in range(40_000))
+    assert [entry.path for entry in read(record(b"g", ignored) + file(b"f"))] == ["f"]
