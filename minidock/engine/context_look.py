@@ -58,11 +58,14 @@ def why(
 
 
 def _inside(files: FileContext, name: str) -> str:
-    """Return a path of a context without ``.`` and ``..``; an absolute one is a path of the machine."""
-    if os.path.isabs(name) and files.is_local:
-        name = os.path.relpath(
-            os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name)), files.scope
-        )
+    """Return a path of a context without ``.`` and ``..``.
+
+    An absolute one is a path of the machine, and so is one that is there but not in the context.
+    """
+    is_here = os.path.lexists(name) and not os.path.lexists(os.path.join(files.scope, name))
+    if files.is_local and (os.path.isabs(name) or is_here):
+        parent, last = os.path.split(os.path.normpath(name))
+        name = os.path.relpath(os.path.join(os.path.realpath(parent), last), files.scope)
     cleaned = os.path.normpath(name.lstrip("/") or ".")
     if cleaned == ".." or cleaned.startswith("../"):
         raise InvalidRequest(f"{name} is outside of the context {files.scope}")

@@ -11,11 +11,13 @@ from dataclasses import replace
 from functools import partial
 
 from minidock.core.build_plan import BuildPlan
+from minidock.core.config import HistoryEntry
 from minidock.core.context_size import ContextSize, size_of
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Instruction
 from minidock.core.events import Event, Observer
+from minidock.core.platform import Platform
 from minidock.engine.build_stages import StageBuilds
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.planned_steps import PlannedSteps
@@ -53,6 +55,14 @@ def _size(prepared: Prepared) -> ContextSize | None:
         return None
 
 
+def _unknown_base(name: str, platform: Platform) -> StageState:
+    """Return where a stage begins whose base is not there: one layer that is not there stands for all of it."""
+    image = scratch(platform.architecture)
+    layer = Digest.sha256(f"the layers of {name}".encode())
+    image = image.with_step(HistoryEntry(None, name), layer, image.config)
+    return StageState(image, Digest.sha256(image.to_bytes()), was_rebuilt=True)
+
+
 class _PlannedStages(StageBuilds):
     """The stages of a build as they would be found."""
 
@@ -66,9 +76,7 @@ class _PlannedStages(StageBuilds):
         try:
             state, shown = self.inputs.base(stage)
         except NotKnownYet as error:
-            image = scratch(self.inputs.platform_of(stage).architecture)
-            # Any ID: a base that is not empty counts as a step.
-            state = StageState(image, Digest.sha256(image.to_bytes()), was_rebuilt=True)
+            state = _unknown_base(str(stage.base), self.inputs.platform_of(stage))
             shown, missing = str(stage.base), error.reason
         state = replace(state, image=replace(state.image, config=replace(state.image.config, on_build=())))
         return PlannedSteps(self.shared_of(stage), state, self.names_of(index), self._planned, missing), shown

@@ -140,6 +140,17 @@ def test_the_rule_to_blame_is_named(
     assert main(["context", "why", str(context), str(context / name)]) == code
 
 
+def test_a_path_may_be_typed_as_seen_from_here(
+    context: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(context.parent)
+    assert main(["context", "why", "context", "context/a.o"]) == 2
+    assert capsys.readouterr().out.startswith("a.o: left out of the context\n")
+    (context.parent / "elsewhere").write_text("")
+    assert main(["context", "why", "context", "elsewhere"]) == 1
+    assert "../elsewhere is outside of the context" in capsys.readouterr().err
+
+
 def test_a_rule_is_told_in_a_document(context: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["context", "why", "--format", "json", str(context), "node_modules/keep/z.js"]) == 0
     assert json.loads(capsys.readouterr().out) == {

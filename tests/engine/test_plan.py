@@ -221,6 +221,16 @@ def test_an_image_that_is_not_here_is_named(lab: Lab) -> None:
     assert [step.line for step in planned(lab).steps] == ["image gone:latest is not in this store"]
 
 
+def test_what_stands_on_a_missing_image_is_not_what_stands_on_nothing(lab: Lab) -> None:
+    lab.dockerfile("FROM absent AS one\nCOPY app /app\nFROM scratch\nCOPY app /app\nCOPY --from=one /app /more\n")
+    assert [(step.name, step.outcome, step.line) for step in planned(lab).steps] == [
+        ("[one 1/2] FROM absent", MISSING, "image absent:latest is not in this store"),
+        ("[one 2/2] COPY app /app", WOULD_RUN, "base missing"),
+        ("[stage-1 1/2] COPY app /app", WOULD_RUN, "never built here before"),
+        ("[stage-1 2/2] COPY --from=one /app /more", WOULD_RUN, "parent rebuilt"),
+    ]
+
+
 def test_a_store_that_does_not_exist_stays_so(lab: Lab) -> None:
     lab.ws = workspace(lab.place.parent / "nowhere", lab.runtime)
     lab.dockerfile("FROM scratch\nCOPY app /app\n")
