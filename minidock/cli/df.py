@@ -11,15 +11,34 @@ from minidock.render.formats import Format
 
 
 def df(
+    names: Annotated[tuple[str, ...], typer.Argument(metavar="[NAME...]")] = (),
+    disk: Annotated[
+        bool, typer.Option("--disk", help="Show bytes on the disk: each term of their sum, and what its prune frees")
+    ] = False,
     shape: Annotated[Format, typer.Option("--format", parser=Format.parse, help=formats.HELP)] = Format.TABLE,
+    if_removed: Annotated[
+        bool, typer.Option("--if-removed", help="Tell what comes back if the named images, containers, volumes went")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show detailed information on space usage")] = False,
 ) -> None:
     """Show minidock disk usage."""
     from minidock.cli import options
     from minidock.engine import workspace
-    from minidock.engine.disk_usage import disk_usage
+    from minidock.engine.disk_usage import disk_usage, prunes
+    from minidock.engine.dry_run import if_removed as look
+    from minidock.errors import InvalidRequest
     from minidock.render import tables
     from minidock.render.console import Console
 
-    usage = disk_usage(workspace.open_workspace(options.store_root()))
+    if bool(names) != if_removed:
+        raise InvalidRequest("--if-removed and names of what to remove go together")
+    ws = workspace.open_workspace(options.store_root())
+    if if_removed:
+        size, cached = look(ws, names)
+        tables.print_removal(Console.standard(), size, cached, shape=shape)
+        return
+    usage = disk_usage(ws)
+    if disk:
+        tables.print_disk_terms(Console.standard(), usage, dict(prunes(ws)), shape=shape)
+        return
     tables.print_disk_usage(Console.standard(), usage, shape=shape, is_verbose=verbose)

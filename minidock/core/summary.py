@@ -134,7 +134,8 @@ class ImageUsage(NamedTuple):
 class DiskUsage(NamedTuple):
     """Everything that `system df` shows.
 
-    ``on_disk`` are terms (kind, allocated bytes) that add up to what ``du -s -B1`` says of the store's directory.
+    ``on_disk`` are terms (kind, allocated bytes) that add up to what ``du -s -B1`` says of the store's directory, and
+    ``overhead`` the parts of the last of them. ``writers`` commands and containers may have written meanwhile.
     """
 
     summary: tuple[UsageRow, ...]
@@ -143,3 +144,5 @@ class DiskUsage(NamedTuple):
     volumes: tuple[VolumeRow, ...]
     cache: tuple[CacheRow, ...]
     on_disk: tuple[tuple[str, int], ...]
+    overhead: tuple[tuple[str, int], ...] = ()
+    writers: int = 0

@@ -1,8 +1,13 @@
-"""Who uses how much: every layer is counted once, and belongs to images if an image has it, else to the build cache."""
+"""Who uses how much: every layer is counted once.
+
+It belongs to images if an image has it, else to the build cache if a record keeps it, else to the containers made from
+it. What is reclaimable in a row is what the prune of that row (`image prune -a`, `container prune`, `volume prune -a`,
+`builder prune -a`) frees when it is the only one: a layer of an image that the build cache keeps too is not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -72,6 +77,8 @@ class Facts:
     layer_sizes: Mapping[Digest, int] = field(default_factory=dict)
     mounts: tuple[CacheRow, ...] = ()
     on_disk: tuple[tuple[str, int], ...] = ()
+    overhead: tuple[tuple[str, int], ...] = ()
+    writers: int = 0
 
     def size(self, diff_ids: Collection[Digest]) -> int:
         """Return the bytes of distinct layers."""
@@ -81,22 +88,32 @@ class Facts:
 def account(facts: Facts) -> DiskUsage:
     """Return everything that `system df` shows."""
     volumes = tuple(volume._replace(links=_links(volume.name, facts)) for volume in facts.volumes)
-    in_images = {diff_id for image in facts.images for diff_id in image.diff_ids}
+    in_images = _layers_of(facts.images)
     cache = _cache_rows(facts, in_images)
     summary = (
         _images_row(facts, in_images),
-        _containers_row(facts),
+        _containers_row(facts, in_images),
         _volumes_row(volumes),
         _cache_row(facts, in_images, cache),
     )
     containers = tuple(fact.row for fact in facts.containers)
-    return DiskUsage(summary, _image_rows(facts), containers, volumes, cache, facts.on_disk)
+    return DiskUsage(
+        summary, _image_rows(facts), containers, volumes, cache, facts.on_disk, facts.overhead, facts.writers
+    )
 
 
 def _needed_by_containers(facts: Facts) -> set[Digest]:
     used = {container.image_id for container in facts.containers}
-    needed = {diff_id for container in facts.containers for diff_id in container.diff_ids}
+    needed = _layers_of(facts.containers)
     return needed | {diff_id for image in facts.images if image.row.image_id in used for diff_id in image.diff_ids}
+
+
+def _layers_of(items: Iterable[ImageFact | ContainerFact]) -> set[Digest]:
+    return {diff_id for item in items for diff_id in item.diff_ids}
+
+
+def _in_cache(facts: Facts) -> set[Digest]:
+    return {diff_id for record in facts.cache for diff_id in record.reached}
 
 
 def _images_row(facts: Facts, in_images: set[Digest]) -> UsageRow:
@@ -106,18 +123,20 @@ def _images_row(facts: Facts, in_images: set[Digest]) -> UsageRow:
         total=len(facts.images),
         active=sum(image.row.image_id in used for image in facts.images),
         size=facts.size(in_images),
-        reclaimable=facts.size(in_images - _needed_by_containers(facts)),
+        reclaimable=facts.size(in_images - _needed_by_containers(facts) - _in_cache(facts)),
     )
 
 
-def _containers_row(facts: Facts) -> UsageRow:
+def _containers_row(facts: Facts, in_images: set[Digest]) -> UsageRow:
     rows = [fact.row for fact in facts.containers]
+    own = _layers_of(facts.containers) - in_images - _in_cache(facts)
+    busy = _layers_of(fact for fact in facts.containers if fact.row.state in _ACTIVE)
     return UsageRow(
         UsageKind.CONTAINERS,
         total=len(rows),
         active=sum(row.state in _ACTIVE for row in rows),
-        size=sum(row.size_rw for row in rows),
-        reclaimable=sum(row.size_rw for row in rows if row.state not in _ACTIVE),
+        size=sum(row.size_rw for row in rows) + facts.size(own),
+        reclaimable=sum(row.size_rw for row in rows if row.state not in _ACTIVE) + facts.size(own - busy),
     )
 
 
@@ -136,7 +155,7 @@ def _volumes_row(volumes: tuple[VolumeRow, ...]) -> UsageRow:
 
 
 def _cache_row(facts: Facts, in_images: set[Digest], rows: tuple[CacheRow, ...]) -> UsageRow:
-    own = {diff_id for record in facts.cache for diff_id in record.reached} - in_images
+    own = _in_cache(facts) - in_images
     busy = {diff_id for record in facts.cache if record.is_in_use for diff_id in record.reached}
     return UsageRow(
         UsageKind.CACHE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from minidock.core import removal
@@ -14,12 +14,14 @@ from minidock.core.descriptor import REF_NAME, Descriptor
 from minidock.core.digest import Digest
 from minidock.core.removal import Candidate, ImageUse
 from minidock.engine import images
+from minidock.engine.forecast import only_cached
 from minidock.engine.image_list import config_digest
 from minidock.engine.images import Image
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidReference
 from minidock.store.cache import Record
-from minidock.store.collector import Freed, Marker, collect
+from minidock.store.collector import Freed, Marker, Roots, collect
+from minidock.store.measure import allocated
 from minidock.store.session import Session
 from minidock.store.store import Store
 
@@ -28,10 +30,15 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """One image that lost names or went: its ID, and the chain IDs of the layers that went with it, topmost first."""
+    """One image that lost names or went: its ID, and the chain IDs of the layers that went with it, topmost first.
+
+    ``size`` bytes came back, ``cached`` stay because the build cache keeps them: the file system decides about both.
+    """
 
     untagged: tuple[str, ...]
     deleted: tuple[Digest, ...]
+    size: int = field(default=0, compare=False)
+    cached: int = field(default=0, compare=False)
 
 
 def remove_image(ws: Workspace, text: str, *, is_forced: bool) -> Removed:
@@ -41,8 +48,8 @@ def remove_image(ws: Workspace, text: str, *, is_forced: bool) -> Removed:
     """
     store = ws.store
     image = images.find(ws, text)
-    name = _name_of(image, text)
-    candidate = _candidate(ws, image)
+    name = name_of(image, text)
+    candidate = candidate_of(store, Roots.of(store), image)
     plan = removal.decide(candidate, name, is_forced=is_forced)
     with store.session(is_removal=True) as session:
         if not plan.deletes:
@@ -50,15 +57,19 @@ def remove_image(ws: Workspace, text: str, *, is_forced: bool) -> Removed:
                 return Removed(_forget(store, session, image.image_id, plan.untagged), ())
             change = on_full_disk(store, lambda: store.images.untag(session, image.image_id, plan.untagged))
             return Removed(change, ())
+        before = allocated([store.layout.index])
         untagged = _forget(store, session, image.image_id, plan.untagged)
+        shrunk = before - allocated([store.layout.index])
         if any(config_digest(item) == image.image_id for item in store.images.list()):
             return Removed(untagged, ())  # somebody gave it one more name just now
-        steps = [] if candidate.is_listed else [record for record in store.cache.records() if _made(record, image)]
+        steps = [] if candidate.is_listed else [record for record in store.cache.records() if made_by(record, image)]
         freed = collect(store, session, lambda pinned: [store.cache.record_path(record) for record in steps])
-    return Removed(untagged, (image.image_id, *gone_layers(image.config, freed)))
+        size = freed.size + shrunk + session.tidied_size
+        cached = only_cached(store, Roots.of(store), [(image.image_id, image.config)])
+    return Removed(untagged, (image.image_id, *gone_layers(image.config, freed)), size, cached)
 
 
-def _name_of(image: Image, text: str) -> str | None:
+def name_of(image: Image, text: str) -> str | None:
     """Return the name by which ``text`` gives the image, None if it gives its ID."""
     try:
         name = images.familiar(text)
@@ -67,26 +78,28 @@ def _name_of(image: Image, text: str) -> str | None:
     return name if name in image.names else None
 
 
-def _candidate(ws: Workspace, image: Image) -> Candidate:
+def candidate_of(store: Store, roots: Roots, image: Image) -> Candidate:
+    """Return what decides whether an image may go."""
     uses = tuple(
         ImageUse(container.id, container.has_process)
-        for container in ws.store.containers.list()
+        for container in roots.containers
         if container.record.image_id == image.image_id
     )
-    is_listed = any(config_digest(item) == image.image_id for item in ws.store.images.list())
-    has_children = not is_listed and _has_children(ws.store, image)
+    is_listed = any(config_digest(item) == image.image_id for item in roots.images)
+    has_children = not is_listed and _has_children(store, roots, image)
     return Candidate(image.image_id, image.names, uses, is_listed=is_listed, has_children=has_children)
 
 
-def _has_children(store: Store, image: Image) -> bool:
+def _has_children(store: Store, roots: Roots, image: Image) -> bool:
     marker = Marker(store)
-    others = {config_digest(item) for item in store.images.list()}
-    others |= {record.image_id for record in store.cache.records()}
+    others = {config_digest(item) for item in roots.images}
+    others |= {record.image_id for record in roots.records}
     configs = (marker.config(other) for other in others - {None, image.image_id} if other is not None)
     return any(config is not None and is_step_of(image.config, config) for config in configs)
 
 
-def _made(record: Record, image: Image) -> bool:
+def made_by(record: Record, image: Image) -> bool:
+    """Whether a record of the build cache is that of the step that made an image."""
     return record.image_id == image.image_id
 
 

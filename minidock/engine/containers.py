@@ -15,6 +15,7 @@ from minidock.core.published import Mapped, shown
 from minidock.core.signals import parse_signal
 from minidock.core.summary import ContainerRow, ContainerState
 from minidock.engine import attach_socket, container_filter, events, images, volumes
+from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
 from minidock.errors import ContainerNotRunning, ContainerRunning, InvalidRequest, MinidockError, NoSuchContainer
 from minidock.runtime.base import Started
@@ -274,20 +275,29 @@ def _end(ws: Workspace, container: Container) -> None:
         time.sleep(_PAUSE)
 
 
-def remove_container(ws: Workspace, container_id: str, *, removes_volumes: bool) -> None:
-    """Remove a container that does not run, whatever was begun before; nothing happens if it is gone."""
+def remove_container(ws: Workspace, container_id: str, *, removes_volumes: bool) -> int:
+    """Remove a container that does not run, whatever was begun before; nothing happens if it is gone.
+
+    Layers that only it needed go too; returns the bytes that those gave back.
+    """
     containers = ws.store.containers
-    with ws.store.session() as session:
+    with ws.store.session(is_removal=True) as session:
         try:
+            image_id = containers.get(container_id).record.image_id
             containers.mark_removing(container_id, removes_volumes=removes_volumes)
         except NoSuchContainer:
-            return
+            return 0
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             # On a full disk it goes without the mark: to rename and to unlink needs no space.
             _discard(ws, session, containers.get(container_id), removes_volumes=removes_volumes)
         finish_removals(ws, session)
+        if any(config_digest(item) == image_id for item in ws.store.images.list()):
+            return 0  # the image still has all that the container was made from
+        from minidock.store.collector import collect
+
+        return collect(ws.store, session).size
 
 
 def finish_removals(ws: Workspace, session: Session) -> None:
@@ -299,7 +309,7 @@ def finish_removals(ws: Workspace, session: Session) -> None:
             _discard(ws, session, container, removes_volumes=container.state.removes_volumes)
         elif not container.is_watched:
             _mend(ws, container)
-            if container.record.auto_remove and not _is_fresh(container):
+            if is_due(container):
                 _discard(ws, session, container, removes_volumes=True)
     for name in containers.half_made():
         containers.discard(session, name)
@@ -318,9 +328,15 @@ def _sweep_limits(ws: Workspace) -> None:
     ws.runtime.sweep(is_dead)
 
 
-def _is_fresh(container: Container) -> bool:
-    """Whether a container was made by `create` and has never been started: --rm counts from its first start."""
-    return container.state.status is ContainerState.CREATED and container.record.lifecycle.is_made_only
+def is_due(container: Container) -> bool:
+    """Whether the next removal or start takes a container along: one that goes when it has ended, and nobody saw it.
+
+    One that was made by `create` counts from its first start.
+    """
+    if container.state.status is ContainerState.REMOVING:
+        return True
+    is_fresh = container.state.status is ContainerState.CREATED and container.record.lifecycle.is_made_only
+    return container.record.auto_remove and not container.is_watched and not is_fresh
 
 
 def _mend(ws: Workspace, container: Container) -> None:
@@ -339,18 +355,24 @@ def _discard(ws: Workspace, session: Session, container: Container, *, removes_v
     events.tell(ws, container.record, "destroy")
 
 
+def idle(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> list[Container]:
+    """Return the containers that do not run and that ``filters`` leave. Raises: InvalidRequest."""
+    may_go = container_filter.prunable(ws, filters)
+    return [
+        container
+        for container in ws.store.containers.list()
+        if not container.is_watched and container.state.status is not ContainerState.REMOVING and may_go(container)
+    ]
+
+
 def prune(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> tuple[tuple[str, ...], int]:
-    """Remove the containers that do not run and that ``filters`` leave; return their IDs and the bytes that came back.
+    """Remove the containers that are `idle`; return their IDs and the bytes of the layers that only they needed.
 
     Raises: InvalidRequest.
     """
-    may_go = container_filter.prunable(ws, filters)
     removed, size = [], 0
-    for container in ws.store.containers.list():
-        is_idle = not container.is_watched and container.state.status is not ContainerState.REMOVING
-        if is_idle and may_go(container):
-            size += _written_size(ws, container)
-            _end(ws, container)
-            remove_container(ws, container.id, removes_volumes=False)
-            removed.append(container.id)
+    for container in idle(ws, filters):
+        _end(ws, container)
+        size += remove_container(ws, container.id, removes_volumes=False)
+        removed.append(container.id)
     return tuple(removed), size

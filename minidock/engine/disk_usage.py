@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from minidock.core.ancestry import is_step_of
@@ -12,7 +13,7 @@ from minidock.core.digest import Digest
 from minidock.core.summary import CacheRow, DiskUsage, ImageRow, VolumeRow
 from minidock.core.times import parse_time
 from minidock.core.usage import CacheFact, ContainerFact, Facts, ImageFact, account
-from minidock.engine import containers
+from minidock.engine import containers, dry_run
 from minidock.engine.image_list import list_images
 from minidock.engine.workspace import Workspace
 from minidock.errors import StoreError
@@ -26,13 +27,35 @@ _UNIT = 512  # of st_blocks
 IMAGES, CONTAINERS, VOLUMES, CACHE = "images", "containers", "volumes", "build cache"
 UNPACKED, OVERHEAD = "unpacked layers", "overhead"
 KINDS = (IMAGES, CONTAINERS, VOLUMES, CACHE, UNPACKED, OVERHEAD)
+_TEMPORARY, _TRASH, _INDEX, _FOLDERS, _UNNEEDED, _OTHER = "temporary", "trash", "index", "folders", "unneeded", "other"
+_PARTS = (_TEMPORARY, _TRASH, _INDEX, _FOLDERS, _UNNEEDED, _OTHER)
 
 
 def disk_usage(ws: Workspace) -> DiskUsage:
     """Return what the store's images, containers, volumes and cache take; all zero if there is no store."""
     if not ws.store.exists:
         return account(Facts(on_disk=tuple((kind, 0) for kind in KINDS)))
-    return account(_facts(ws))
+    before = _writers(ws.store)
+    facts = _facts(ws)
+    return account(replace(facts, writers=len(before | _writers(ws.store))))
+
+
+def prunes(ws: Workspace) -> tuple[tuple[str, int], ...]:
+    """Return by kind how many bytes come back if that alone is pruned whole: `image prune -a` and its like."""
+    if not ws.store.exists:
+        return tuple((kind, 0) for kind in (IMAGES, CONTAINERS, VOLUMES, CACHE))
+    return (
+        (IMAGES, dry_run.prune_images(ws, includes_named=True).size),
+        (CONTAINERS, dry_run.prune_containers(ws).size),
+        (VOLUMES, dry_run.prune_volumes(ws, includes_named=True).size),
+        (CACHE, dry_run.prune_cache(ws, is_all=True).size),
+    )
+
+
+def _writers(store: Store) -> set[str]:
+    """Return the names of the sessions and containers that may be writing now."""
+    running = {container.id for container in store.containers.list() if container.is_watched}
+    return running.union(sessions.living(store.layout))
 
 
 def _facts(ws: Workspace) -> Facts:
@@ -50,7 +73,8 @@ def _facts(ws: Workspace) -> Facts:
         *(diff_id for fact in cache for diff_id in (*fact.reached, fact.diff_id) if diff_id is not None),
     }
     sizes = {diff_id: _layer_size(store, diff_id) for diff_id in named}
-    return Facts(images, made, _volume_rows(ws), cache, sizes, _mount_rows(store), on_disk(store, records))
+    kinds, parts = on_disk(store, records)
+    return Facts(images, made, _volume_rows(ws), cache, sizes, _mount_rows(store), kinds, parts)
 
 
 def _mount_rows(store: Store) -> tuple[CacheRow, ...]:
@@ -132,10 +156,16 @@ def _cache_fact(record: Record, marker: Marker, images: list[ImageConfig], pinne
     )
 
 
-def on_disk(store: Store, records: list[Record]) -> tuple[tuple[str, int], ...]:
-    """Return the allocated bytes of everything below the store's root by kind, each inode once, as `du` counts."""
+Terms = tuple[tuple[str, int], ...]
+
+
+def on_disk(store: Store, records: list[Record]) -> tuple[Terms, Terms]:
+    """Return the allocated bytes of everything below the store's root by kind, each inode once, as `du` counts.
+
+    And the parts of the overhead.
+    """
     owners = _owners(store, records)
-    totals = dict.fromkeys(KINDS, 0)
+    totals, parts = dict.fromkeys(KINDS, 0), dict.fromkeys(_PARTS, 0)
     seen: set[tuple[int, int]] = set()
     root = store.layout.root
     for path, status in files_below(root):
@@ -143,8 +173,24 @@ def on_disk(store: Store, records: list[Record]) -> tuple[tuple[str, int], ...]:
         if inode in seen:
             continue
         seen.add(inode)
-        totals[_kind(os.path.relpath(path, root), owners)] += status.st_blocks * _UNIT
-    return tuple(totals.items())
+        name, size = os.path.relpath(path, root), status.st_blocks * _UNIT
+        kind = _kind(name, owners)
+        totals[kind] += size
+        if kind == OVERHEAD:
+            parts[_part(name, is_directory=stat.S_ISDIR(status.st_mode))] += size
+    return tuple(totals.items()), tuple(parts.items())
+
+
+def _part(path: str, *, is_directory: bool) -> str:
+    """Return what kind of overhead there is at ``path``; ``unneeded`` is what the next prune collects."""
+    top, _, below = path.partition("/")
+    if below and top in ("tmp", "trash"):
+        return _TEMPORARY if top == "tmp" else _TRASH
+    if is_directory:
+        return _FOLDERS
+    if path == "index.json":
+        return _INDEX
+    return _UNNEEDED if top in ("blobs", "layers") else _OTHER
 
 
 def _owners(store: Store, records: list[Record]) -> dict[str, str]:

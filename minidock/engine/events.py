@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from minidock.core.happening import Filter, Happening
+    from minidock.core.networks import Network
     from minidock.engine.workspace import Workspace
     from minidock.store.container_record import ContainerRecord
 
@@ -16,8 +19,25 @@ _PAUSE = 0.1
 
 def tell(ws: Workspace, record: ContainerRecord, action: str, **attributes: str) -> None:
     """Write down that ``action`` (docker's word) has happened to a container."""
-    actor = {**record.labels, "image": record.image_name, "name": record.name, **attributes}
-    ws.store.record_event("container", action, record.id, actor)
+    ws.store.record_event("container", action, record.id, _actor(record, attributes))
+
+
+def _actor(record: ContainerRecord, attributes: Mapping[str, str]) -> dict[str, str]:
+    return {**record.labels, "image": record.image_name, "name": record.name, **attributes}
+
+
+def line(record: ContainerRecord, action: str) -> bytes:
+    """Return the line that tells such an event."""
+    from minidock.store.event_log import line_of
+
+    return line_of("container", action, record.id, _actor(record, {}))
+
+
+def network_line(network: Network, action: str) -> bytes:
+    """Return the line that tells that ``action`` has happened to a network."""
+    from minidock.store.event_log import line_of
+
+    return line_of("network", action, network.id, {"name": network.name, "type": network.driver})
 
 
 def watch(ws: Workspace, wanted: Filter, *, since: int | None, until: int | None) -> Iterator[Happening]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from minidock.errors import (
     NoSuchNetwork,
 )
 from minidock.store.container_record import ContainerRecord
+from minidock.store.containers import Container
 
 _NANOSECONDS = 1_000_000_000
 
@@ -100,13 +101,24 @@ def remove(ws: Workspace, name: str, *, is_forced: bool = False) -> None:
 
 def list_networks(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> list[Network]:
     """Return the networks that filters leave, by name. Raises: InvalidRequest."""
-    used = _used(ws) if any(key == "dangling" for key, _ in filters) else set()
+    used = used_by(ws.store.containers.list()) if any(key == "dangling" for key, _ in filters) else set()
     return select_networks(ws.store.networks.list(), filters, lambda network: network.id in used)
 
 
-def _used(ws: Workspace) -> set[str]:
+def used_by(containers: Iterable[Container]) -> set[str]:
     """Return the IDs of the networks that containers are connected with, those that do not run too."""
-    return {endpoint.network_id for item in ws.store.containers.list() for endpoint in _endpoints(item.record)}
+    return {endpoint.network_id for item in containers for endpoint in _endpoints(item.record)}
+
+
+def prunable(ws: Workspace, filters: Sequence[tuple[str, str]], used: Collection[str]) -> list[Network]:
+    """Return the networks that a prune takes when those with the IDs ``used`` are connected. Raises: InvalidRequest."""
+    now = int(ws.clock.now().timestamp() * _NANOSECONDS)
+
+    def moment(text: str) -> datetime:
+        return datetime.fromtimestamp(parse_moment(text, now=now, zone=None) / _NANOSECONDS, UTC)
+
+    found = select_prunable(ws.store.networks.list(), filters, moment)
+    return [network for network in found if not network.is_predefined and network.id not in used]
 
 
 def prune(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> tuple[str, ...]:
@@ -114,19 +126,14 @@ def prune(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> tuple[str, 
 
     Raises: InvalidRequest.
     """
-    now = int(ws.clock.now().timestamp() * _NANOSECONDS)
-
-    def moment(text: str) -> datetime:
-        return datetime.fromtimestamp(parse_moment(text, now=now, zone=None) / _NANOSECONDS, UTC)
-
-    candidates = select_prunable(ws.store.networks.list(), filters, moment)
+    candidates = prunable(ws, filters, ())
     if not ws.store.exists:
         return ()
     gone = []
-    with ws.store.session() as session, ws.store.locks.networks():
-        used = _used(ws)
+    with ws.store.session(is_removal=True) as session, ws.store.locks.networks():
+        used = used_by(ws.store.containers.list())
         for network in candidates:
-            if not network.is_predefined and network.id not in used:
+            if network.id not in used:
                 ws.store.networks.discard(session, network.id)
                 gone.append(network)
     for network in gone:

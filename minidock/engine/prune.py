@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from minidock.core.ancestry import is_step_of
 from minidock.core.descriptor import REF_NAME, Descriptor
 from minidock.core.digest import Digest
+from minidock.core.filters import PruneFilter
+from minidock.core.times import parse_time
 from minidock.core.volume import VolumeFilter
 from minidock.engine import containers, networks, volumes
+from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
 from minidock.engine.collect import Removed, gone_layers, on_full_disk
 from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
-from minidock.store.cache import Record
-from minidock.store.collector import Freed, Marker, collect
-from minidock.store.measure import allocated
-from minidock.store.store import Store
+from minidock.store.collector import Freed, Marker, Roots, collect
+from minidock.store.containers import Container
+from minidock.store.measure import allocated, removable
 
 _EVERY_VOLUME = VolumeFilter()
+_EVERY = PruneFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +45,46 @@ class Pruned:
         )
 
 
-def prune_images(ws: Workspace, *, includes_named: bool) -> Pruned:
-    """Remove images that no container was made from: those without a name, or all."""
+def prune_images(ws: Workspace, *, includes_named: bool, wanted: PruneFilter = _EVERY) -> Pruned:
+    """Remove images that no container was made from and ``wanted`` fits: those without a name, or all."""
     store = ws.store
     if not store.exists:
         return Pruned()
     marker = Marker(store)
     with store.session(is_removal=True) as session:
-        used = {container.record.image_id for container in store.containers.list()}
-
-        def should_go(item: Descriptor) -> bool:
-            image_id = config_digest(item)
-            is_wanted = REF_NAME in item.annotations and not includes_named
-            return image_id is not None and image_id not in used and not is_wanted
-
+        may_go = removable_images(marker, store.containers.list(), includes_named=includes_named, wanted=wanted)
         for item in store.images.list():  # their configs may be gone afterwards
-            if should_go(item):
+            if may_go(item):
                 marker.config(config_digest(item) or item.digest)
         before = allocated([store.layout.index])
-        gone = on_full_disk(store, lambda: store.images.remove(session, should_go))
+        gone = on_full_disk(store, lambda: store.images.remove(session, may_go))
         size = before - allocated([store.layout.index])
         freed = collect(store, session)
         size += freed.size + session.tidied_size
-    return Pruned(images=_removed(gone, marker, freed), size=size)
+    return Pruned(images=removed_images(gone, marker, freed), size=size)
 
 
-def _removed(gone: Iterable[Descriptor], marker: Marker, freed: Freed) -> tuple[Removed, ...]:
+def removable_images(
+    marker: Marker, containers: Iterable[Container], *, includes_named: bool, wanted: PruneFilter
+) -> Callable[[Descriptor], bool]:
+    """Return what tells whether a prune may take an entry of index.json when there are only these containers."""
+    used = {container.record.image_id for container in containers}
+
+    def may_go(item: Descriptor) -> bool:
+        image_id = config_digest(item)
+        if image_id is None or image_id in used or (REF_NAME in item.annotations and not includes_named):
+            return False
+        if wanted == _EVERY:
+            return True
+        config = marker.config(image_id)
+        made = parse_time(config.created).timestamp() if config is not None and config.created else None
+        return wanted.fits(made, config.config.labels if config is not None else {})
+
+    return may_go
+
+
+def removed_images(gone: Iterable[Descriptor], marker: Marker, freed: Freed) -> tuple[Removed, ...]:
+    """Return the images of entries that went, each with those of its layers that a collection took."""
     names: dict[Digest, list[str]] = {}
     for item in gone:
         image_id = config_digest(item)
@@ -85,7 +100,7 @@ def _removed(gone: Iterable[Descriptor], marker: Marker, freed: Freed) -> tuple[
     return tuple(removed)
 
 
-def prune_cache(ws: Workspace, *, is_all: bool) -> Pruned:
+def prune_cache(ws: Workspace, *, is_all: bool, limits: CacheLimits = NO_LIMITS) -> Pruned:
     """Remove the records of the build cache that no image needs and no build uses, or all; then what they kept.
 
     Cache mounts that no build uses go in either case.
@@ -95,41 +110,18 @@ def prune_cache(ws: Workspace, *, is_all: bool) -> Pruned:
     store = ws.store
     if not store.exists:
         return Pruned()
-    gone: list[str] = []
-
-    def choose(pinned: set[str]) -> list[str]:
-        records = [record for record in store.cache.records() if not _is_in_use(record, pinned)]
-        if not is_all:
-            records = _without_images(store, records)
-        mounts = store.cache_mounts.unused_paths()
-        gone.extend([*(record.key.hex for record in records), *map(os.path.basename, mounts)])
-        paths = [*(store.cache.record_path(record) for record in records), *mounts]
-        return [*paths, *store.cache.derived_paths(), *store.builds.paths()] if is_all else paths
-
+    names: tuple[str, ...] = ()
     with store.session(is_removal=True) as session:
-        freed = collect(store, session, choose, is_thorough=is_all)
+
+        def choose(pinned: set[str]) -> list[str]:
+            nonlocal names
+            choice = choose_cache(store, Roots.of(store), pinned, is_all=is_all, limits=limits)
+            names = choice.names
+            return [*(store.cache.record_path(record) for record in choice.records), *choice.others]
+
+        freed = collect(store, session, choose, is_thorough=is_all and limits == NO_LIMITS)
         size = freed.size + session.tidied_size
-    return Pruned(records=tuple(gone), size=size)
-
-
-def _is_in_use(record: Record, pinned: set[str]) -> bool:
-    return any(digest is not None and digest.hex in pinned for digest in (record.diff_id, record.image_id))
-
-
-def _without_images(store: Store, records: Sequence[Record]) -> list[Record]:
-    """Return the records that are no part of a listed image: neither their layer nor the image of their step."""
-    marker = Marker(store)
-    listed = (config_digest(item) for item in store.images.list())
-    configs = [config for image_id in listed if image_id is not None and (config := marker.config(image_id))]
-    layers = {diff_id for config in configs for diff_id in config.diff_ids}
-
-    def is_part(record: Record) -> bool:
-        if record.diff_id in layers:
-            return True
-        step = marker.config(record.image_id) if record.image_id is not None else None
-        return step is not None and any(is_step_of(step, config) for config in configs)
-
-    return [record for record in records if not is_part(record)]
+    return Pruned(records=names, size=size)
 
 
 def prune_containers(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> Pruned:
@@ -137,12 +129,19 @@ def prune_containers(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> 
     store = ws.store
     if not store.exists:
         return Pruned()
-    sizes = {container.id: allocated([store.containers.path(container.id)]) for container in store.containers.list()}
+    sizes = {container.id: removable([store.containers.path(container.id)]) for container in store.containers.list()}
+    log = _log_size(ws)
     with store.session(is_removal=True) as session:
         size = session.tidied_size
-        removed, _ = containers.prune(ws, filters)
-        size += collect(store, session).size
-    return Pruned(containers=removed, size=size + sum(sizes.get(name, 0) for name in removed))
+        removed, more = containers.prune(ws, filters)
+        size += more + collect(store, session).size
+    size += sum(sizes.get(name, 0) for name in removed) + log - _log_size(ws)
+    return Pruned(containers=removed, size=size)
+
+
+def _log_size(ws: Workspace) -> int:
+    """Return what the record of events takes: it grows by what is removed."""
+    return allocated([ws.store.layout.path(name) for name in ("events", "events.1")])
 
 
 def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter = _EVERY_VOLUME) -> Pruned:
@@ -150,16 +149,27 @@ def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter =
     store = ws.store
     if not store.exists:
         return Pruned()
-    sizes = {volume.name: allocated([store.layout.path("volumes", volume.name)]) for volume in store.volumes.list()}
+    sizes = {volume.name: removable([store.layout.path("volumes", volume.name)]) for volume in store.volumes.list()}
     with store.session(is_removal=True) as session:
         size = session.tidied_size
     removed = volumes.prune(ws, includes_named=includes_named, wanted=wanted)
     return Pruned(volumes=removed, size=size + sum(sizes.get(name, 0) for name in removed))
 
 
+def prune_networks(ws: Workspace) -> Pruned:
+    """Remove the networks that no container is connected with."""
+    store = ws.store
+    if not store.exists:
+        return Pruned()
+    sizes = {item.name: removable([store.layout.path("networks", item.id)]) for item in store.networks.list()}
+    log = _log_size(ws)
+    removed = networks.prune(ws)
+    return Pruned(networks=removed, size=sum(sizes.get(name, 0) for name in removed) + log - _log_size(ws))
+
+
 def prune_system(ws: Workspace, *, is_all: bool, includes_volumes: bool) -> Pruned:
     """Remove containers that do not run, anonymous volumes if wanted, unused images and unused build cache."""
-    pruned = prune_containers(ws) + Pruned(networks=networks.prune(ws))
+    pruned = prune_containers(ws) + prune_networks(ws)
     if includes_volumes:
         pruned += prune_volumes(ws, includes_named=False)
     pruned += prune_images(ws, includes_named=is_all)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,7 @@ from minidock.engine.image_files import ImageFiles
 from minidock.engine.workspace import Workspace
 from minidock.errors import NoSuchVolume, RuntimeProblem, VolumeInUse
 from minidock.store.container_record import ContainerRecord
+from minidock.store.containers import Container
 from minidock.store.layers import Contents
 from minidock.store.session import Session
 from minidock.store.unpack import Unpacker
@@ -87,24 +88,34 @@ def remove(ws: Workspace, name: str, *, is_forced: bool = False) -> None:
         if is_forced:
             return
         raise
-    with ws.store.session() as session, ws.store.locks.names():
+    with ws.store.session(is_removal=True) as session, ws.store.locks.names():
         if name in users_of(ws):
             raise VolumeInUse(name, users_of(ws)[name])
         ws.store.volumes.discard(session, name)
     ws.store.record_event("volume", "destroy", name, {"driver": DRIVER})
 
 
+def unused(
+    ws: Workspace, containers: Sequence[Container], *, includes_named: bool, wanted: VolumeFilter = _EVERY
+) -> list[Volume]:
+    """Return the volumes that a prune takes when there are only these containers."""
+    used = {name for container in containers for name in container.record.volumes}
+    return [
+        volume
+        for volume in ws.store.volumes.list()
+        if volume.name not in used
+        and wanted.fits(volume.name, volume.labels, is_used=False)
+        and (includes_named or volume.is_anonymous)
+    ]
+
+
 def prune(ws: Workspace, *, includes_named: bool = False, wanted: VolumeFilter = _EVERY) -> tuple[str, ...]:
     """Remove the volumes that no container uses, without ``includes_named`` the anonymous ones only; return them."""
-    removed = []
-    with ws.store.session() as session, ws.store.locks.names():
-        used = users_of(ws)
-        for volume in ws.store.volumes.list():
-            is_wanted = wanted.fits(volume.name, volume.labels, is_used=False)
-            if is_wanted and volume.name not in used and (includes_named or volume.is_anonymous):
-                ws.store.volumes.discard(session, volume.name)
-                removed.append(volume.name)
-    return tuple(removed)
+    with ws.store.session(is_removal=True) as session, ws.store.locks.names():
+        gone = unused(ws, ws.store.containers.list(), includes_named=includes_named, wanted=wanted)
+        for volume in gone:
+            ws.store.volumes.discard(session, volume.name)
+    return tuple(volume.name for volume in gone)
 
 
 def discard_anonymous(ws: Workspace, session: Session, record: ContainerRecord) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from minidock.core import units
 from minidock.core.networks import Network
@@ -191,11 +191,57 @@ def print_disk_usage(
         console.out.write(f"\n{on_disk_text(usage)}\n")
 
 
+DISK: Columns = (("TYPE", "Type"), ("ON DISK", "DiskSize"), ("PRUNE FREES", "DiskReclaimable"), ("PARTS", "Parts"))
+
+
+def print_disk_terms(console: Console, usage: DiskUsage, prunes: Mapping[str, int], *, shape: Format) -> None:
+    """Print `system df --disk`: the terms whose sum is what `du` says, in bytes, and what the prune of each frees."""
+    parts = " ".join(f"{name}={size}" for name, size in usage.overhead)
+    rows: list[Fields] = [
+        {
+            "Type": kind,
+            "DiskSize": str(size),
+            "DiskReclaimable": str(prunes[kind]) if kind in prunes else "",
+            "Parts": parts if kind == "overhead" else "",
+        }
+        for kind, size in usage.on_disk
+    ]
+    total = sum(size for _, size in usage.on_disk)
+    rows.append({"Type": "total", "DiskSize": str(total), "DiskReclaimable": "", "Parts": ""})
+    _print_list(console, DISK, rows, shape)
+    if shape is Format.TABLE and usage.writers:
+        console.out.write(f"\n{_writers_text(usage.writers)}\n")
+
+
+def print_removal(console: Console, size: int, cached: int, *, shape: Format) -> None:
+    """Print `system df --if-removed`: what comes back, and what stays because the build cache keeps it."""
+    if shape is Format.TABLE:
+        console.out.write(f"{removal_text('would free', size, cached, is_exact=True)}\n")
+        return
+    _print_list(
+        console, (("FREED", "Freed"), ("CACHED", "Cached")), [{"Freed": str(size), "Cached": str(cached)}], shape
+    )
+
+
+def removal_text(verb: str, size: int, cached: int, *, is_exact: bool = False) -> str:
+    """Return what a removal gives back, and what it does not though it may have been expected."""
+    text = f"{verb} {units.human_size(size)}" + (f" ({size} bytes)" if is_exact else "")
+    if cached:
+        text += f"; {units.human_size(cached)} stay as build cache, `minidock builder prune` frees them"
+    return text
+
+
+def _writers_text(count: int) -> str:
+    who = "1 command or container" if count == 1 else f"{count} commands and containers"
+    return f"{who} may have written meanwhile: each number was true when it was taken, the sum of all was perhaps never"
+
+
 def on_disk_text(usage: DiskUsage) -> str:
     """Return the bytes that the store takes on the disk and their parts, exactly, so that they can be added up."""
     total = sum(size for _, size in usage.on_disk)
     parts = " + ".join(f"{kind} {size}" for kind, size in usage.on_disk)
-    return f"On disk: {total} bytes ({units.human_size(total, 4)})" + (f" = {parts}" if parts else "")
+    text = f"On disk: {total} bytes ({units.human_size(total, 4)})" + (f" = {parts}" if parts else "")
+    return f"{text}\n{_writers_text(usage.writers)}" if usage.writers else text
 
 
 def _usage_details(console: Console, usage: DiskUsage, *, is_cut: bool) -> dict[str, list[Fields]]:

@@ -13,7 +13,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from minidock.store.writer import Disk
@@ -26,6 +26,14 @@ def append(disk: Disk, root: str, kind: str, action: str, actor: str, attributes
 
     Nothing fails because its event cannot be written: what happened has happened.
     """
+    try:
+        _append(disk, root, line_of(kind, action, actor, attributes))
+    except OSError:
+        return
+
+
+def line_of(kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> bytes:
+    """Return the line that tells an event that happens now."""
     import json
 
     event = {
@@ -34,11 +42,30 @@ def append(disk: Disk, root: str, kind: str, action: str, actor: str, attributes
         "Actor": {"ID": actor, "Attributes": dict(sorted(attributes.items()))},
         "timeNano": time.time_ns(),
     }
-    line = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape") + b"\n"
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape") + b"\n"
+
+
+def growth(root: str, lines: Iterable[bytes]) -> int:
+    """Return how many bytes more the record takes on the disk once ``lines`` have been added."""
+    block = os.stat(root).st_blksize
+    size, before = _sizes(f"{root}/events")
+    older = _sizes(f"{root}/events.1")[1]
+    before += older
+    for line in lines:
+        is_long = size > _MOST_BYTES
+        size += len(line)
+        if is_long:
+            older, size = -(-size // block) * block, 0
+    return older + -(-size // block) * block - before
+
+
+def _sizes(path: str) -> tuple[int, int]:
+    """Return the length of a file and what it takes on the disk."""
     try:
-        _append(disk, root, line)
-    except OSError:
-        return
+        status = os.stat(path)
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_size, status.st_blocks * 512
 
 
 def _append(disk: Disk, root: str, line: bytes) -> None:

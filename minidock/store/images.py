@@ -62,24 +62,15 @@ class Images:
 
     def untag(self, session: Session, image_id: Digest, names: Collection[str]) -> tuple[str, ...]:
         """Take names away from an image, which stays in the list, nameless if need be; return those it had."""
-        gone: list[str] = []
+        gone: tuple[str, ...] = ()
 
         def change(index: Index) -> Index:
-            gone.clear()
-            bare: Descriptor | None = None
-            for item in index.manifests:
-                name = item.annotations.get(REF_NAME)
-                if name in names and item.annotations.get(CONFIG_DIGEST) == str(image_id):
-                    gone.append(str(name))
-                    bare = item
-            kept = tuple(item for item in index.manifests if item.annotations.get(REF_NAME) not in gone)
-            if bare is None:
-                return index
-            nameless = {key: value for key, value in bare.annotations.items() if key != REF_NAME}
-            return _with(replace(index, manifests=kept), replace(bare, annotations=nameless), ())
+            nonlocal gone
+            after, gone = untagged(index, image_id, names)
+            return after
 
         self._change(session, change)
-        return tuple(sorted(gone))
+        return gone
 
     def _change(self, session: Session, change: Callable[[Index], Index]) -> None:
         with self._locks.index():
@@ -87,6 +78,22 @@ class Images:
             after = change(before)
             if after != before:
                 session.replace(self._layout.index, after.to_bytes())
+
+
+def untagged(index: Index, image_id: Digest, names: Collection[str]) -> tuple[Index, tuple[str, ...]]:
+    """Return an index in which an image has lost ``names`` but stays, nameless if need be, and those that it had."""
+    gone: list[str] = []
+    bare: Descriptor | None = None
+    for item in index.manifests:
+        name = item.annotations.get(REF_NAME)
+        if name in names and item.annotations.get(CONFIG_DIGEST) == str(image_id):
+            gone.append(str(name))
+            bare = item
+    if bare is None:
+        return index, ()
+    kept = tuple(item for item in index.manifests if item.annotations.get(REF_NAME) not in gone)
+    nameless = {key: value for key, value in bare.annotations.items() if key != REF_NAME}
+    return _with(replace(index, manifests=kept), replace(bare, annotations=nameless), ()), tuple(sorted(gone))
 
 
 def describe(manifest: Descriptor, config: Digest, created: str | None, size: int) -> Descriptor:

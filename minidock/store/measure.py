@@ -37,6 +37,30 @@ def files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
                 pending.append(item.path)
 
 
+def removable(paths: Iterable[str]) -> int:
+    """Return the bytes that come back if distinct ``paths`` and all below them go: not those of files named elsewhere.
+
+    None of ``paths`` may be below another one.
+    """
+    total = 0
+    left: dict[tuple[int, int], int] = {}  # names of a file that have not been met yet
+    for path in dict.fromkeys(paths):
+        for _, status in files_below(path):
+            inode = (status.st_dev, status.st_ino)
+            names = 1 if stat.S_ISDIR(status.st_mode) else left.pop(inode, status.st_nlink)
+            if names > 1:
+                left[inode] = names - 1
+            else:
+                total += status.st_blocks * _UNIT
+    return total
+
+
+def rounded(size: int, path: str) -> int:
+    """Return what a file of ``size`` bytes takes where ``path`` is, in whole blocks."""
+    block = os.stat(path).st_blksize
+    return -(-size // block) * block
+
+
 def allocated(paths: Iterable[str]) -> int:
     """Return the bytes that ``paths`` and all below them take; an inode with names elsewhere counts too."""
     seen: set[tuple[int, int]] = set()

@@ -183,6 +183,20 @@ def test_rmi_tells_what_it_takes(minidock: Minidock, base: str) -> None:
     assert (said.err, said.code) == (f"minidock: No such image: nosuch:latest\n{HINT}", 1)
 
 
+def test_rmi_dry_run_takes_nothing_and_the_removal_gives_back_what_it_said(
+    minidock: Minidock, base: str, root: Path
+) -> None:
+    minidock("tag", "base:1", "other")
+    said = minidock("rmi", "--dry-run", "other", "base:1").out
+    found = re.search(r"would free \S+ \(([0-9]+) bytes\)\n$", said)
+    assert found is not None
+    assert said.startswith(f"Would untag: other:latest\nWould untag: base:1\nWould delete: {base}\n")
+    assert minidock("system", "df", "--if-removed", "other", "base:1").out == said.splitlines(keepends=True)[-1]
+    before = du(root)
+    minidock("rmi", "other", "base:1")
+    assert before - du(root) == int(found[1]) > 0
+
+
 def test_rmi_by_id_of_an_image_with_two_names(minidock: Minidock, base: str) -> None:
     minidock("tag", "base:1", "other")
     short = base[7:19]

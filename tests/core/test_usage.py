@@ -71,6 +71,11 @@ BASE, APP, OTHER = image("base", "a"), image("app", "ab"), image("other", "ac")
             id="a-container-of-an-unlisted-image-needs-its-layers",
         ),
         pytest.param(
+            facts(APP, OTHER, step("s", "b")),
+            UsageRow(UsageKind.IMAGES, 2, 0, 1110, 1010),
+            id="what-the-cache-keeps-is-not-freed",
+        ),
+        pytest.param(
             facts(image("twice", "aa")), UsageRow(UsageKind.IMAGES, 1, 0, 1000, 1000), id="the-same-layer-twice"
         ),
         pytest.param(
@@ -126,6 +131,7 @@ def test_shared_and_unique_sizes_add_up_to_each_image() -> None:
 def test_containers_and_volumes() -> None:
     usage = account(
         facts(
+            BASE,
             container("run", "base", "a", "running", wrote=5, volumes="one"),
             container("wait", "base", "a", "paused", wrote=7),
             container("end", "base", "a", "exited", wrote=11, volumes="one two"),
@@ -140,6 +146,15 @@ def test_containers_and_volumes() -> None:
         UsageRow(UsageKind.VOLUMES, 3, 2, 700, 400),
     )
     assert [(row.name, row.links) for row in usage.volumes] == [("one", 2), ("two", 1), ("three", 0)]
+
+
+@pytest.mark.parametrize(
+    ("state", "reclaimable"), [("exited", 1 + 100), ("running", 0)], ids=["goes-with-it", "a-running-one-stays"]
+)
+def test_a_layer_that_only_a_container_reaches_is_the_containers(state: str, reclaimable: int) -> None:
+    usage = account(facts(BASE, container("x", "gone", "ab", state, wrote=1)))
+    assert usage.summary[1] == UsageRow(UsageKind.CONTAINERS, 1, int(state == "running"), 101, reclaimable)
+    assert [row.size for row in usage.summary] == [1000, 101, 0, 0]
 
 
 def test_rows_of_the_cache_that_no_image_shares_add_up() -> None:

@@ -1,0 +1,205 @@
+"""What removals and prunes would do: decided by the rules of the real ones (`prune`, `collect`), on a forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from minidock.core import removal
+from minidock.core.config import ImageConfig
+from minidock.core.descriptor import REF_NAME
+from minidock.core.digest import Digest
+from minidock.core.filters import PruneFilter
+from minidock.core.volume import VolumeFilter
+from minidock.engine import containers, images, networks, prune, volumes
+from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
+from minidock.engine.collect import Removed, candidate_of, gone_layers, made_by, name_of
+from minidock.engine.forecast import Forecast, only_cached
+from minidock.engine.image_list import config_digest
+from minidock.engine.images import Image
+from minidock.engine.prune import Pruned
+from minidock.engine.workspace import Workspace
+from minidock.errors import MinidockError, NoSuchContainer, NoSuchImage, NoSuchVolume
+from minidock.store.collector import Marker
+from minidock.store.images import untagged
+
+_EVERY_VOLUME = VolumeFilter()
+_EVERY = PruneFilter()
+
+
+class ImageRemovals:
+    """What `rmi` with several names would do, one after another."""
+
+    def __init__(self, ws: Workspace) -> None:
+        self._ws = ws
+        self._forecast = Forecast(ws)
+        self._gone: list[tuple[Digest, ImageConfig]] = []
+        self._told: set[Digest] = set()
+
+    def remove(self, text: str, *, is_forced: bool) -> Removed:
+        """Return what the removal of one more image would do. Raises: NoSuchImage, InvalidReference, ImageConflict."""
+        image = self._find(text)
+        name = name_of(image, text)
+        forecast, roots = self._forecast, self._forecast.roots
+        candidate = candidate_of(self._ws.store, roots, image)
+        plan = removal.decide(candidate, name, is_forced=is_forced)
+        if not plan.deletes and len(candidate.names) == 1:
+            index = replace(self._ws.store.images.index(), manifests=roots.images)
+            after, gone = untagged(index, image.image_id, plan.untagged)
+            forecast.rename_images(after.manifests)
+            return Removed(gone, ())
+
+        def stays(named: str | None) -> bool:
+            return named is not None and named not in plan.untagged
+
+        kept = [
+            item
+            for item in roots.images
+            if config_digest(item) != image.image_id or stays(item.annotations.get(REF_NAME))
+        ]
+        if not plan.deletes:
+            forecast.rename_images(kept)
+            return Removed(plan.untagged, ())
+        forecast.keep_images(kept)
+        if not candidate.is_listed:
+            forecast.drop_records([record for record in roots.records if made_by(record, image)])
+        self._gone.append((image.image_id, image.config))
+        layers = [layer for layer in gone_layers(image.config, forecast.freed()) if layer not in self._told]
+        self._told.update(layers)
+        return Removed(plan.untagged, (image.image_id, *layers))
+
+    def _find(self, text: str) -> Image:
+        image = images.find(self._ws, text)
+        roots = self._forecast.roots
+        items = [item for item in roots.images if config_digest(item) == image.image_id]
+        names = tuple(sorted(item.annotations[REF_NAME] for item in items if REF_NAME in item.annotations))
+        is_gone = not items and not any(made_by(record, image) for record in roots.records)
+        lost = set(image.names) - set(names)
+        if is_gone or name_of(image, text) in lost:
+            raise NoSuchImage(name_of(image, text) or text)
+        return replace(image, names=names)
+
+    def sizes(self) -> tuple[int, int]:
+        """Return the bytes that would come back, and those that would stay as build cache."""
+        return self._forecast.freed().size, only_cached(self._ws.store, self._forecast.roots, self._gone)
+
+
+def if_removed(ws: Workspace, names: Sequence[str]) -> tuple[int, int]:
+    """Return what comes back if containers, images and volumes went, whoever uses them, and what stays as build cache.
+
+    Raises: NoSuchImage if a name means nothing.
+    """
+    forecast = Forecast(ws)
+    gone, configs = set[Digest](), list[tuple[Digest, ImageConfig]]()
+    taken: set[str] = set()
+    for name in names:
+        try:
+            container = ws.store.containers.find(name)
+            if container in forecast.roots.containers:
+                forecast.drop_containers([container])
+            continue
+        except NoSuchContainer:
+            pass
+        try:
+            image = images.find(ws, name)
+        except MinidockError as error:
+            try:
+                forecast.drop_volumes([ws.store.volumes.find(name).name])
+            except NoSuchVolume:
+                raise error from None
+            continue
+        given = name_of(image, name)
+        taken.update([given] if given else image.names)
+        if taken.issuperset(image.names) and image.image_id not in gone:
+            gone.add(image.image_id)
+            configs.append((image.image_id, image.config))
+    kept = [
+        item
+        for item in forecast.roots.images
+        if config_digest(item) not in gone and item.annotations.get(REF_NAME) not in (taken or {""})
+    ]
+    if gone:
+        forecast.keep_images(kept)
+    elif taken:
+        forecast.rename_images(kept)
+    return forecast.freed().size, only_cached(ws.store, forecast.roots, configs)
+
+
+def prune_containers(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> Pruned:
+    """Return what `container prune` would take."""
+    if not ws.store.exists:
+        return Pruned()
+    forecast = Forecast(ws)
+    return replace(_containers(ws, forecast, filters), size=forecast.freed().size)
+
+
+def _containers(ws: Workspace, forecast: Forecast, filters: Sequence[tuple[str, str]] = ()) -> Pruned:
+    gone = containers.idle(ws, filters)
+    forecast.drop_containers(gone)
+    forecast.drop_records(())  # it collects in any case
+    return Pruned(containers=tuple(container.id for container in gone))
+
+
+def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter = _EVERY_VOLUME) -> Pruned:
+    """Return what `volume prune` would take."""
+    if not ws.store.exists:
+        return Pruned()
+    forecast = Forecast(ws)
+    pruned = _volumes(ws, forecast, includes_named=includes_named, wanted=wanted)
+    return replace(pruned, size=forecast.freed().size)
+
+
+def _volumes(
+    ws: Workspace, forecast: Forecast, *, includes_named: bool, wanted: VolumeFilter = _EVERY_VOLUME
+) -> Pruned:
+    gone = volumes.unused(ws, forecast.roots.containers, includes_named=includes_named, wanted=wanted)
+    names = tuple(volume.name for volume in gone)
+    forecast.drop_volumes(names)
+    return Pruned(volumes=names)
+
+
+def prune_images(ws: Workspace, *, includes_named: bool, wanted: PruneFilter = _EVERY) -> Pruned:
+    """Return what `image prune` would take."""
+    if not ws.store.exists:
+        return Pruned()
+    forecast = Forecast(ws)
+    return _images(ws, forecast, includes_named=includes_named, wanted=wanted)
+
+
+def _images(ws: Workspace, forecast: Forecast, *, includes_named: bool, wanted: PruneFilter = _EVERY) -> Pruned:
+    marker = Marker(ws.store)
+    may_go = prune.removable_images(marker, forecast.roots.containers, includes_named=includes_named, wanted=wanted)
+    gone = [item for item in forecast.roots.images if may_go(item)]
+    forecast.keep_images([item for item in forecast.roots.images if item not in gone])
+    freed = forecast.freed()
+    return Pruned(images=prune.removed_images(gone, marker, freed), size=freed.size)
+
+
+def prune_cache(ws: Workspace, *, is_all: bool, limits: CacheLimits = NO_LIMITS) -> Pruned:
+    """Return what `builder prune` would take."""
+    if not ws.store.exists:
+        return Pruned()
+    forecast = Forecast(ws)
+    return replace(_cache(ws, forecast, is_all=is_all, limits=limits), size=forecast.freed().size)
+
+
+def _cache(ws: Workspace, forecast: Forecast, *, is_all: bool, limits: CacheLimits = NO_LIMITS) -> Pruned:
+    choice = choose_cache(ws.store, forecast.roots, forecast.pinned, is_all=is_all, limits=limits)
+    forecast.drop_records(choice.records, choice.others, is_thorough=choice.is_thorough)
+    return Pruned(records=choice.names)
+
+
+def prune_system(ws: Workspace, *, is_all: bool, includes_volumes: bool) -> Pruned:
+    """Return what `system prune` would take."""
+    if not ws.store.exists:
+        return Pruned()
+    forecast = Forecast(ws)
+    pruned = _containers(ws, forecast)
+    gone = networks.prunable(ws, (), networks.used_by(forecast.roots.containers))
+    forecast.drop_networks(gone)
+    pruned += Pruned(networks=tuple(network.name for network in gone))
+    if includes_volumes:
+        pruned += _volumes(ws, forecast, includes_named=False)
+    pruned += _images(ws, forecast, includes_named=is_all)
+    pruned += _cache(ws, forecast, is_all=is_all)
+    return replace(pruned, size=forecast.freed().size)
