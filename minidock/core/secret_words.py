@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 _SECRET = re.compile(r"(?i)(^|_)(api_?key|auth|credentials?|key|password|passwd|pword|secret|token)(_|$)")
 _MARK = re.compile(r"secret:sha256:[0-9a-f]{64}")
-_FEWEST = 4  # characters: what is shorter stands in too many words to be hidden there
+_FEWEST = 6  # characters: what is shorter (true, false, 1234) stands in too many words to be hidden there
 
 
 def looks_secret(name: str) -> bool:
