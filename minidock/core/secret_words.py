@@ -50,7 +50,8 @@ def without_secrets(text: str, pairs: Iterable[tuple[str, str]]) -> str:
     Short ones are found as ``NAME=value`` only.
     """
     known = tuple(pairs)
+    text = starred(marked(text, secret_values(known)))  # the long ones first: a short one may be the beginning of one
     for name, value in known:
         if value and looks_secret(name):
             text = text.replace(f"{name}={value}", f"{name}=****")
-    return starred(marked(text, secret_values(known)))
+    return text
