@@ -71,7 +71,9 @@ class _Building:
             raise
         self._record(result.image_id)
         request, results = self._setup.request, set(self._stages.shared.results)
-        cache_export.export_caches(self._ws, self._session, request.cache_to, results, self._setup.progress)
+        caches, progress = self._stages.shared.imported, self._setup.progress
+        damaged = caches.damaged if caches else ()
+        cache_export.export_caches(self._ws, self._session, request.cache_to, results, progress, damaged)
         self._setup.prepared.opened.files.save(self._session)
         self._setup.prepared.contexts.save(self._session)
         return result

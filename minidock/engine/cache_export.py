@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -54,15 +54,23 @@ def check(options: Sequence[CacheOption]) -> None:
 
 
 def export_caches(
-    ws: Workspace, session: Session, options: Sequence[CacheOption], results: Iterable[CachedResult], progress: Progress
+    ws: Workspace,
+    session: Session,
+    options: Sequence[CacheOption],
+    results: Iterable[CachedResult],
+    progress: Progress,
+    damaged: Collection[Digest] = (),
 ) -> None:
-    """Write the results of a build where the options say. Raises: MinidockError, unless that is to be ignored."""
+    """Write the results of a build where the options say; ``damaged`` layers were found to be so in a cache.
+
+    Raises: MinidockError, unless that is to be ignored.
+    """
     for option in options:
         if option.type != "local":
             continue
         try:
             with progress.internal("exporting cache to client directory") as step:
-                _Folder(ws, option).write(session, sorted(results, key=lambda result: result.key.hex), step)
+                _Folder(ws, option, damaged).write(session, sorted(results, key=lambda result: result.key.hex), step)
         except (MinidockError, OSError) as error:
             if option.attributes.get("ignore-error", "") not in _TRUE:
                 if isinstance(error, MinidockError):
@@ -77,6 +85,7 @@ class _Folder:
 
     ws: Workspace
     option: CacheOption
+    damaged: Collection[Digest]
 
     @property
     def place(self) -> str:
@@ -106,11 +115,11 @@ class _Folder:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        os.makedirs(f"{self.place}/blobs/sha256", exist_ok=True)
-        if not os.path.exists(f"{self.place}/{LAYOUT_FILE}"):
+        if os.path.isdir(self.place) and not os.path.exists(f"{self.place}/{LAYOUT_FILE}"):
             strangers = set(os.listdir(self.place)) - {"blobs"}
             if strangers:
                 raise BuildError(f"{self.place} is no cache: it holds {min(strangers)}", hint="name an empty folder")
+        os.makedirs(f"{self.place}/blobs/sha256", exist_ok=True)
         fd = os.open(self.place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -131,11 +140,11 @@ class _Folder:
         kind = self.option.attributes.get("compression", "uncompressed")
         if stored.media_type != mediatype.LAYER:
             kind = "uncompressed"  # it is compressed already: as it is
-        known = before.layers.get(diff_id) if before else None
+        known = before.layers.get(diff_id) if before and diff_id not in self.damaged else None
         if known is not None and known.media_type == _KINDS[kind] and self._has(known):
             return known
         plain = replace(stored, annotations={UNCOMPRESSED: str(diff_id)})
-        if kind == "uncompressed" and self._has(plain):
+        if kind == "uncompressed" and diff_id not in self.damaged and self._has(plain):
             return plain
         digest, size = self._packed(stored.digest, kind)
         step.status(f"writing layer {digest} done")
@@ -157,6 +166,8 @@ class _Folder:
                 data = finish()
                 packed.update(data)
                 size += out.write(data)
+                out.flush()
+                os.fsync(out.fileno())  # of the right size and empty it would stay for good
             if content.hexdigest() != blob.hex:
                 raise BlobCorrupt(blob, Digest(content.hexdigest()))
             os.replace(temporary, f"{self.place}/{blob_path(Digest(packed.hexdigest()))}")

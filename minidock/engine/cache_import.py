@@ -38,6 +38,7 @@ class ImportedCache:
         self._sources = sources
         self._warn = warn
         self._lock = threading.Lock()
+        self.damaged: set[Digest] = set()  # layers that could not be used
 
     def get(self, key: Digest) -> CachedResult | None:
         """Return what a key stands for."""
@@ -56,6 +57,7 @@ class ImportedCache:
                         ingest_layer(self._ws, session, source.files, source.layers[diff_id], diff_id)
                         return True
                     except (MinidockError, OSError) as error:
+                        self.damaged.add(diff_id)
                         self._warn(f"layer {diff_id.short} of {source.name} is not used: {error}")
         return False
 

@@ -84,6 +84,7 @@ def load(ws: Workspace, stream: BinaryIO, platforms: Sequence[Platform] = ()) ->
         files = ArchiveFiles(_in_place(stream) or _spooled(ws, session, stream))
         if files.has(LAYOUT_FILE) and files.has(INDEX_FILE):
             found = _of_layout(ws, session, files)
+            _check_agreement(files, found)
         elif files.has(MANIFEST_FILE):
             found = list(_of_docker(ws, session, files))
         else:
@@ -157,6 +158,16 @@ def _of_layout(ws: Workspace, session: Session, files: Files) -> list[_Found]:
     told = Index.from_bytes(read_document(files, INDEX_FILE)).other.get("annotations")
     since = str(told.get(SINCE) or "") if isinstance(told, dict) else ""
     return [_image(ws, session, files, item, since) for item in _manifests(files)]
+
+
+def _check_agreement(files: Files, found: Sequence[_Found]) -> None:
+    """Make sure that who goes by manifest.json finds the same images. Raises: StoreError."""
+    if not files.has(MANIFEST_FILE):
+        return
+    told = {name[1] for path, _, _ in _rows(files) if (name := _DIGEST_NAME.fullmatch(path))}
+    for image in found:
+        if Digest.sha256(image.data).hex not in told:
+            raise StoreError("index.json and manifest.json of the archive tell of different images")
 
 
 def _names(item: Descriptor) -> tuple[str, ...]:
@@ -268,13 +279,17 @@ def _answers(item: Descriptor, tag: str, digest: str) -> bool:
 # --- docker's archives
 
 
-def _of_docker(ws: Workspace, session: Session, files: Files) -> Iterator[_Found]:
+def _rows(files: Files) -> list[tuple[str, list[str], list[str]]]:
+    """Return config, tags and layers of every image in docker's manifest.json. Raises: StoreError."""
     try:
         listed = json.loads(read_document(files, MANIFEST_FILE))
-        rows = [(str(row["Config"]), list(row.get("RepoTags") or ()), list(row["Layers"])) for row in listed]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [(str(row["Config"]), list(row.get("RepoTags") or ()), list(row["Layers"])) for row in listed]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError("manifest.json of the archive is malformed") from error
-    for path, tags, layers in rows:
+
+
+def _of_docker(ws: Workspace, session: Session, files: Files) -> Iterator[_Found]:
+    for path, tags, layers in _rows(files):
         name = _DIGEST_NAME.fullmatch(path)
         data = read_document(files, path, Digest(name[1]) if name else None)
         config = ImageConfig.from_bytes(data)

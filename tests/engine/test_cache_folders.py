@@ -189,3 +189,22 @@ def test_a_folder_of_something_else_is_left_alone(first: Machine) -> None:
     assert sorted(path.name for path in first.cache.rglob("*") if path.is_file()) == ["letter.txt"]
     first.build(writes=True, **{"ignore-error": "true"})
     assert images.find(first.ws, "app:1")
+
+
+def test_a_damaged_layer_is_replaced_by_the_next_build_that_writes(
+    first: Machine, second: Machine, tmp_path: Path
+) -> None:
+    write_context(first.context, {"Dockerfile": "FROM base:1\nRUN other\n"})
+    write_context(second.context, {"Dockerfile": "FROM base:1\nRUN other\n"})
+    first.build(writes=True)
+    (layer,) = first.config().blobs.values()
+    path = first.cache / "blobs/sha256" / layer.hex
+    whole = path.read_bytes()
+    path.write_bytes(bytes(len(whole)))
+    second.build(reads=True, writes=True)
+    assert len(second.runtime.ran) == 1
+    assert path.read_bytes() == whole
+    third = Machine(tmp_path, "third")
+    write_context(third.context, {"Dockerfile": "FROM base:1\nRUN other\n"})
+    third.build(reads=True)
+    assert third.runtime.ran == []

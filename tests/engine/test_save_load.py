@@ -332,6 +332,23 @@ def test_a_layout_that_could_mean_something_else_is_refused(other: Workspace, ar
     check_consistent(other.store)
 
 
+def test_an_archive_with_two_lists_of_images_has_the_same_in_both(
+    ws: Workspace, other: Workspace, tmp_path: Path
+) -> None:
+    built(ws, tmp_path, "app:1")
+    archive = saved(ws, "app:1")
+    config = images.find(ws, "app:1").image_id.hex
+    assert archive.count(f'"Config":"blobs/sha256/{config}"'.encode()) == 1
+    key = b'"Config":"blobs/sha256/'
+    for another in (b"0" * 64, images.find(ws, "base:1").image_id.hex.encode()):
+        changed = archive.replace(
+            b'"Config":"blobs/sha256/' + config.encode(), b'"Config":"blobs/sha256/' + other_config
+        )
+        with pytest.raises(MinidockError, match="tell of different images"):
+            load(other, io.BytesIO(changed))
+    assert other.store.images.list() == ()
+
+
 def test_blobs_of_a_layout_on_disk_are_files(ws: Workspace, tmp_path: Path) -> None:
     layout = tmp_path / "layout"
     subprocess.run(["tar", "-xf", "-", "--one-top-level=layout"], input=of_oci(), cwd=tmp_path, check=True)
