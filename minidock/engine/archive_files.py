@@ -17,8 +17,8 @@ from minidock.core.entries import FILE, HARDLINK, SYMLINK, Entry, Tree
 from minidock.engine.decompress import decompressed
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, MinidockError, StoreError, TarError
-from minidock.store import tar
 from minidock.store.session import Session
+from minidock.store.tar_reader import Reader
 
 _MOST_MEMBERS = 200_000
 _LARGEST_DOCUMENT = 4 << 20
@@ -77,7 +77,7 @@ class ArchiveFiles:
         self._path = path
         entries: dict[str, Entry] = {}
         with open(path, "rb") as file:
-            for entry in tar.Reader(file):
+            for entry in Reader(file):
                 if len(entries) >= _MOST_MEMBERS:
                     raise TarError(f"more than {_MOST_MEMBERS} members in an archive of images")
                 if entry.kind == HARDLINK:

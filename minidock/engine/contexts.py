@@ -33,7 +33,7 @@ from minidock.store.members import read_entries
 from minidock.store.session import Session
 from minidock.store.statcache import StatCache
 from minidock.store.tar import BLOCK_SIZE
-from minidock.store.tar import Source as TarStream
+from minidock.store.tar_reader import Source as TarStream
 
 STDIN = "-"
 _LARGEST_DOCKERFILE = 16 << 20

@@ -23,6 +23,7 @@ from minidock.runtime.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
 from minidock.store import tar
 from minidock.store.containers import Container
 from minidock.store.locks import open_lock, try_lock
+from minidock.store.tar_reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ def _write_tar(stream: IO[bytes], out: IO[bytes], top: str) -> None:
 
 def _read_tar(source: IO[bytes], stream: IO[bytes]) -> None:
     """Write the members of a tar, plain or compressed, as a stream of entries."""
-    reader = tar.Reader(decompressed(source))
+    reader = Reader(decompressed(source))
     for entry in reader:
         if entry.is_deletion:
             raise InvalidRequest(f"/{entry.path}: names that begin with {tar.WHITEOUT_PREFIX} mean deletions in layers")

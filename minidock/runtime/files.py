@@ -131,7 +131,8 @@ def _read(orders: Files, root: int) -> None:
         raise messages.Failure("problem", f"{path}: not a directory")
     from minidock.runtime.archive import Packer
 
-    _tell(is_directory=is_directory, name=posixpath.basename(normal) or "/", size=os.fstat(found).st_size)
+    real = _target(root, normal) if follows else normal
+    _tell(is_directory=is_directory, name=posixpath.basename(real) or "/", size=os.fstat(found).st_size)
     with os.fdopen(1, "wb") as stream:
         packer = Packer(stream, is_single_id=orders["is_single_id"], hidden=_devices_of_kernel(root))
         packer.pack(found)

@@ -32,6 +32,7 @@ from minidock.store.blobs import Blobs, BlobWriter
 from minidock.store.layout import Layout
 from minidock.store.members import read_entries
 from minidock.store.session import Session
+from minidock.store.tar_reader import Source
 from minidock.store.writer import Disk
 
 _INDEX_VERSION = 1
@@ -172,7 +173,7 @@ class Layers:
         session.replace(self.layout.layer(diff_id), dumps(head) + b"\n" + body)
         return layer
 
-    def ingest(self, session: Session, stream: tar.Source) -> Layer:
+    def ingest(self, session: Session, stream: Source) -> Layer:
         """Store an uncompressed tar as a layer, byte for byte, reading it once. Raises: TarError."""
         tee = _Tee(stream, BlobWriter(session, self._disk))
         try:
@@ -255,7 +256,7 @@ class Layers:
 class _Tee:
     """A source for the tar reader that passes every byte on to a blob, or into a digest if there is none."""
 
-    def __init__(self, stream: tar.Source, blob: BlobWriter | None) -> None:
+    def __init__(self, stream: Source, blob: BlobWriter | None) -> None:
         self._stream = stream
         self._hash = sha256()
         self._blob = blob

@@ -26,19 +26,19 @@ from minidock.core.entries import (
     parent_of,
 )
 from minidock.errors import StoreError, TarError
-from minidock.store import tar
+from minidock.store.tar_reader import Reader, Source
 
 _MOST_MEMORY = 1 << 30  # for the entries of one layer: some 1.5 million files
 _ENTRY_SIZE = 600  # bytes of memory for an entry, without names and attributes
 _MOST_ROUNDS = 40  # links that are themselves below links
 
 
-def read_entries(source: tar.Source, most_memory: int = _MOST_MEMORY) -> list[Entry]:
+def read_entries(source: Source, most_memory: int = _MOST_MEMORY) -> list[Entry]:
     """Return the entries of a whole tar stream with the digests of their content.
 
     Raises: TarError, also for what would take more than ``most_memory`` bytes.
     """
-    reader = tar.Reader(source)
+    reader = Reader(source)
     found: dict[tuple[str, bool], Entry] = {}
     memory = 0
     for entry in reader:

@@ -93,6 +93,8 @@ def test_files_go_in_and_come_out_again(ws: Workspace, box: str, tmp_path: Path)
 def test_links_are_followed_inside_only(ws: Workspace, box: str, tmp_path: Path) -> None:
     cp(ws, "box:/made/out", str(tmp_path / "link"))
     assert os.readlink(tmp_path / "link") == "/../../etc/passwd"
+    with tarfile.open(fileobj=io.BytesIO(cp(ws, "box:/made/out", "-", follows_link=True)[1])) as tar:
+        assert tar.getnames() == ["passwd"]
     cp(ws, "box:/made/out", str(tmp_path / "passwd"), follows_link=True)
     assert (tmp_path / "passwd").read_text().startswith("root:x:0:0:root:/root:/bin/sh\napp:x:1000")
     (tmp_path / "new").write_text("new")
