@@ -16,6 +16,7 @@ from minidock.cli.values import parse_choice
 
 if TYPE_CHECKING:
     from minidock.engine.preparing import BuildRequest
+    from minidock.engine.workspace import Workspace
 
 
 def parse_progress(text: str) -> str:
@@ -109,6 +110,7 @@ def _build(request: BuildRequest, outputs: BuildOutputs, progress: str, *, quiet
     from minidock.render.progress import Kind
     from minidock.render.progress import progress as observer_for
 
+    bound = options.cache_bound()
     outputs.begin()
     with observer_for(Kind.QUIET if quiet else Kind(progress), sys.stderr) as observer:
         ws = workspace.open_workspace(
@@ -118,5 +120,22 @@ def _build(request: BuildRequest, outputs: BuildOutputs, progress: str, *, quiet
         )
         result = build_image(ws, request, observer)
     outputs.end(result)
+    _keep_bound(ws, bound)
     if quiet and not outputs.is_to_stdout:
         print(result.image_id)
+
+
+def _keep_bound(ws: Workspace, bound: int | None) -> None:
+    """Take from the build cache what is too much; the build has succeeded, whatever comes of it."""
+    from minidock.cli import streams
+    from minidock.core.units import human_size
+    from minidock.engine.cache_bound import keep_bound
+    from minidock.errors import MinidockError
+
+    try:
+        size = keep_bound(ws, bound)
+    except MinidockError as error:
+        streams.warn(f"the build cache could not be brought down to its limit: {error}")
+        return
+    if size:
+        streams.warn(f"the build cache was above its limit: {human_size(size)} removed")

@@ -12,6 +12,7 @@ from minidock.errors import MinidockError
 ROOT_VARIABLE = "MINIDOCK_ROOT"
 RUNTIME_VARIABLE = "MINIDOCK_RUNTIME"
 ID_MODE_VARIABLE = "MINIDOCK_ID_MODE"
+CACHE_VARIABLE = "MINIDOCK_CACHE_LIMIT"
 SYSTEM_ROOT = "/var/lib/minidock"
 
 # These options stand before the command, whose own parameters do not know of them.
@@ -112,6 +113,23 @@ def source_date_epoch() -> int | None:
     if not text.isdigit():
         raise MinidockError(f"invalid SOURCE_DATE_EPOCH: {text}", hint="it is a number of seconds since 1970")
     return int(text)
+
+
+def cache_bound() -> int | None:
+    """Return the bytes that the build cache may take ($MINIDOCK_CACHE_LIMIT), None if that is not said.
+
+    Raises: MinidockError.
+    """
+    text = os.environ.get(CACHE_VARIABLE, "")
+    if not text:
+        return None
+    from minidock.core.units import parse_size
+
+    try:
+        return parse_size(text)
+    except MinidockError as error:
+        hint = "it is a size such as 20g; 0 means no limit"
+        raise MinidockError(f"invalid {CACHE_VARIABLE}: {error}", hint=hint) from error
 
 
 def labels(words: Iterable[str]) -> dict[str, str]:

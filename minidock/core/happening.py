@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from minidock.core.filters import has_label
 from minidock.errors import InvalidRequest
 
 SCOPE = "local"
@@ -62,7 +63,7 @@ class Filter:
 
     def _fits(self, key: str, values: Sequence[str], event: Happening) -> bool:
         if key == "label":
-            return all(_has_label(event.attributes, value) for value in values)
+            return all(has_label(event.attributes, value) for value in values)
         return any(_is(key, value, event) for value in values)
 
 
@@ -78,8 +79,3 @@ def _is(key: str, value: str, event: Happening) -> bool:
         return value in (*names, names[0].rpartition(":")[0])
     name = event.attributes.get("name", "")
     return key == event.kind and bool(value) and (value == name or event.actor.startswith(value))
-
-
-def _has_label(attributes: Mapping[str, str], wanted: str) -> bool:
-    name, equals, value = wanted.partition("=")
-    return name in attributes and (not equals or attributes[name] == value)

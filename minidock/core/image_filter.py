@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from minidock.core.filters import truth
 from minidock.core.summary import ImageRow
 from minidock.errors import MinidockError, NoSuchImage
 
 Filter = tuple[str, str]
 
-_TRUE = ("1", "true")
-_FALSE = ("0", "false")
 _SHORTEST_ID = 4
 
 
@@ -51,10 +50,9 @@ def select(rows: Sequence[ImageRow], filters: Sequence[Filter], *, pattern: str 
 
 
 def _truth(name: str, value: str) -> bool:
-    if value in _TRUE:
-        return True
-    if value in _FALSE:
-        return False
+    found = truth(value)
+    if found is not None:
+        return found
     raise MinidockError(f"Invalid filter '{name}=[{value}]'")
 
 

@@ -10,11 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from minidock.core.filters import has_label, truth
 from minidock.core.networks import BRIDGE, HOST, NONE, Network
 from minidock.errors import InvalidRequest
 
-_TRUE = ("1", "true")
-_FALSE = ("0", "false")
 _TYPES = ("builtin", "custom")
 _BUILT_IN = (BRIDGE, HOST, NONE)
 
@@ -40,7 +39,7 @@ def _test(key: str, given: Sequence[str], is_used: Callable[[Network], bool]) ->
         case "id":
             return lambda network: any(_is_part(value, network.id) for value in given)
         case "label":
-            return lambda network: all(_has_label(network, value) for value in given)
+            return lambda network: all(has_label(network.labels, value) for value in given)
         case "name":
             return lambda network: any(_is_part(value, network.name) for value in given)
         case "scope":
@@ -57,9 +56,9 @@ def _test(key: str, given: Sequence[str], is_used: Callable[[Network], bool]) ->
 
 
 def _dangling(given: Sequence[str], is_used: Callable[[Network], bool]) -> Callable[[Network], bool]:
-    if len(given) > 1 or given[0] not in (*_TRUE, *_FALSE):
+    is_wanted = truth(given[0])
+    if len(given) > 1 or is_wanted is None:
         raise InvalidRequest(f"invalid filter 'dangling=[{' '.join(given)}]'")
-    is_wanted = given[0] in _TRUE
     return lambda network: (network.name not in _BUILT_IN and not is_used(network)) == is_wanted
 
 
@@ -77,9 +76,9 @@ def select_prunable(
                 limit = moment(value)
                 found = [network for network in found if network.created < limit]
             case "label":
-                found = [network for network in found if _has_label(network, value)]
+                found = [network for network in found if has_label(network.labels, value)]
             case "label!":
-                found = [network for network in found if not _has_label(network, value)]
+                found = [network for network in found if not has_label(network.labels, value)]
             case _:
                 raise InvalidRequest(f"invalid filter '{key}'")
     return found
@@ -93,8 +92,3 @@ def _is_part(wanted: str, text: str) -> bool:
         return re.search(wanted, text) is not None
     except re.error:
         return False
-
-
-def _has_label(network: Network, wanted: str) -> bool:
-    name, equals, value = wanted.partition("=")
-    return name in network.labels and (not equals or network.labels[name] == value)

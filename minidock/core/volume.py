@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from minidock.core.filters import has_label, truth
 from minidock.core.quoting import quoted
 from minidock.errors import InvalidRequest
 
@@ -15,7 +16,6 @@ _NAME_CHARACTERS = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
 _ANONYMOUS = re.compile(r"[0-9a-f]{64}")
 LIST_FILTERS, PRUNE_FILTERS = ("dangling", "driver", "label", "name"), ("all", "label", "label!")
 _OPTIONS = ("type", "device", "o", "size")
-_TRUE, _FALSE = ("1", "true"), ("0", "false")
 
 
 def check_volume_name(name: str) -> str:
@@ -95,14 +95,14 @@ class Backing:
 class VolumeFilter:
     """Which volumes `volume ls -f` and `volume prune --filter` are about; empty parts mean all.
 
-    ``labels`` are (name, value or None) of which all must be there, ``without`` those of which none may be.
+    ``labels`` (``NAME`` or ``NAME=VALUE``) must all be there, none of ``without`` may be.
     """
 
     is_dangling: bool | None = None
     names: tuple[str, ...] = ()
     drivers: tuple[str, ...] = ()
-    labels: tuple[tuple[str, str | None], ...] = ()
-    without: tuple[tuple[str, str | None], ...] = ()
+    labels: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     is_all: bool | None = None
 
     @classmethod
@@ -117,8 +117,8 @@ class VolumeFilter:
             _boolean("dangling", values),
             tuple(values.get("name", ())),
             tuple(values.get("driver", ())),
-            tuple(_label(text) for text in values.get("label", ())),
-            tuple(_label(text) for text in values.get("label!", ())),
+            tuple(values.get("label", ())),
+            tuple(values.get("label!", ())),
             _boolean("all", values),
         )
 
@@ -130,8 +130,8 @@ class VolumeFilter:
             return False
         if self.drivers and DRIVER not in self.drivers:
             return False
-        return all(_has(labels, wanted) for wanted in self.labels) and not any(
-            _has(labels, unwanted) for unwanted in self.without
+        return all(has_label(labels, wanted) for wanted in self.labels) and not any(
+            has_label(labels, unwanted) for unwanted in self.without
         )
 
 
@@ -139,16 +139,7 @@ def _boolean(key: str, values: Mapping[str, list[str]]) -> bool | None:
     given = values.get(key)
     if not given:
         return None
-    if len(given) > 1 or given[0].lower() not in (*_TRUE, *_FALSE):
+    found = truth(given[0].lower())
+    if len(given) > 1 or found is None:
         raise InvalidRequest(f"Invalid filter '{key}=[{' '.join(given)}]'")
-    return given[0].lower() in _TRUE
-
-
-def _label(text: str) -> tuple[str, str | None]:
-    name, equals, value = text.partition("=")
-    return name, value if equals else None
-
-
-def _has(labels: Mapping[str, str], wanted: tuple[str, str | None]) -> bool:
-    name, value = wanted
-    return name in labels and (value is None or labels[name] == value)
+    return found

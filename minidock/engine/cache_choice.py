@@ -86,8 +86,16 @@ def _too_much(
         return _size(store, replace(roots, records=kept), mounts, sizes)
 
     whole = left(0)
-    if whole + removable(unpacked) <= kept_size:
-        return CacheChoice()
+    folders = [(path, removable([path])) for path in unpacked]
+    excess = whole + sum(size for _, size in folders) - kept_size
+    chosen = []
+    for path, size in folders:
+        if excess <= 0:
+            break
+        chosen.append(path)
+        excess -= size
+    if excess <= 0:
+        return _choice((), chosen)
     least, most = 0, len(units)
     while least < most:
         middle = (least + most) // 2
@@ -99,13 +107,14 @@ def _too_much(
 
 
 def _unpacked(store: Store, roots: Roots, pinned: set[str]) -> list[str]:
-    """Return the paths of the unpacked layers that no container and no living session needs."""
+    """Return the paths of the unpacked layers that no container and no living session needs, the oldest first."""
     marker = Marker(store)
     marker.pinned(pinned)
     mark_containers(store, marker, roots.containers)
     directory = store.layout.path("snapshots")
-    names = sorted(os.listdir(directory))
-    return [f"{directory}/{name}" for name in names if name not in marker.reached.snapshots]
+    names = (name for name in os.listdir(directory) if name not in marker.reached.snapshots)
+    paths = (f"{directory}/{name}" for name in names)
+    return [path for _, path in sorted((os.stat(path).st_ctime, path) for path in paths)]
 
 
 def _size(store: Store, roots: Roots, gone_mounts: set[str], sizes: dict[str, int]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from minidock.core.filters import has_label
 from minidock.core.moments import parse_moment
 from minidock.core.networking import Networking
 from minidock.core.summary import ContainerState
@@ -87,13 +88,7 @@ def _pattern(value: str, text_of: Callable[[Container], str]) -> Test:
 
 
 def _label(value: str, *, is_wanted: bool) -> Test:
-    name, equals, text = value.partition("=")
-
-    def has(item: Container) -> bool:
-        labels = item.record.labels
-        return (name in labels and (not equals or labels[name] == text)) is is_wanted
-
-    return has
+    return lambda item: has_label(item.record.labels, value) is is_wanted
 
 
 def _status(value: str) -> Test:

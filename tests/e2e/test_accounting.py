@@ -32,7 +32,7 @@ class Player:
         self.random = random.Random(seed)
         self.place, self.root, self.mode, self._become = place, place / "store", mode, become
         self.words: list[str] = []
-        self.removals = 0
+        self.removals = self.gains = 0
         self._made = 0
 
     def call(self, *words: str) -> str:
@@ -94,6 +94,7 @@ class Player:
         found = re.search(r"\((-?[0-9]+) bytes\)", said)
         self.call(*action)
         freed = before - self.du()
+        self.gains += freed > 0
         assert freed == (int(found[1]) if found else 0), (action, said)
 
     def removal(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -214,6 +215,7 @@ def test_two_hundred_random_operations_add_up() -> None:
     with public_place() as place, prepared(place, None, "auto") as player:
         played(player, 200)
         assert player.removals >= 50
+        assert player.gains >= 20
 
 
 @pytest.mark.slow

@@ -1,0 +1,67 @@
+"""Which layers images have, and who else has them."""
+
+from __future__ import annotations
+
+from minidock.core.config import ImageConfig
+from minidock.core.digest import Digest
+from minidock.core.layer_tree import Branch, LayeredImage, branches
+from minidock.engine import images
+from minidock.engine.image_list import config_digest
+from minidock.engine.workspace import Workspace
+from minidock.store.collector import Marker
+
+
+def tree(ws: Workspace, name: str = "") -> tuple[Branch, ...]:
+    """Return the layers of all images; with a ``name`` those of one, each with those above it that other images have.
+
+    Raises: NoSuchImage, InvalidReference.
+    """
+    known = _layered(ws)
+    if name:
+        base = images.find(ws, name).config.diff_ids
+        known = [image for image in known if image.diff_ids[:1] == base[:1]]
+    return branches(known)
+
+
+def requirers(ws: Workspace, name: str) -> tuple[str, ...]:
+    """Return what needs an image's layers: images built on it, and containers made from it or from those.
+
+    Raises: NoSuchImage, InvalidReference.
+    """
+    image = images.find(ws, name)
+    base = image.config.diff_ids
+    found = [
+        f"image {other.name}"
+        for other in _layered(ws)
+        if other.diff_ids[: len(base)] == base and other.name not in (_label(image.image_id, image.names))
+    ]
+    found += [
+        f"container {container.record.name}"
+        for container in ws.store.containers.list()
+        if container.record.diff_ids[: len(base)] == base
+    ]
+    return tuple(sorted(found))
+
+
+def _label(image_id: Digest, names: tuple[str, ...]) -> str:
+    return ", ".join(names) or image_id.short
+
+
+def _layered(ws: Workspace) -> list[LayeredImage]:
+    if not ws.store.exists:
+        return []
+    marker = Marker(ws.store)
+    found: dict[Digest, ImageConfig] = {}
+    for item in ws.store.images.list():
+        image_id = config_digest(item)
+        config = marker.config(image_id) if image_id is not None else None
+        if image_id is not None and config is not None:
+            found[image_id] = config
+    return [
+        LayeredImage(
+            _label(image_id, images.load(ws, image_id).names),
+            config.diff_ids,
+            tuple(images.layer_sizes(ws, config)),
+        )
+        for image_id, config in found.items()
+    ]
