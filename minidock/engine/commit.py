@@ -5,25 +5,22 @@ Source: moby, daemon/commit.go; docker's answers to the same requests.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from minidock.core.config import ContainerConfig, HistoryEntry
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.config_changes import with_changes
-from minidock.core.entries import FILE
 from minidock.core.reference import Reference
 from minidock.core.volume import is_anonymous
 from minidock.engine import events, images, pausing
 from minidock.engine.importer import creation_time
 from minidock.engine.run import DEFAULT_STOP_SIGNAL
 from minidock.engine.workspace import Workspace
-from minidock.engine.written import written
+from minidock.engine.written import write_layer, written
 from minidock.errors import ContainerConflict, InvalidRequest, MinidockError
 from minidock.store.containers import Container
-from minidock.store.scan import Found
 from minidock.store.session import Session
 
 
@@ -119,23 +116,4 @@ def _halted(ws: Workspace, container: Container, *, pauses: bool) -> Iterator[No
 def _layer(ws: Workspace, session: Session, container: Container) -> Digest | None:
     """Store what a container wrote as a layer; return its diff_id, None if it wrote nothing."""
     with written(ws, container) as (_, found):
-        return write_layer(ws, session, found) if found else None
-
-
-def write_layer(ws: Workspace, session: Session, found: Sequence[Found]) -> Digest:
-    """Store changes as a layer and return its diff_id."""
-    writer = ws.store.layers.writer(session)
-    try:
-        for item in found:
-            if item.entry.kind != FILE:
-                writer.add(item.entry)
-                continue
-            fd = os.open(item.source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                writer.add_file(item.entry, fd)
-            finally:
-                os.close(fd)
-        return writer.finish(ws.store.layers, session).diff_id
-    except BaseException:
-        writer.discard()
-        raise
+        return write_layer(ws.store, session, found).diff_id if found else None

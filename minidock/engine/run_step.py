@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
-from minidock.core.entries import DIRECTORY, FILE, Entry, Tree
+from minidock.core.entries import DIRECTORY, Entry, Tree
 from minidock.core.networking import Networking
 from minidock.core.process import DEFAULT_PATH, Mount, MountedFile, ProcessSpec, RootFs, User
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
 from minidock.engine.rootfs import prepared, probe, shortcomings
 from minidock.engine.workspace import Workspace
+from minidock.engine.written import write_layer
 from minidock.runtime.base import ProcessIO, Storage
 from minidock.store.layers import Layer
 from minidock.store.notes import read_notes
@@ -137,25 +138,12 @@ class _Area:
             else:
                 found = scan_upper(store.disk, self._upper, owners, modes)
             found = [_not_later(item, latest) for item in found]
-            layer = self._write(found)
+            layer = write_layer(store, session, found)
             if self._is_adoptable:
                 store.snapshots.make_adoptable(self._upper, found)
         if self._is_adoptable:
             store.snapshots.adopt(session, layer, self._upper)
         return layer
-
-    def _write(self, found: Sequence[Found]) -> Layer:
-        writer = self._store.layers.writer(self._session)
-        for item in found:
-            if item.entry.kind != FILE:
-                writer.add(item.entry)
-                continue
-            fd = os.open(item.source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                writer.add_file(item.entry, fd)
-            finally:
-                os.close(fd)
-        return writer.finish(self._store.layers, self._session)
 
 
 def _not_later(item: Found, latest: int | None) -> Found:

@@ -7,13 +7,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from minidock.core.entries import DIRECTORY, WHITEOUT, Tree, ancestors, parent_of
+from minidock.core.entries import DIRECTORY, FILE, WHITEOUT, Tree, ancestors, parent_of
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NoSuchContainer
 from minidock.store.containers import Container
+from minidock.store.layers import Layer
 from minidock.store.locks import open_lock, try_lock
 from minidock.store.notes import read_notes
 from minidock.store.scan import Found, Owners, compare_copy, opened, scan_upper
+from minidock.store.session import Session
+from minidock.store.store import Store
 
 # What the runtime puts into every container while it runs.
 MADE_BY_RUNTIME = ("dev", "proc", "sys", "etc/resolv.conf", "etc/hosts", "etc/hostname")
@@ -83,3 +86,22 @@ def _of_its_own(found: Sequence[Found], lower: Tree, container: Container) -> li
             if is_made or (below is not None and item.entry._replace(mtime=below.mtime) == below):
                 del kept[path]
     return [] if set(kept) <= {""} else list(kept.values())
+
+
+def write_layer(store: Store, session: Session, found: Sequence[Found]) -> Layer:
+    """Store changes as a layer. Raises: ContentChanged."""
+    writer = store.layers.writer(session)
+    try:
+        for item in found:
+            if item.entry.kind != FILE:
+                writer.add(item.entry)
+                continue
+            fd = os.open(item.source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                writer.add_file(item.entry, fd)
+            finally:
+                os.close(fd)
+        return writer.finish(store.layers, session)
+    except BaseException:
+        writer.discard()
+        raise
