@@ -21,7 +21,10 @@ from minidock.engine.workspace import Workspace
 from minidock.engine.written import write_layer, written
 from minidock.errors import ContainerConflict, InvalidRequest, MinidockError
 from minidock.store.containers import Container
+from minidock.store.layers import ContentChanged
 from minidock.store.session import Session
+
+_TRIES = 10  # of what goes on writing meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +118,12 @@ def _halted(ws: Workspace, container: Container, *, pauses: bool) -> Iterator[No
 
 def _layer(ws: Workspace, session: Session, container: Container) -> Digest | None:
     """Store what a container wrote as a layer; return its diff_id, None if it wrote nothing."""
-    with written(ws, container) as (_, found):
-        return write_layer(ws.store, session, found).diff_id if found else None
+    for _ in range(_TRIES):
+        try:
+            with written(ws, container) as (_, found):
+                is_written_to = container.is_running
+                layer = write_layer(ws.store, session, found, is_written_to=is_written_to) if found else None
+                return layer.diff_id if layer else None
+        except ContentChanged as error:
+            changed = error
+    raise InvalidRequest(str(changed), hint="commit it paused, without --no-pause") from changed

@@ -205,12 +205,12 @@ def _older(ws: Workspace, session: Session, diff_id: Digest, latest: int) -> Dig
                 writer.add_file(entry, fd, start)
             else:
                 writer.add(entry)
-        return writer.finish(ws.store.layers, session).diff_id
     except BaseException:
         writer.discard()
         raise
     finally:
         os.close(fd)
+    return writer.finish(ws.store.layers, session).diff_id
 
 
 def annotations_for(annotations: Sequence[Annotation], platform: Platform) -> tuple[dict[str, str], dict[str, str]]:

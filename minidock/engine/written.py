@@ -88,8 +88,11 @@ def _of_its_own(found: Sequence[Found], lower: Tree, container: Container) -> li
     return [] if set(kept) <= {""} else list(kept.values())
 
 
-def write_layer(store: Store, session: Session, found: Sequence[Found]) -> Layer:
-    """Store changes as a layer. Raises: ContentChanged."""
+def write_layer(store: Store, session: Session, found: Sequence[Found], *, is_written_to: bool = False) -> Layer:
+    """Store changes as a layer; of files that are still written to, as much as there was when they were found.
+
+    Raises: ContentChanged.
+    """
     writer = store.layers.writer(session)
     try:
         for item in found:
@@ -98,10 +101,10 @@ def write_layer(store: Store, session: Session, found: Sequence[Found]) -> Layer
                 continue
             fd = os.open(item.source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                writer.add_file(item.entry, fd)
+                writer.add_file(item.entry, fd, 0 if is_written_to else None)
             finally:
                 os.close(fd)
-        return writer.finish(store.layers, session)
     except BaseException:
         writer.discard()
         raise
+    return writer.finish(store.layers, session)

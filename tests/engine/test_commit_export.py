@@ -126,6 +126,18 @@ def test_an_export_is_the_tree_of_a_commit(ws: Workspace, box: str) -> None:
     assert not {"gone", "gone/file", "."} & set(names)
 
 
+def test_a_file_that_grows_is_taken_as_it_was_found(ws: Workspace) -> None:
+    script = "while :; do printf 0123456789abcdef; done >/log"
+    run_detached(ws, create(ws, RunRequest("machine", ("sh", "-c", script), name="busy"), lambda text: None))
+    try:
+        image_id = commit(ws, CommitRequest("busy", pauses=False))
+        exported(ws, "busy")
+    finally:
+        kill(ws, "busy")
+    content = content_of(ws, image_id, "log")
+    assert content == (b"0123456789abcdef" * (len(content) // 16 + 1))[: len(content)]
+
+
 def test_a_container_that_changed_nothing_adds_no_layer(ws: Workspace) -> None:
     os.close(create(ws, RunRequest("machine", ("true",), name="idle"), lambda text: None).lock)
     made, base = images.load(ws, commit(ws, CommitRequest("idle"))).config, images.find(ws, "machine").config
