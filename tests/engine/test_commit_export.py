@@ -81,12 +81,16 @@ def box(request: pytest.FixtureRequest, ws: Workspace) -> Iterator[str]:
     mounts = (MountOption("", "/volume/here", type=MountType.VOLUME),) if can_mount else ()
     created = create(ws, RunRequest("machine", words, name="box", mounts=mounts), lambda text: None)
     run_detached(ws, created)
-    until = time.monotonic() + 20
-    while not os.path.lexists(ws.store.containers.path(created.record.id, "upper", "done")):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_for(ws.store.containers.path(created.record.id, "upper", "done"))
     yield "box"
     kill(ws, "box")
+
+
+def wait_for(path: str) -> None:
+    until = time.monotonic() + 20
+    while not os.path.lexists(path):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def exported(ws: Workspace, name: str) -> bytes:
@@ -128,8 +132,10 @@ def test_an_export_is_the_tree_of_a_commit(ws: Workspace, box: str) -> None:
 
 def test_a_file_that_grows_is_taken_as_it_was_found(ws: Workspace) -> None:
     script = "while :; do printf 0123456789abcdef; done >/log"
-    run_detached(ws, create(ws, RunRequest("machine", ("sh", "-c", script), name="busy"), lambda text: None))
+    created = create(ws, RunRequest("machine", ("sh", "-c", script), name="busy"), lambda text: None)
+    run_detached(ws, created)
     try:
+        wait_for(ws.store.containers.path(created.record.id, "upper", "log"))
         image_id = commit(ws, CommitRequest("busy", pauses=False))
         exported(ws, "busy")
     finally:
