@@ -35,6 +35,7 @@ class ImageRemovals:
         self._forecast = Forecast(ws)
         self._gone: list[tuple[Digest, ImageConfig]] = []
         self._told: set[Digest] = set()
+        self._has_begun = False
 
     def remove(self, text: str, *, is_forced: bool) -> Removed:
         """Return what the removal of one more image would do. Raises: NoSuchImage, InvalidReference, ImageConflict."""
@@ -43,6 +44,7 @@ class ImageRemovals:
         forecast, roots = self._forecast, self._forecast.roots
         candidate = candidate_of(self._ws.store, roots, image)
         plan = removal.decide(candidate, name, is_forced=is_forced)
+        self._has_begun = True
         if not plan.deletes and len(candidate.names) == 1:
             index = replace(self._ws.store.images.index(), manifests=roots.images)
             after, gone = untagged(index, image.image_id, plan.untagged)
@@ -81,6 +83,8 @@ class ImageRemovals:
 
     def sizes(self) -> tuple[int, int]:
         """Return the bytes that would come back, and those that would stay as build cache."""
+        if not self._has_begun:
+            return 0, 0  # all were refused: not even the rubbish of dead processes is swept
         return self._forecast.freed().size, only_cached(self._ws.store, self._forecast.roots, self._gone)
 
 

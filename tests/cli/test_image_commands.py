@@ -197,6 +197,20 @@ def test_rmi_dry_run_takes_nothing_and_the_removal_gives_back_what_it_said(
     assert before - du(root) == int(found[1]) > 0
 
 
+def test_a_refused_removal_gives_nothing_back_nor_does_its_dry_run_say_so(
+    minidock: Minidock, base: str, root: Path
+) -> None:
+    (root / "trash" / "left").write_bytes(bytes(8192))
+    before = du(root)
+    assert minidock("rmi", "--dry-run", "nosuch").out == "would free 0B (0 bytes)\n"
+    assert minidock("rmi", "nosuch").code == 1
+    assert du(root) == before
+    found = re.search(r"\(([0-9]+) bytes\)\n$", minidock("rmi", "--dry-run", "nosuch", "base:1").out)
+    minidock("rmi", "nosuch", "base:1")
+    assert found is not None
+    assert before - du(root) == int(found[1]) > 8192
+
+
 def test_rmi_by_id_of_an_image_with_two_names(minidock: Minidock, base: str) -> None:
     minidock("tag", "base:1", "other")
     short = base[7:19]
