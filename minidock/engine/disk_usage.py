@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -173,7 +172,7 @@ def on_disk(store: Store, records: list[Record]) -> tuple[Terms, Terms]:
         if inode in seen:
             continue
         seen.add(inode)
-        name, size = os.path.relpath(path, root), status.st_blocks * _UNIT
+        name, size = path[len(root) + 1 :], status.st_blocks * _UNIT
         kind = _kind(name, owners)
         totals[kind] += size
         if kind == OVERHEAD:
