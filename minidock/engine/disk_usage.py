@@ -72,7 +72,7 @@ def _facts(ws: Workspace) -> Facts:
         *(diff_id for fact in cache for diff_id in (*fact.reached, fact.diff_id) if diff_id is not None),
     }
     sizes = {diff_id: _layer_size(store, diff_id) for diff_id in named}
-    kinds, parts = on_disk(store, records)
+    kinds, parts = on_disk(store, records, marker)
     return Facts(images, made, _volume_rows(ws), cache, sizes, _mount_rows(store), kinds, parts)
 
 
@@ -158,12 +158,12 @@ def _cache_fact(record: Record, marker: Marker, images: list[ImageConfig], pinne
 Terms = tuple[tuple[str, int], ...]
 
 
-def on_disk(store: Store, records: list[Record]) -> tuple[Terms, Terms]:
+def on_disk(store: Store, records: list[Record], known: Marker) -> tuple[Terms, Terms]:
     """Return the allocated bytes of everything below the store's root by kind, each inode once, as `du` counts.
 
-    And the parts of the overhead.
+    And the parts of the overhead. ``known`` lends the configs that it has read.
     """
-    owners = _owners(store, records)
+    owners = _owners(store, records, known)
     totals, parts = dict.fromkeys(KINDS, 0), dict.fromkeys(_PARTS, 0)
     seen: set[tuple[int, int]] = set()
     root = store.layout.root
@@ -192,11 +192,11 @@ def _part(path: str, *, is_directory: bool) -> str:
     return _UNNEEDED if top in ("blobs", "layers") else _OTHER
 
 
-def _owners(store: Store, records: list[Record]) -> dict[str, str]:
+def _owners(store: Store, records: list[Record], known: Marker) -> dict[str, str]:
     """Return to whom each blob and layer index belongs, by path below the root; those that nobody needs are missing."""
     owners: dict[str, str] = {}
     for kind in (IMAGES, CACHE, CONTAINERS):
-        marker = Marker(store)
+        marker = Marker(store, known)
         if kind == IMAGES:
             marker.descriptors(store.images.list())
         elif kind == CACHE:

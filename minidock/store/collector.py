@@ -74,9 +74,10 @@ class Reached:
 class Marker:
     """Walks from roots to everything that they need; damaged and missing blobs lead nowhere and do no harm."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, other: Marker | None = None) -> None:
+        """Begin with nothing reached; ``other`` lends the configs that it has read."""
         self._store = store
-        self._configs: dict[Digest, ImageConfig | None] = {}
+        self._configs: dict[Digest, ImageConfig | None] = {} if other is None else other._configs
         self.reached = Reached()
 
     def config(self, image_id: Digest) -> ImageConfig | None:
