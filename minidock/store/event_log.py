@@ -48,19 +48,20 @@ def line_of(kind: str, action: str, actor: str, attributes: Mapping[str, str]) -
 def growth(root: str, lines: Iterable[bytes]) -> int:
     """Return how many bytes more the record takes on the disk once ``lines`` have been added."""
     block = os.stat(root).st_blksize
-    size, before = _sizes(f"{root}/events")
+    size, taken = _sizes(f"{root}/events")
     older = _sizes(f"{root}/events.1")[1]
-    before += older
+    before = taken + older
     for line in lines:
         is_long = size > _MOST_BYTES
+        taken += -(-(size + len(line)) // block) * block - -(-size // block) * block
         size += len(line)
         if is_long:
-            older, size = -(-size // block) * block, 0
-    return older + -(-size // block) * block - before
+            older, taken, size = taken, 0, 0
+    return taken + older - before
 
 
 def _sizes(path: str) -> tuple[int, int]:
-    """Return the length of a file and what it takes on the disk."""
+    """Return the length of a file and what it takes on the disk: a fragmented one a block more than its content."""
     try:
         status = os.stat(path)
     except FileNotFoundError:

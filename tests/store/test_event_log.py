@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minidock.store import event_log
-from minidock.store.event_log import EventReader, append
+from minidock.store.event_log import EventReader, append, growth, line_of
 from minidock.store.writer import Disk
 
 
@@ -76,3 +76,20 @@ def test_a_line_that_was_cut_costs_itself_only(root: str) -> None:
 def test_what_cannot_be_written_down_happens_all_the_same(tmp_path: Path) -> None:
     tell(str(tmp_path / "no-store"), "one")
     assert actors(EventReader(str(tmp_path / "no-store"))) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 40, 2_000], ids=["none", "one", "some", "so-many-that-the-record-is-put-away"])
+def test_the_growth_of_the_record_is_known_before(root: str, count: int) -> None:
+    def taken() -> int:
+        # Whole blocks: st_blocks may have one more for the map of a fragmented file.
+        found = [path.stat() for path in Path(root).glob("events*")]
+        return sum(-(-status.st_size // status.st_blksize) * status.st_blksize for status in found)
+
+    actor = {"name": "x" * 900}
+    for _ in range(1_000):
+        append(Disk(), root, "container", "start", "a" * 64, actor)
+    before = taken()
+    expected = growth(root, [line_of("container", "start", "a" * 64, actor)] * count)
+    for _ in range(count):
+        append(Disk(), root, "container", "start", "a" * 64, actor)
+    assert taken() - before == expected
