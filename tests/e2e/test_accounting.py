@@ -210,6 +210,27 @@ def test_a_few_random_operations_add_up() -> None:
         played(player, 8)
 
 
+def test_the_last_container_of_a_removed_image_takes_its_layers_along() -> None:
+    with public_place() as place, prepared(place, None, "auto") as player:
+        player.call("run", "--network", "none", "--name", "box", TAGS[0], "/bin/sh", "-c", "exit 0")
+        player.call("rmi", "-f", TAGS[0], "base:1")
+        player.call("builder", "prune", "-a", "-f")
+        assert os.listdir(player.root / "layers")
+        player.foretold(("system", "df", "--if-removed", "box"), ("rm", "box"))
+        assert player.gains == 1
+        assert [os.listdir(player.root / name) for name in ("layers", "snapshots", "blobs/sha256")] == [[], [], []]
+
+
+def test_system_prune_counts_networks() -> None:
+    with public_place() as place, prepared(place, None, "auto") as player:
+        player.call("network", "create", "unused")
+        before = player.du()
+        assert "Would delete Networks:\nunused\n" in player.call("system", "prune", "--dry-run")
+        player.foretold(("system", "prune", "--dry-run"), ("system", "prune", "-f"))
+        assert player.gains == 1
+        assert before > player.du()
+
+
 @pytest.mark.slow
 def test_two_hundred_random_operations_add_up() -> None:
     with public_place() as place, prepared(place, None, "auto") as player:
