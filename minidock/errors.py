@@ -33,6 +33,9 @@ The tree (a class holds the data of its message as attributes)::
     │   ├── DockerfileError            with file and line range; shown with the lines around
     │   ├── StepFailed                 a RUN that ended with a code other than 0
     │   └── ContextChanged             files of the context change while they are read
+    ├── RegistryError                  a registry that answers what it must not
+    │   ├── RegistryUnreachable        nobody answers, or the connection broke
+    │   └── RegistryRefused            it says no: status, code and its own words
     └── RuntimeProblem               125    a process could not be started
         ├── UnknownAccount                  a user or group that the image's files do not name
         ├── CommandNotExecutable     126
@@ -433,6 +436,26 @@ class NotCached(BuildError):
 
 class NoSuchBuild(MinidockError):
     """A build, or a step of one, that nothing is known of."""
+
+
+class RegistryError(MinidockError):
+    """A registry that answers what it must not: a wrong digest, a redirect to where none may lead."""
+
+
+class RegistryUnreachable(RegistryError):
+    """A registry that nobody answers for, or a connection that broke."""
+
+
+class RegistryRefused(RegistryError):
+    """A request that a registry refuses; ``code`` is the first of its error codes, empty if it names none."""
+
+    def __init__(self, request: str, status: int, code: str, detail: str) -> None:
+        text = f"{code.lower().replace('_', ' ')}: {detail}" if code else detail
+        super().__init__(text or f"unexpected status from {request}: {status}")
+        self.request = request
+        self.status = status
+        self.code = code
+        self.detail = detail
 
 
 class RuntimeProblem(MinidockError):

@@ -20,6 +20,7 @@ REF_NAME = "org.opencontainers.image.ref.name"
 CONFIG_DIGEST = "dev.minidock.config"
 CREATED = "dev.minidock.created"
 SIZE = "dev.minidock.size"
+REPO_DIGESTS = "dev.minidock.digests"  # NAME@DIGEST of registries that have it, blanks between
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Descriptor:
             return cls(
                 media_type=str(members["mediaType"]),
                 digest=Digest.parse(str(members["digest"])),
-                size=int(members["size"]),
+                size=_size(members["size"]),
                 annotations=dict(members.get("annotations") or {}),
                 other={key: value for key, value in members.items() if key not in known},
             )
@@ -56,44 +57,57 @@ class Descriptor:
             raise StoreError(f"malformed descriptor: {members!r}") from error
 
 
+def _size(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(value)
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The manifest of one image: a config and layers, base first."""
+    """The manifest of one image: a config and layers, base first; ``source`` holds the bytes of one that was read."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = mediatype.MANIFEST
+    source: bytes = field(default=b"", compare=False, repr=False)
 
     def to_bytes(self) -> bytes:
-        """Return the canonical JSON."""
-        return dumps(
+        """Return the bytes it was read from, whose digest is its name; of a new one the canonical JSON."""
+        return self.source or dumps(
             {
                 "schemaVersion": 2,
-                "mediaType": mediatype.MANIFEST,
+                "mediaType": self.media_type,
                 "config": self.config.to_json(),
                 "layers": [layer.to_json() for layer in self.layers],
                 **({"annotations": dict(self.annotations)} if self.annotations else {}),
             }
         )
 
+    def with_layers(self, layers: tuple[Descriptor, ...], annotations: Mapping[str, str] | None = None) -> Manifest:
+        """Return a new manifest of the same config with other layers."""
+        return Manifest(self.config, layers, self.annotations if annotations is None else annotations)
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
-        """Return the manifest read from JSON.
+        """Return the manifest read from JSON, OCI's or docker's.
 
         Raises: StoreError, also for a document that could be read as an index as well (GHSA-77vh-xpmg-72qh).
         """
-        members = load_object(data, "manifest")
+        members = load_object(data, "image manifest")
         if "manifests" in members or "config" not in members:
             raise StoreError("image manifest: not the manifest of one image")
-        if members.get("mediaType", mediatype.MANIFEST) != mediatype.MANIFEST:
-            raise StoreError(f"image manifest: unexpected media type {members['mediaType']!r}")
+        media_type = members.get("mediaType", mediatype.MANIFEST)
+        if media_type not in mediatype.MANIFESTS:
+            raise StoreError(f"image manifest: unexpected media type {media_type!r}")
         layers = members.get("layers") or []
         annotations = members.get("annotations") or {}
         if not isinstance(layers, list) or not isinstance(annotations, dict):
             raise StoreError("image manifest: layers is not a list, or annotations is not a map")
         found = tuple(Descriptor.from_json(layer) for layer in layers)
         texts = {str(key): str(value) for key, value in annotations.items()}
-        return cls(Descriptor.from_json(members["config"]), found, texts)
+        return cls(Descriptor.from_json(members["config"]), found, texts, media_type, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +136,7 @@ class Index:
             raise StoreError("image index: it could be the manifest of an image as well")
         known = {"schemaVersion", "mediaType", "manifests"}
         return cls(
-            tuple(Descriptor.from_json(item) for item in members.get("manifests") or []),
+            tuple(Descriptor.from_json(item) for item in _items(members.get("manifests"))),
             {key: value for key, value in members.items() if key not in known},
         )
 
@@ -174,3 +188,7 @@ def check_spelling(members: Mapping[str, Any], known: Collection[str], what: str
         meant = folded.get(name.casefold(), name)
         if name != meant:
             raise StoreError(f"{what}: the member {name!r} could be taken for {meant!r}")
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -31,13 +31,18 @@ _CONFIG_ORDER = (
 
 
 def image_members(
-    image_id: Digest, config: ImageConfig, names: Sequence[str], size: int, manifest: Descriptor | None
+    image_id: Digest,
+    config: ImageConfig,
+    names: Sequence[str],
+    size: int,
+    manifest: Descriptor | None,
+    repo_digests: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the JSON object of one image; ``manifest`` is its entry in index.json, None for the image of a step.
 
     When a name was given is not recorded: ``LastTagTime`` is docker's time for "never".
     """
-    members: dict[str, Any] = {"Id": str(image_id), "RepoTags": list(names), "RepoDigests": []}
+    members: dict[str, Any] = {"Id": str(image_id), "RepoTags": list(names), "RepoDigests": list(repo_digests)}
     comment = config.history[-1].comment if config.history else ""
     if comment:
         members["Comment"] = comment

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from minidock.core import mediatype
 from minidock.core.config import ImageConfig
-from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, Descriptor, Manifest
+from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, REPO_DIGESTS, Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.reference import Reference
 from minidock.core.summary import HistoryRow
@@ -73,8 +73,9 @@ def _by_name(descriptors: Sequence[Descriptor], text: str) -> Digest | None:
         name = familiar(text)
     except InvalidReference:
         return None
+    at_digest = Reference.parse(text).without_digest_tag().familiar if "@" in name else name
     for item in descriptors:
-        if item.annotations.get(REF_NAME) == name:
+        if item.annotations.get(REF_NAME) == name or at_digest in item.annotations.get(REPO_DIGESTS, "").split():
             return config_digest(item)
     return None
 
@@ -129,22 +130,44 @@ def publish(
     *,
     data: bytes | None = None,
     annotations: Mapping[str, str] = MappingProxyType({}),
+    manifest: Manifest | None = None,
+    repo_digests: Sequence[str] = (),
 ) -> tuple[Digest, Digest]:
     """Store an image's config and manifest, then its names; return image ID and manifest digest.
 
     ``names`` are familiar; without any the image stands nameless in the store. ``data`` is the config as others wrote
-    it, whose digest is to stay; ``annotations`` are those of the manifest.
+    it, whose digest is to stay, and ``manifest`` theirs, whose blobs are there; ``annotations`` are those of a new
+    manifest. ``repo_digests`` (``NAME@DIGEST``) are where registries have the image.
     """
     layers = [ws.store.layers.get(diff_id, session) for diff_id in config.diff_ids]
     session.pin(layer.blob.digest for layer in layers)
     data = config.to_bytes() if data is None else data
     image_id = ws.store.blobs.put(session, data)
-    manifest = manifest_of(ws, config, data, annotations).to_bytes()
-    digest = ws.store.blobs.put(session, manifest)
+    if manifest is None:
+        manifest = manifest_of(ws, config, data, annotations)
+    session.pin(layer.digest for layer in manifest.layers)
+    document = manifest.to_bytes()
+    digest = ws.store.blobs.put(session, document)
     size = sum(layer.size for layer in layers)
-    described = describe(Descriptor(mediatype.MANIFEST, digest, len(manifest)), image_id, config.created, size)
+    described = describe(
+        Descriptor(manifest.media_type, digest, len(document)),
+        image_id,
+        config.created,
+        size,
+        (*known_repo_digests(ws.store.images.list(), digest), *repo_digests),
+    )
     ws.store.images.add(session, described, tuple(names))
     return image_id, digest
+
+
+def known_repo_digests(listed: Sequence[Descriptor], digest: Digest) -> tuple[str, ...]:
+    """Return where registries have the image with this manifest digest or image ID, ``NAME@DIGEST``."""
+    found = [
+        item.annotations.get(REPO_DIGESTS, "").split()
+        for item in listed
+        if digest in (item.digest, config_digest(item))
+    ]
+    return tuple(dict.fromkeys(name for names in found for name in names))
 
 
 def tag(ws: Workspace, source: str, target: str) -> None:
@@ -158,7 +181,7 @@ def tag(ws: Workspace, source: str, target: str) -> None:
         session.pin([image.image_id, *image.config.diff_ids])
         load(ws, image.image_id)  # somebody may have removed it before it was pinned
         data, manifest = stored(ws, image)
-        publish(ws, session, image.config, [name], data=data, annotations=manifest.annotations)
+        publish(ws, session, image.config, [name], data=data, manifest=manifest)
 
 
 def history(ws: Workspace, text: str) -> tuple[HistoryRow, ...]:

@@ -25,8 +25,10 @@ def inspect_image(ws: Workspace, text: str) -> dict[str, Any]:
     """Return the members of the image that a name or ID gives. Raises: NoSuchImage, InvalidReference."""
     image = images.find(ws, text)
     size = sum(images.layer_sizes(ws, image.config))
-    manifest = next((item for item in ws.store.images.list() if config_digest(item) == image.image_id), None)
-    return image_members(image.image_id, image.config, image.names, size, manifest)
+    listed = ws.store.images.list()
+    manifest = next((item for item in listed if config_digest(item) == image.image_id), None)
+    digests = images.known_repo_digests(listed, image.image_id)
+    return image_members(image.image_id, image.config, image.names, size, manifest, digests)
 
 
 def inspect_any(ws: Workspace, text: str, kind: ObjectType | None, *, has_sizes: bool = False) -> dict[str, Any]:

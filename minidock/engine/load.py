@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from minidock.core import mediatype
 from minidock.core.config import ImageConfig
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, load_object
 from minidock.core.digest import Digest
@@ -34,6 +33,7 @@ from minidock.engine.archive_files import (
 from minidock.engine.decompress import decompressed, is_compressed
 from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
+from minidock.engine.incoming import check_layers, choose
 from minidock.engine.save import FULL_NAME, INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE, SINCE, require_platform
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidReference, MinidockError, NoSuchImage, StoreError
@@ -43,15 +43,6 @@ from minidock.store.session import Session
 _CHUNK = 1 << 20
 _DEEPEST = 4  # an index in an index …
 _DIGEST_NAME = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?")
-_DOCKER_MANIFESTS = (
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-_LAYERS = (
-    *mediatype.LAYERS,
-    "application/vnd.docker.image.rootfs.diff.tar",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,32 +186,11 @@ def _image(
             raise StoreError(f"{members['mediaType']!r} in a manifest that is said to be {descriptor.media_type!r}")
         if "manifests" not in members or "layers" in members:
             break
-        descriptor = _chosen(Index.from_bytes(data).manifests)
+        descriptor = choose(Index.from_bytes(data).manifests, this_platform(), "the archive holds no image for")
         data = read_document(files, blob_path(descriptor.digest), descriptor.digest, descriptor.size)
-    manifest = Manifest.from_bytes(_as_oci(data))
+    manifest = Manifest.from_bytes(data)
     config = read_document(files, blob_path(manifest.config.digest), manifest.config.digest, manifest.config.size)
     return _Found(_stored(ws, session, files, config, manifest.layers, since), config, names, manifest)
-
-
-def _as_oci(data: bytes) -> bytes:
-    """Return a manifest whose media type is docker's as one of OCI: they say the same."""
-    members = load_object(data, "image manifest")
-    if members.get("mediaType") in _DOCKER_MANIFESTS:
-        members["mediaType"] = mediatype.MANIFEST
-    return json.dumps(members).encode()
-
-
-def _chosen(offered: Sequence[Descriptor]) -> Descriptor:
-    platforms = {}
-    for item in offered:
-        members = item.other.get("platform")
-        if isinstance(members, dict) and members.get("os") != "unknown":
-            system, architecture, variant = (str(members.get(key) or "") for key in ("os", "architecture", "variant"))
-            platforms[Platform(system, architecture, variant)] = item
-    chosen = this_platform().choose(platforms)
-    if chosen is None and not (len(offered) == 1 and not platforms):
-        raise MinidockError(f"the archive holds no image for {this_platform()}")
-    return offered[0] if chosen is None else platforms[chosen]
 
 
 def _stored(
@@ -231,11 +201,8 @@ def _stored(
     An archive ``since`` other images leaves theirs out. Raises: MinidockError that names those if a layer is missing.
     """
     config = ImageConfig.from_bytes(data)
-    if len(layers) != len(config.diff_ids):
-        raise StoreError(f"{len(layers)} layers in the manifest, but {len(config.diff_ids)} in the config")
+    check_layers(config, layers)
     for diff_id, layer in zip(config.diff_ids, layers, strict=True):
-        if layer.media_type not in _LAYERS:
-            raise StoreError(f"a layer of the kind {layer.media_type!r} is not supported")
         if since and not files.has(blob_path(layer.digest)):
             _require(ws, session, diff_id, since)
             continue

@@ -158,7 +158,7 @@ def _to_file(ws: Workspace, session: Session, outputs: Outputs, output: Output, 
     manifest = images.manifest_of(ws, config, data, result.annotations)
     if latest is not None:
         told = {_REWRITTEN: str(latest)}
-        manifest = replace(manifest, layers=tuple(replace(layer, annotations=told) for layer in manifest.layers))
+        manifest = manifest.with_layers(tuple(replace(layer, annotations=told) for layer in manifest.layers))
     names = tuple(dict.fromkeys([*result.names, *_names_of(output)]))
     packed = [Packed(data, manifest, names, result.of_descriptor)]
     if not _is_tar(output):

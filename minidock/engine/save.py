@@ -195,7 +195,7 @@ def _index(packed: Sequence[Packed], since: Since) -> bytes:
     manifests = []
     for image in packed:
         data = image.manifest.to_bytes()
-        descriptor = Descriptor(mediatype.MANIFEST, Digest.sha256(data), len(data), image.annotations)
+        descriptor = Descriptor(image.manifest.media_type, Digest.sha256(data), len(data), image.annotations)
         for name in image.names:
             reference = Reference.parse(name)
             named = {**image.annotations, FULL_NAME: str(reference), REF_NAME: reference.tag or ""}

@@ -53,6 +53,10 @@ class Blobs:
         except FileNotFoundError as error:
             raise BlobNotFound(digest) from error
 
+    def writer(self, session: Session) -> BlobWriter:
+        """Return a writer of a new blob."""
+        return BlobWriter(session, self._disk)
+
     def put(self, session: Session, data: bytes) -> Digest:
         """Store a small blob durably; nothing is written if it is there already."""
         digest = Digest.sha256(data)
@@ -74,11 +78,12 @@ class BlobWriter:
     def __init__(self, session: Session, disk: Disk) -> None:
         self._session = session
         self._disk = disk
-        self._path = session.temporary()
-        self._fd = disk.open_new(self._path)
+        self.path = session.temporary()
+        self._fd = disk.open_new(self.path)
         self._buffer = bytearray()
         self._hash = sha256()
         self._hasher: _Hasher | None = None
+        self._digest: Digest | None = None
         self.size = 0
 
     def write(self, data: bytes | bytearray) -> None:
@@ -86,9 +91,9 @@ class BlobWriter:
         self._buffer += data
         self.size += len(data)
         if len(self._buffer) >= _FLUSH:
-            self._flush()
+            self._flush(self._fd)
 
-    def _flush(self) -> None:
+    def _flush(self, fd: int) -> None:
         chunk = bytes(self._buffer)
         self._buffer.clear()
         if self._hasher is None and len(chunk) >= _FLUSH:
@@ -97,28 +102,37 @@ class BlobWriter:
             self._hasher.update(chunk)
         else:
             self._hash.update(chunk)
-        self._disk.write(self._fd, chunk)
+        self._disk.write(fd, chunk)
+
+    def complete(self) -> Digest:
+        """Make the bytes durable, still under the temporary name; return their digest. Nothing is added any more."""
+        if self._digest is None:
+            fd, self._fd = self._fd, -1
+            try:
+                self._flush(fd)
+                if self._hasher is not None:
+                    self._hasher.finish()
+                self._disk.sync(fd)
+            finally:
+                os.close(fd)
+            self._digest = Digest(self._hash.hexdigest())
+        return self._digest
 
     def publish(self, layout: Layout) -> Digest:
         """Make the blob durable under its digest and return that."""
-        try:
-            self._flush()
-            if self._hasher is not None:
-                self._hasher.finish()
-            self._disk.sync(self._fd)
-        finally:
-            os.close(self._fd)
-        digest = Digest(self._hash.hexdigest())
+        digest = self.complete()
         self._session.pin([digest])
-        self._session.publish(self._path, layout.blob(digest))
+        self._session.publish(self.path, layout.blob(digest))
         return digest
 
     def discard(self) -> None:
         """Give up; the temporary file goes."""
-        if self._hasher is not None:
-            self._hasher.finish()
-        os.close(self._fd)
-        self._session.discard(self._path)
+        if self._fd >= 0:
+            if self._hasher is not None:
+                self._hasher.finish()
+            os.close(self._fd)
+            self._fd = -1
+        self._session.discard(self.path)
 
 
 class _Hasher:

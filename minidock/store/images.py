@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, SIZE, Descriptor, Index
+from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, REPO_DIGESTS, SIZE, Descriptor, Index
 from minidock.core.digest import Digest
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks
@@ -96,9 +96,13 @@ def untagged(index: Index, image_id: Digest, names: Collection[str]) -> tuple[In
     return _with(replace(index, manifests=kept), replace(bare, annotations=nameless), ()), tuple(sorted(gone))
 
 
-def describe(manifest: Descriptor, config: Digest, created: str | None, size: int) -> Descriptor:
+def describe(
+    manifest: Descriptor, config: Digest, created: str | None, size: int, repo_digests: Sequence[str] = ()
+) -> Descriptor:
     """Return the manifest's descriptor with what `image ls` shows in its annotations."""
     annotations = {CONFIG_DIGEST: str(config), SIZE: str(size)}
+    if repo_digests:
+        annotations[REPO_DIGESTS] = " ".join(dict.fromkeys(repo_digests))
     if created is not None:
         annotations[CREATED] = created
     return replace(manifest, annotations=annotations)

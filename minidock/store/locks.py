@@ -50,11 +50,19 @@ def is_locked(path: str) -> bool:
         os.close(fd)
 
 
-def wait_lock(fd: int, *, exclusive: bool, what: str, waiting: Waiting | None) -> None:
-    """Take the lock, however long it takes; after a second ``waiting`` is told ``what`` is waited for."""
+def wait_lock(
+    fd: int, *, exclusive: bool, what: str, waiting: Waiting | None, check: Callable[[], None] | None = None
+) -> None:
+    """Take the lock, however long it takes; after a second ``waiting`` is told ``what`` is waited for.
+
+    ``check`` is called again and again meanwhile and may raise: no signal wakes a thread beside the first one.
+    """
     if try_lock(fd, exclusive=exclusive):
         return
     started = time.monotonic()
+    if check is not None:
+        _poll(fd, started, exclusive=exclusive, what=what, waiting=waiting, check=check)
+        return
     while waiting is not None and time.monotonic() - started < _PATIENCE:
         time.sleep(_PAUSE)
         if try_lock(fd, exclusive=exclusive):
@@ -62,6 +70,18 @@ def wait_lock(fd: int, *, exclusive: bool, what: str, waiting: Waiting | None) -
     if waiting is not None:
         waiting(what)
     fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+
+
+def _poll(
+    fd: int, started: float, *, exclusive: bool, what: str, waiting: Waiting | None, check: Callable[[], None]
+) -> None:
+    is_told = waiting is None
+    while not try_lock(fd, exclusive=exclusive):
+        check()
+        if not is_told and waiting is not None and time.monotonic() - started >= _PATIENCE:
+            waiting(what)
+            is_told = True
+        time.sleep(_PAUSE)
 
 
 class Locks:
@@ -136,14 +156,17 @@ class Locks:
             yield
 
     @contextmanager
-    def key(self, hex_name: str, what: str) -> Iterator[None]:
-        """Be the only one who makes one thing (a step, a snapshot); whoever comes second looks again."""
+    def key(self, hex_name: str, what: str, check: Callable[[], None] | None = None) -> Iterator[None]:
+        """Be the only one who makes one thing (a step, a snapshot); whoever comes second looks again.
+
+        ``check`` ends a wait by raising (`wait_lock`).
+        """
         assert not getattr(self._thread, "holds_gc", False), "a key lock is taken before gc, never while holding it"
         path = self._layout.path("locks", "key", hex_name)
         while True:
             fd = open_lock(path)
             try:
-                wait_lock(fd, exclusive=True, what=what, waiting=self._waiting)
+                wait_lock(fd, exclusive=True, what=what, waiting=self._waiting, check=check)
                 if _is_same_file(fd, path):
                     yield
                     self._forget(path)

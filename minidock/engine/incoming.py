@@ -1,0 +1,84 @@
+"""What every image goes through that comes from outside, by an archive or a registry, before anything names it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+from minidock.core import mediatype
+from minidock.core.config import ImageConfig
+from minidock.core.descriptor import Descriptor
+from minidock.core.digest import Digest
+from minidock.core.platform import Platform
+from minidock.engine.decompress import Plain, decompressed
+from minidock.engine.workspace import Workspace
+from minidock.errors import BlobCorrupt, MinidockError, StoreError, TarError
+from minidock.store.session import Session
+
+_UNKNOWN = "unknown"  # the platform of what is no image: attestations
+
+
+def choose(offered: Sequence[Descriptor], wanted: Platform, complaint: str) -> Descriptor:
+    """Return the entry of an index that suits a platform best. Raises: MinidockError, ``complaint PLATFORM``."""
+    platforms: dict[Platform, Descriptor] = {}
+    for item in offered:
+        members = item.other.get("platform")
+        if isinstance(members, dict) and members.get("os") != _UNKNOWN:
+            system, architecture, variant = (str(members.get(key) or "") for key in ("os", "architecture", "variant"))
+            platforms.setdefault(Platform(system, architecture, variant), item)
+    chosen = wanted.choose(platforms)
+    if chosen is not None:
+        return platforms[chosen]
+    if len(offered) == 1 and not isinstance(offered[0].other.get("platform"), dict):
+        return offered[0]
+    raise MinidockError(f"{complaint} {wanted}")
+
+
+def check_layers(config: ImageConfig, layers: Sequence[Descriptor]) -> None:
+    """Make sure that a manifest and its config speak of the same layers. Raises: StoreError."""
+    if len(layers) != len(config.diff_ids):
+        raise StoreError(f"{len(layers)} layers in the manifest, but {len(config.diff_ids)} in the config")
+    for layer in layers:
+        if layer.media_type not in mediatype.ALL_LAYERS:
+            raise StoreError(f"a layer of the kind {layer.media_type!r} is not supported")
+
+
+def ingest(
+    ws: Workspace,
+    session: Session,
+    stream: BinaryIO,
+    diff_id: Digest,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Store a layer, compressed or not; ``check`` is called often, and may raise.
+
+    Raises: TarError, BlobCorrupt.
+    """
+    layer = ws.store.layers.ingest(session, _Bounded(decompressed(stream), _room(ws), check))
+    if layer.diff_id != diff_id:
+        raise BlobCorrupt(str(diff_id), layer.diff_id)
+
+
+def _room(ws: Workspace) -> int:
+    """Return how many bytes there is room for in the store; what compression can explain `decompressed` knows."""
+    free = os.statvfs(ws.store.layout.root)
+    return free.f_bavail * free.f_frsize
+
+
+class _Bounded:
+    """A stream that ends in an error where it would have more than ``limit`` bytes."""
+
+    def __init__(self, inner: Plain, limit: int, check: Callable[[], None]) -> None:
+        self._inner = inner
+        self._check = check
+        self._limit = limit
+        self._left = limit
+
+    def read(self, size: int, /) -> bytes:
+        self._check()
+        data = self._inner.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise TarError(f"the layer has more than {self._limit} bytes, and the disk has no room for it")
+        return data

@@ -1,0 +1,206 @@
+"""The layers of an image that is pulled: several at once, each downloaded once however many processes want it.
+
+A layer is kept twice: as it came, so that the image can be pushed unchanged, and as a plain tar, which everything
+else reads. It is written to a temporary file, compared with its digest, and only then unpacked or published.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+
+from minidock.core.descriptor import Descriptor
+from minidock.core.digest import Digest
+from minidock.core.transfers import TransferObserver, TransferProgress, TransferState
+from minidock.engine.incoming import ingest
+from minidock.engine.workspace import Workspace
+from minidock.errors import RegistryError, RegistryRefused
+from minidock.registry.client import Repository
+from minidock.registry.fetching import fetch
+from minidock.store.blobs import BlobWriter
+from minidock.store.session import Session
+
+AT_ONCE = 3
+
+
+class Cancelled(Exception):
+    """This transfer is not needed any more: another one has failed, or the user wants no more. Never seen outside."""
+
+
+class Crew:
+    """Transfers side by side; the first that fails, or Ctrl-C, ends the others. ``stop`` wakes those that wait."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._is_over = threading.Event()
+
+    def check(self) -> None:
+        """Do nothing as long as the transfers go on. Raises: Cancelled."""
+        if self._is_over.is_set():
+            raise Cancelled
+
+    def run(self, tasks: Sequence[Callable[[], None]]) -> None:
+        """Carry out all tasks. Raises: what the first of them that fails raises."""
+        futures: list[Future[None]] = []
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                futures = [pool.submit(self._guarded, task) for task in tasks]
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                if any(not future.done() or future.exception() is not None for future in futures):
+                    self._is_over.set()
+                    self._stop()
+        errors = [future.exception() for future in futures]
+        real = [error for error in errors if error is not None and not isinstance(error, Cancelled)]
+        if real:
+            raise real[0]
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        self.check()
+        try:
+            task()
+        except Exception:
+            self.check()  # what breaks after the end breaks because of it
+            raise
+
+
+@dataclass(slots=True)
+class Download:
+    """A blob that is being fetched into the store, for `fetch`."""
+
+    make: Callable[[], BlobWriter]
+    watch: Callable[[int], None]
+    writer: BlobWriter | None = None
+
+    def opened(self) -> BlobWriter:
+        """Return the writer."""
+        if self.writer is None:
+            self.writer = self.make()
+        return self.writer
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        return 0 if self.writer is None else self.writer.size
+
+    def write(self, data: bytes, /) -> None:
+        """Append bytes."""
+        self.opened().write(data)
+        self.watch(self.size)
+
+    def restart(self) -> None:
+        """Begin anew."""
+        self.discard()
+
+    def digest(self) -> Digest:
+        """Return the digest of everything."""
+        return self.opened().complete()
+
+    def discard(self) -> None:
+        """Give up what there is."""
+        if self.writer is not None:
+            self.writer.discard()
+            self.writer = None
+
+
+class LayerFetcher:
+    """Brings layers into the store from the first of ``repositories`` that has them."""
+
+    def __init__(
+        self,
+        ws: Workspace,
+        session: Session,
+        repositories: Sequence[Callable[[], Repository]],
+        observer: TransferObserver,
+        crew: Crew,
+    ) -> None:
+        self._ws = ws
+        self._session = session
+        self._repositories = repositories
+        self._observer = observer
+        self._crew = crew
+
+    def fetch(self, layers: Sequence[tuple[Descriptor, Digest]]) -> None:
+        """Have all layers in the store, each given with its diff_id. Raises: RegistryError, TarError, BlobCorrupt."""
+        distinct = {layer.digest: (layer, diff_id) for layer, diff_id in layers}
+        self._session.pin(digest for layer, diff_id in layers for digest in (layer.digest, diff_id))
+        missing = []
+        for layer, diff_id in distinct.values():
+            is_here = self._is_here(layer, diff_id)
+            text = "Already exists" if is_here else "Pulling fs layer"
+            self._observer(TransferState(layer.digest.short, text, is_last=is_here))
+            if not is_here:
+                missing.append((layer, diff_id))
+        self._crew.run([partial(self._one, layer, diff_id) for layer, diff_id in missing])
+
+    def _is_here(self, layer: Descriptor, diff_id: Digest) -> bool:
+        blobs = self._ws.store.blobs
+        return blobs.has(layer.digest) and blobs.has(diff_id)
+
+    def _one(self, layer: Descriptor, diff_id: Digest) -> None:
+        item = layer.digest.short
+        what = f"another process that downloads layer {item}"
+        with self._ws.store.locks.key(layer.digest.hex, what, self._crew.check):
+            if self._is_here(layer, diff_id):
+                self._observer(TransferState(item, "Already exists", is_last=True))
+                return
+            download = self._downloaded(layer)
+            try:
+                self._unpack(layer, diff_id, download)
+                if download is not None:
+                    download.opened().publish(self._ws.store.layout)
+            except BaseException:
+                if download is not None:
+                    download.discard()
+                raise
+        self._observer(TransferState(item, "Pull complete", is_last=True))
+
+    def _downloaded(self, layer: Descriptor) -> Download | None:
+        """Return a layer as it came, whole and verified; None if the store has it."""
+        if self._ws.store.blobs.has(layer.digest):
+            return None
+        item = layer.digest.short
+
+        def watch(size: int) -> None:
+            self._crew.check()
+            self._observer(TransferProgress(item, "Downloading", size, layer.size))
+
+        download = Download(lambda: self._ws.store.blobs.writer(self._session), watch)
+        try:
+            self._from_anywhere(layer, download)
+        except BaseException:
+            download.discard()
+            raise
+        self._observer(TransferState(item, "Download complete"))
+        return download
+
+    def _from_anywhere(self, layer: Descriptor, download: Download) -> None:
+        for position, repository in enumerate(self._repositories):
+            try:
+                fetch(repository(), layer, download)
+                return
+            except RegistryError as error:
+                if position == len(self._repositories) - 1:
+                    raise blob_missing(layer, error) from error
+                download.discard()
+
+    def _unpack(self, layer: Descriptor, diff_id: Digest, download: Download | None) -> None:
+        blobs = self._ws.store.blobs
+        with self._ws.store.locks.key(Digest.sha256(f"unpack {diff_id}".encode()).hex, "a layer", self._crew.check):
+            if blobs.has(diff_id):
+                return
+            path = self._ws.store.layout.blob(layer.digest) if download is None else download.opened().path
+            with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as packed:
+                self._observer(TransferProgress(layer.digest.short, "Extracting", layer.size, layer.size))
+                ingest(self._ws, self._session, packed, diff_id, self._crew.check)
+
+
+def blob_missing(layer: Descriptor, error: RegistryError) -> RegistryError:
+    """Return an error that names the blob where the registry does not have it."""
+    if isinstance(error, RegistryRefused) and error.status == 404:
+        return RegistryError(f"blob {layer.digest} is not in the registry, though the manifest names it")
+    return error
