@@ -291,7 +291,7 @@ def test_a_layout_that_others_wrote_is_loaded(other: Workspace) -> None:
         (of_oci(size=7), "bytes, not 7"),
         (of_oci(config_size=7), "bytes, not 7"),
         (of_oci(layer_size=7), "bytes, not 7"),
-        (of_oci(layer_size=-1), "bytes, not -1"),
+        (of_oci(layer_size=-1), "malformed descriptor"),
         (of_oci(layer=LAYER + b"x" * 512), "damaged: its bytes have the digest"),
         (of_oci(layer_type="application/vnd.oci.image.layer.nondistributable.v1.tar"), "is not supported"),
         (of_oci(layer_type="text/plain"), "is not supported"),
