@@ -443,7 +443,11 @@ class RegistryError(MinidockError):
 
 
 class RegistryUnreachable(RegistryError):
-    """A registry that nobody answers for, or a connection that broke."""
+    """A registry that nobody answers for, or a connection that broke; ``may_pass`` if another try may go better."""
+
+    def __init__(self, message: str, *, hint: str | None = None, may_pass: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.may_pass = may_pass
 
 
 class RegistryRefused(RegistryError):

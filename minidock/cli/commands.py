@@ -64,6 +64,7 @@ _LOGS = Command("logs", "logs", "Fetch the logs of a container", is_reader=True)
 _PAUSE = Command("pause", "pause", "Pause all processes within one or more containers", is_reader=True)
 _PORT = Command("port", "port", "List port mappings or a specific mapping for the container", is_reader=True)
 _PS = Command("ps", "ps", "List containers", is_reader=True)
+_PULL = Command("pull", "pull", "Download an image from a registry")
 _RENAME = Command("rename", "rename", "Rename a container")
 _RESTART = Command("restart", "restart", "Restart one or more containers")
 _RM = Command("rm", "rm", "Remove one or more containers")
@@ -114,6 +115,7 @@ COMMANDS = {
     "pause": _PAUSE,
     "port": _PORT,
     "ps": _PS,
+    "pull": _PULL,
     "rename": _RENAME,
     "restart": _RESTART,
     "rm": _RM,
@@ -173,6 +175,7 @@ COMMANDS = {
     "image load": _LOAD,
     "image ls": _IMAGES,
     "image prune": Command("prune", "image_prune", "Remove unused images"),
+    "image pull": _PULL,
     "image rm": _RMI,
     "image save": _SAVE,
     "image tag": _TAG,

@@ -27,7 +27,7 @@ def create(
     """Create a new container."""
     import os
 
-    from minidock.cli import options, streams
+    from minidock.cli import options, pulling, streams
     from minidock.cli.container_flags.request import request_of
     from minidock.engine import run as engine
     from minidock.engine import workspace
@@ -38,7 +38,7 @@ def create(
     runtime = options.runtime(process.runtime)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting, runtime=runtime)
     with lifecycle.cid_file_reserved() as tell_id:
-        created = engine.create(ws, request, streams.warn)
+        created = pulling.created(ws, image, process, lambda: engine.create(ws, request, streams.warn))
         tell_id(created.record.id)
     os.close(created.lock)
     print(created.record.id)

@@ -32,7 +32,7 @@ def run(
     sig_proxy: Annotated[bool, typer.Option("--sig-proxy", help="Proxy received signals to the process")] = True,
 ) -> int:
     """Create and run a new container from an image."""
-    from minidock.cli import options, streams
+    from minidock.cli import options, pulling, streams
     from minidock.cli.container_flags.request import request_of
     from minidock.engine import workspace
     from minidock.engine.handover import run_detached
@@ -46,7 +46,10 @@ def run(
     runtime = options.runtime(process.runtime)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting, runtime=runtime)
     with lifecycle.cid_file_reserved() as tell_id:
-        created = create(ws, request, streams.warn, starts_here=not (detach or process.tty))
+        starts_here = not (detach or process.tty)
+        created = pulling.created(
+            ws, image, process, lambda: create(ws, request, streams.warn, starts_here=starts_here)
+        )
         tell_id(created.record.id)
     if not detach:
         attachment = streams.attachment(request.lifecycle.attached, keys, proxies_signals=sig_proxy)

@@ -7,7 +7,7 @@ Source: OCI distribution-spec, "Pull"; docker, `pull` as seen from outside.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minidock.core import mediatype
 from minidock.core.config import ImageConfig
@@ -68,6 +68,44 @@ def pull(
     if session is None:
         with ws.store.session() as own:
             return pull(ws, registries, reference, observer, platform=platform, session=own)
+    pulled = _pull(ws, registries, reference, observer, platform, session)
+    _tell_status(observer, reference.without_digest_tag().familiar, is_new=pulled.is_new)
+    return pulled
+
+
+def pull_all(
+    ws: Workspace,
+    registries: Registries,
+    reference: Reference,
+    observer: TransferObserver,
+    *,
+    platform: Platform | None = None,
+) -> tuple[Pulled, ...]:
+    """Have the images of all tags of a repository. Raises: RegistryError, MinidockError in docker's words."""
+    try:
+        tags = registries.repository(reference).tags()
+    except RegistryRefused as error:
+        raise refused(reference, error) from error
+    with ws.store.session() as session:
+        found = [
+            _pull(ws, registries, replace(reference, tag=tag, digest=None), observer, platform, session) for tag in tags
+        ]
+    _tell_status(observer, reference.familiar_name, is_new=any(pulled.is_new for pulled in found))
+    return tuple(found)
+
+
+def _tell_status(observer: TransferObserver, name: str, *, is_new: bool) -> None:
+    observer(TransferNote(f"Status: {'Downloaded newer image for' if is_new else 'Image is up to date for'} {name}"))
+
+
+def _pull(
+    ws: Workspace,
+    registries: Registries,
+    reference: Reference,
+    observer: TransferObserver,
+    platform: Platform | None,
+    session: Session,
+) -> Pulled:
     observer(TransferNote(f"{_tag_or_digest(reference)}: Pulling from {_shown_path(reference)}"))
     sources, remote = look(registries, reference, platform)
     name = "" if reference.digest else reference.familiar
@@ -90,8 +128,6 @@ def pull(
     )
     is_new = before is None or before.digest != digest
     observer(TransferNote(f"Digest: {remote.found.descriptor.digest}"))
-    status = "Downloaded newer image for" if is_new else "Image is up to date for"
-    observer(TransferNote(f"Status: {status} {reference.without_digest_tag().familiar}"))
     ws.store.record_event("image", "pull", reference.familiar, {"name": reference.familiar_name})
     return Pulled(image_id, remote.found.descriptor.digest, is_new)
 

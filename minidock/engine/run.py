@@ -88,8 +88,8 @@ def create(ws: Workspace, request: RunRequest, warn: Warn, *, starts_here: bool 
     Raises: NoSuchImage, InvalidRequest, NameConflict, NoRuntime, RuntimeProblem (an unknown user).
     """
     _check(request)
-    limits.check(ws, request.resources, warn)
     image = images.find(ws, request.image)
+    limits.check(ws, request.resources, warn)
     _check_platform(request, image)
     args = rules.command_line(image.config.config, request.entrypoint, request.args)
     report = probe(ws)

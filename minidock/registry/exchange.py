@@ -69,9 +69,9 @@ class Exchange:
             attempt += 1
             try:
                 response = self._authorized(method, url, scope, fields or {}, body, size)
-            except RegistryUnreachable:
+            except RegistryUnreachable as error:
                 # A body may have been read from something that can be read again; what was done twice is refused.
-                if attempt >= tries:
+                if attempt >= tries or not error.may_pass:
                     raise
                 self.wait(attempt)
                 continue

@@ -83,6 +83,9 @@ def headers(response: Response, name: str) -> tuple[str, ...]:
 class NotEncrypted(RegistryUnreachable):
     """A server that does not speak TLS."""
 
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, may_pass=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Trust:
@@ -324,7 +327,8 @@ def unreachable(method: str, url: str, error: Exception) -> RegistryError:
         text = error.strerror.lower()
     else:
         text = str(error) or type(error).__name__
-    return RegistryUnreachable(f'{method.capitalize()} "{shown}": {text}', hint=hint)
+    is_final = isinstance(error, socket.gaierror | ssl.SSLCertVerificationError | ConnectionRefusedError)
+    return RegistryUnreachable(f'{method.capitalize()} "{shown}": {text}', hint=hint, may_pass=not is_final)
 
 
 def _is_no_tls(error: ssl.SSLError) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from minidock.cli import options
+from minidock.cli import options, pulling
 from minidock.cli.container_flags.lifecycle import LifeCycleFlags
 from minidock.cli.container_flags.mounts import MountFlags
 from minidock.cli.container_flags.network import NetworkFlags
@@ -14,7 +14,6 @@ from minidock.cli.container_flags.resources import ResourceFlags
 from minidock.cli.container_flags.security import SecurityFlags
 from minidock.cli.word_files import env_words, label_words
 from minidock.engine.run import RunRequest
-from minidock.errors import InvalidRequest
 
 
 def request_of(
@@ -31,13 +30,7 @@ def request_of(
     is_made_only: bool = False,
 ) -> RunRequest:
     """Return what the command line asks for. Raises: InvalidRequest."""
-    if process.pull not in ("always", "missing", "never"):
-        raise InvalidRequest(f'invalid pull option: \'{process.pull}\': must be one of "always", "missing" or "never"')
-    if process.pull == "always":
-        raise InvalidRequest(
-            f"cannot pull {image}: this version has no access to registries",
-            hint="without --pull always the image that is there is used",
-        )
+    pulling.check_policy(process.pull)
     return RunRequest(
         image=image,
         platform=process.platform,

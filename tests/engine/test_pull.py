@@ -1,0 +1,263 @@
+"""Pulling from a real registry on loopback: with and without authentication and TLS."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from minidock.core.digest import Digest
+from minidock.core.platform import Platform
+from minidock.core.reference import Reference
+from minidock.core.transfers import Transfer, TransferNote, TransferState
+from minidock.engine import images
+from minidock.engine.definition import this_platform
+from minidock.engine.pull import pull, pull_all
+from minidock.engine.workspace import Workspace, open_workspace
+from minidock.errors import MinidockError, RegistryError
+from minidock.registry.registries import Registries
+from tests.registry_server import Image, Server, make_image, make_index, registry_server, upload
+
+LAYERS = ({"etc/motd": b"hello\n", "a": b"1" * 5000}, {"b": bytes(range(256)) * 40})
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with registry_server(tmp_path_factory.mktemp("registry")) as found:
+        yield found
+
+
+@dataclass
+class Puller:
+    """A user of a registry, and a store."""
+
+    ws: Workspace
+    server: Server
+    registries: Registries
+
+    def name(self, name: str) -> str:
+        return f"{self.server.domain}/{name}"
+
+    def pull(self, name: str, **wanted: Platform) -> list[str]:
+        """Pull and return what is told, a line each, layers sorted."""
+        told: list[Transfer] = []
+        pull(self.ws, self.registries, Reference.parse(self.name(name)), told.append, **wanted)
+        return [event.text for event in told if isinstance(event, TransferNote)]
+
+
+@pytest.fixture
+def puller(server: Server, tmp_path: Path) -> Iterator[Puller]:
+    registries = server.registries(tmp_path / "home")
+    yield Puller(open_workspace(str(tmp_path / "store")), server, registries)
+    registries.close()
+
+
+def files_of(ws: Workspace, name: str) -> list[str]:
+    image = images.find(ws, name)
+    return [entry.path for entry in ws.store.layers.tree(image.config.diff_ids).entries() if entry.kind == "file"]
+
+
+@pytest.mark.parametrize("is_of_docker", [False, True])
+def test_a_pulled_image_keeps_its_id_its_manifest_and_its_blobs(puller: Puller, *, is_of_docker: bool) -> None:
+    image = make_image(LAYERS, is_of_docker=is_of_docker)
+    upload(puller.registries, puller.name("app:1"), image)
+    name = puller.name("app:1")
+    assert puller.pull("app:1") == [
+        "1: Pulling from app",
+        f"Digest: {image.digest}",
+        f"Status: Downloaded newer image for {name}",
+    ]
+    found = images.find(puller.ws, name)
+    assert (str(found.image_id), found.names) == (image.image_id, (name,))
+    assert images.stored(puller.ws, found)[1].to_bytes() == image.manifest
+    assert {digest: puller.ws.store.blobs.read(Digest.parse(digest)) for digest in image.blobs} == image.blobs
+    assert files_of(puller.ws, name) == ["a", "b", "etc/motd"]
+    assert images.find(puller.ws, f"{puller.name('app')}@{image.digest}") == found
+
+
+def test_a_second_pull_downloads_nothing_and_says_so(puller: Puller) -> None:
+    image = make_image(LAYERS)
+    upload(puller.registries, puller.name("twice:1"), image)
+    puller.pull("twice:1")
+    told: list[Transfer] = []
+    done = pull(puller.ws, puller.registries, Reference.parse(puller.name("twice:1")), told.append)
+    assert (str(done.digest), done.is_new) == (image.digest, False)
+    assert told[1:] == [
+        TransferNote(f"Digest: {image.digest}"),
+        TransferNote(f"Status: Image is up to date for {puller.name('twice:1')}"),
+    ]
+
+
+def test_layers_that_another_image_has_are_not_downloaded(puller: Puller) -> None:
+    first, second = make_image(LAYERS[:1]), make_image(LAYERS)
+    upload(puller.registries, puller.name("base:1"), first)
+    upload(puller.registries, puller.name("more:1"), second)
+    puller.pull("base:1")
+    told: list[Transfer] = []
+    pull(puller.ws, puller.registries, Reference.parse(puller.name("more:1")), told.append)
+    shared, own = (Digest.parse(digest).short for digest in list(second.blobs)[:2])
+    states = [(event.item, event.text) for event in told if isinstance(event, TransferState)]
+    assert states == [
+        (shared, "Already exists"),
+        (own, "Pulling fs layer"),
+        (own, "Download complete"),
+        (own, "Pull complete"),
+    ]
+
+
+def test_an_uncompressed_layer_is_stored_once(puller: Puller) -> None:
+    image = make_image(LAYERS, is_plain=True)
+    upload(puller.registries, puller.name("plain:1"), image)
+    puller.pull("plain:1")
+    blobs = os.listdir(puller.ws.store.layout.path("blobs", "sha256"))
+    assert len(blobs) == len(LAYERS) + 2  # config and manifest
+
+
+def test_the_platform_chooses_from_an_index(puller: Puller) -> None:
+    own = make_image(LAYERS, architecture=this_platform().architecture)
+    other = make_image(LAYERS[:1], architecture="riscv64")
+    for image in (own, other):
+        upload(puller.registries, puller.name("many:x"), image)
+    index = make_index({this_platform().architecture: own, "riscv64": other})
+    repository = puller.registries.repository(Reference.parse(puller.name("many:1")))
+    digest = repository.put_manifest("1", "application/vnd.oci.image.index.v1+json", index)
+    assert f"Digest: {digest}" in puller.pull("many:1")
+    assert str(images.find(puller.ws, puller.name("many:1")).image_id) == own.image_id
+    puller.pull("many:1", platform=Platform.parse("linux/riscv64", this_platform()))
+    assert str(images.find(puller.ws, puller.name("many:1")).image_id) == other.image_id
+    with pytest.raises(MinidockError, match="no matching manifest for linux/s390x in the manifest list entries"):
+        puller.pull("many:1", platform=Platform.parse("linux/s390x", this_platform()))
+
+
+def test_all_tags_of_a_repository_are_pulled(puller: Puller) -> None:
+    made = {f"v{number}": make_image([{"file": b"%d" % number}]) for number in range(5)}
+    for tag, image in made.items():
+        upload(puller.registries, puller.name(f"tags:{tag}"), image)
+    told: list[Transfer] = []
+    done = pull_all(puller.ws, puller.registries, Reference.parse(puller.name("tags")), told.append)
+    assert [str(item.image_id) for item in done] == [image.image_id for image in made.values()]
+    assert told[-1] == TransferNote(f"Status: Downloaded newer image for {puller.name('tags')}")
+    assert sorted(images.find(puller.ws, puller.name(f"tags:{tag}")).names[0][-2:] for tag in made) == sorted(made)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("nosuch:1", "pull access denied for .*/nosuch, repository does not exist or may require|not found"),
+        (f"app@sha256:{'0' * 64}", "not found: manifest unknown"),
+    ],
+)
+def test_what_a_registry_does_not_have_is_said_in_dockers_words(puller: Puller, name: str, problem: str) -> None:
+    upload(puller.registries, puller.name("app:1"), make_image(LAYERS))
+    with pytest.raises(RegistryError, match=problem):
+        puller.pull(name)
+    assert not puller.ws.store.exists or puller.ws.store.images.list() == ()
+
+
+def damage(server: Server, image: Image, change: bytes) -> None:
+    """Give the first layer of an image another content in the files of the registry."""
+    digits = next(iter(image.blobs)).removeprefix("sha256:")
+    path = server.place / "data/docker/registry/v2/blobs/sha256" / digits[:2] / digits / "data"
+    path.write_bytes(change)
+
+
+@pytest.mark.parametrize("change", ["flipped", "cut", "longer"])
+def test_a_damaged_layer_never_gets_into_the_store(puller: Puller, change: str) -> None:
+    image = make_image([{change: random.Random(change).randbytes(70_000)}])
+    upload(puller.registries, puller.name(f"{change}:1"), image)
+    good = next(iter(image.blobs.values()))
+    bad = {"flipped": good[:-9] + b"x" + good[-8:], "cut": good[:-10], "longer": good + b"x"}[change]
+    damage(puller.server, image, bad)
+    with pytest.raises(RegistryError):
+        puller.pull(f"{change}:1")
+    assert puller.ws.store.images.list() == ()
+    assert os.listdir(puller.ws.store.layout.path("blobs", "sha256")) == []
+    damage(puller.server, image, good)
+    puller.pull(f"{change}:1")
+    assert files_of(puller.ws, puller.name(f"{change}:1")) == [change]
+
+
+def test_a_registry_with_passwords_lets_in_who_has_one(tmp_path: Path) -> None:
+    with registry_server(tmp_path / "registry", has_auth=True) as server:
+        known = server.registries(tmp_path / "known", logged_in=True)
+        image = make_image(LAYERS)
+        upload(known, f"{server.domain}/app:1", image)
+        ws = open_workspace(str(tmp_path / "store"))
+        reference = Reference.parse(f"{server.domain}/app:1")
+        stranger = server.registries(tmp_path / "stranger")
+        with pytest.raises(RegistryError, match="pull access denied.* may require 'minidock login'"):
+            pull(ws, stranger, reference, lambda event: None)
+        assert str(pull(ws, known, reference, lambda event: None).image_id) == image.image_id
+        known.close()
+        stranger.close()
+
+
+def test_certificates_are_checked_unless_settings_say_otherwise(tmp_path: Path) -> None:
+    with registry_server(tmp_path / "registry", has_tls=True) as server:
+        table = f'["{server.domain}"]\n'
+        users = {
+            "trusting": server.registries(tmp_path / "a", settings=f'{table}ca-file = "{server.certificate}"\n'),
+            "careless": server.registries(tmp_path / "b", settings=f"{table}verify = false\n"),
+            "strict": server.registries(tmp_path / "c"),
+        }
+        image = make_image(LAYERS)
+        upload(users["trusting"], f"{server.domain}/app:1", image)
+        reference = Reference.parse(f"{server.domain}/app:1")
+        for name in ("trusting", "careless"):
+            ws = open_workspace(str(tmp_path / name))
+            assert str(pull(ws, users[name], reference, lambda event: None).image_id) == image.image_id
+        with pytest.raises(RegistryError, match="failed to verify certificate"):
+            pull(open_workspace(str(tmp_path / "strict")), users["strict"], reference, lambda event: None)
+        for registries in users.values():
+            registries.close()
+
+
+def test_a_mirror_is_asked_first_and_the_registry_where_it_fails(puller: Puller, tmp_path: Path) -> None:
+    image = make_image(LAYERS)
+    upload(puller.registries, puller.name("library/mirrored:1"), image)
+    settings = f'["docker.io"]\nmirrors = ["http://127.0.0.1:9", "http://{puller.server.domain}"]\n'
+    registries = puller.server.registries(tmp_path / "other", settings=settings)
+    done = pull(puller.ws, registries, Reference.parse("mirrored:1"), lambda event: None)
+    registries.close()
+    assert str(done.image_id) == image.image_id
+    assert images.find(puller.ws, "mirrored:1").names == ("mirrored:1",)
+
+
+@pytest.mark.slow
+def test_a_pull_killed_at_any_moment_leaves_a_store_that_the_next_one_completes(server: Server, tmp_path: Path) -> None:
+    user = server.environment(tmp_path / "home")
+    registries = server.registries(tmp_path / "home")
+    image = make_image([{f"file{number}": random.Random(number).randbytes(3_000_000)} for number in range(4)])
+    name = f"{server.domain}/large:1"
+    upload(registries, name, image)
+    registries.close()
+
+    def command(root: Path) -> list[str]:
+        return [sys.executable, "-m", "minidock", "--root", str(root), "pull", "-q", name]
+
+    variables = {**os.environ, **user}
+    begun = time.monotonic()
+    subprocess.run(command(tmp_path / "whole"), env=variables, check=True, capture_output=True)
+    whole = time.monotonic() - begun
+    for point in range(20):
+        root = tmp_path / "killed"
+        process = subprocess.Popen(command(root), env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(whole * (point + 1) / 21)
+        process.kill()
+        process.wait()
+        ws = open_workspace(str(root))
+        if ws.store.exists:
+            for item in ws.store.images.list():
+                assert str(images.config_digest(item)) == image.image_id
+                assert all(ws.store.blobs.read(Digest.parse(digest)) == data for digest, data in image.blobs.items())
+        done = subprocess.run(command(root), env=variables, check=True, capture_output=True, text=True)
+        assert done.stdout == f"{name}\n"
+        assert files_of(ws, name) == [f"file{number}" for number in range(4)]
+        subprocess.run([*command(root)[:5], "rmi", name], env=variables, check=True, capture_output=True)
