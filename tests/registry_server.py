@@ -93,13 +93,10 @@ def registry_server(place: Path, *, has_auth: bool = False, has_tls: bool = Fals
 def _make_certificate(place: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
-    words = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext"
-    subprocess.run(
-        [*words.split(), "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-        + ["-keyout", str(place / "key.pem"), "-out", str(place / "crt.pem")],
-        check=True,
-        capture_output=True,
-    )
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    words += ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    words += ["-keyout", str(place / "key.pem"), "-out", str(place / "crt.pem")]
+    subprocess.run(words, check=True, capture_output=True)
 
 
 def _await(process: subprocess.Popen[bytes], url: str, place: Path) -> None:

@@ -135,7 +135,10 @@ class HttpTransport:
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self._forget(connection)
                 raise unreachable(request.method, request.url, error) from error
-        connection = self._connection(origin, request)
+        try:
+            connection = self._connection(origin, request)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise unreachable(request.method, request.url, error) from error
         try:
             return self._exchange(connection, key, request)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -185,7 +188,11 @@ class HttpTransport:
             connection._create_connection = _connected_elsewhere  # type: ignore[attr-defined]
         with self._lock:
             self._all.add(connection)
-        connection.connect()
+        try:
+            connection.connect()
+        except BaseException:
+            self._forget(connection)
+            raise
         connection.sock.settimeout(SILENT_SECONDS)
         return connection
 
@@ -227,6 +234,7 @@ class HttpTransport:
                 except OSError:  # the other side was first
                     pass
                 sock.close()
+            connection.close()
 
 
 class _HttpResponse:
