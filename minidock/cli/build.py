@@ -97,6 +97,8 @@ def _request(
         requires_cached=questions.require_cached,
         cache_from=others.cache_from,
         cache_to=others.cache_to,
+        environment=os.environ,
+        pulls_always=others.pull,
     )
 
 

@@ -11,7 +11,6 @@ import typer
 from minidock.core.build_options import CacheOption
 from minidock.errors import InvalidRequest
 
-_NO_REGISTRY = "nothing is pulled, images come from the store"
 _ALLOWED = "build steps need no entitlements"
 _NOT_MADE = "no attestations are made"
 _OWN_CACHE = "of other caches only those of type=local are known"
@@ -99,7 +98,6 @@ class BuildOthers:
             "isolation": (self.isolation not in ("", "default"), "Linux knows one kind"),
             "policy": (self.policy, "policies are not evaluated"),
             "provenance": (self.provenance not in ("", "false"), _NOT_MADE),
-            "pull": (self.pull, _NO_REGISTRY),
             "resource": (self.resource, "limits are set by --memory, --cpu-quota and their like"),
             "rm": (not self.rm, "no container stays behind a step"),
             "sbom": (self.sbom not in ("", "false"), _NOT_MADE),

@@ -19,6 +19,7 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Suppress verbose output")] = False,
 ) -> None:
     """Download an image from a registry."""
+    import os
     import sys
     from contextlib import closing
 
@@ -26,6 +27,7 @@ def pull(
     from minidock.core.reference import DEFAULT_TAG, Reference
     from minidock.engine import pull as engine
     from minidock.engine import workspace
+    from minidock.engine.registries import open_registries
     from minidock.errors import MinidockError
     from minidock.render.transfers import transfers
 
@@ -37,7 +39,7 @@ def pull(
         raise MinidockError("tag can't be used with --all-tags/-a")
     wanted = pulling.platform_of(platform)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
-    with closing(pulling.registries()) as registries, transfers(sys.stdout, is_quiet=quiet) as observer:
+    with closing(open_registries(os.environ)) as registries, transfers(sys.stdout, is_quiet=quiet) as observer:
         if all_tags:
             engine.pull_all(ws, registries, reference, observer, platform=wanted)
         else:

@@ -14,16 +14,8 @@ if TYPE_CHECKING:
     from minidock.core.platform import Platform
     from minidock.engine.run import Created
     from minidock.engine.workspace import Workspace
-    from minidock.registry.registries import Registries
 
 ALWAYS, MISSING, NEVER = "always", "missing", "never"
-
-
-def registries() -> Registries:
-    """Return the registries as the variables and files of the user describe them. Raises: MinidockError."""
-    from minidock.engine.registries import open_registries
-
-    return open_registries(os.environ)
 
 
 def platform_of(text: str) -> Platform | None:
@@ -72,10 +64,11 @@ def _pull(ws: Workspace, image: str, process: ProcessFlags) -> None:
     from minidock.core.reference import Reference
     from minidock.engine import images
     from minidock.engine.pull import pull
+    from minidock.engine.registries import open_registries
     from minidock.render.transfers import transfers
 
     if images.is_id(ws, image):
         return  # no registry knows it by that
     reference, platform = Reference.parse(image), platform_of(process.platform)
-    with closing(registries()) as known, transfers(sys.stderr, is_quiet=process.quiet) as observer:
+    with closing(open_registries(os.environ)) as known, transfers(sys.stderr, is_quiet=process.quiet) as observer:
         pull(ws, known, reference, observer, platform=platform)

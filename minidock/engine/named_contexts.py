@@ -61,6 +61,11 @@ class NamedContexts:
         """Tell whether ``name`` means the empty image."""
         return self._values[self._key(name)] == SCRATCH
 
+    def reference(self, name: str) -> str | None:
+        """Return the reference of the image that stands for ``name``, None if something else does."""
+        value = self._values[self._key(name)]
+        return value.removeprefix(_IMAGE) if value.startswith(_IMAGE) and value != SCRATCH else None
+
     def image(self, name: str) -> Image:
         """Return the image that stands for ``name``. Raises: NoSuchImage."""
         value = self._values[self._key(name)]

@@ -37,6 +37,7 @@ def _ignore(event: Event) -> None:
 def plan(ws: Workspace, request: BuildRequest, observer: Observer = _ignore) -> BuildPlan:
     """Return what a build would do. Raises: DockerfileError, BuildError for what no step of it could get over."""
     progress = Progress(observer)
+    request = replace(request, environment=None)  # what is pulled is written
     with ExitStack() as stack:
         sessions = Sessions(partial(dry_session, ws.store.disk), stack)
         prepared = prepare(ws, request, progress, sessions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
@@ -16,11 +16,13 @@ from minidock.core.events import BuildWarning, Observer
 from minidock.core.platform import Platform
 from minidock.core.resources import Resources
 from minidock.engine import images
+from minidock.engine.base_images import BaseImages
 from minidock.engine.contexts import STDIN, Fetching, Opened, open_context
 from minidock.engine.definition import Definition, read_definition
 from minidock.engine.named_contexts import NamedContexts
 from minidock.engine.outputs import Outputs
 from minidock.engine.progress import Progress
+from minidock.engine.registries import Environment
 from minidock.engine.secrets import Secrets
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, MinidockError
@@ -60,15 +62,18 @@ class BuildRequest:
     requires_cached: bool = False  # a step that would run is an error
     cache_from: tuple[CacheOption, ...] = ()
     cache_to: tuple[CacheOption, ...] = ()
+    environment: Environment | None = None  # says how registries are reached; None: nothing is pulled
+    pulls_always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a build begins with: its context, its Dockerfile, and what --build-context names."""
+    """What a build begins with: its context, its Dockerfile, what --build-context names, images."""
 
     opened: Opened
     definition: Definition
     contexts: NamedContexts
+    images: BaseImages
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,8 @@ def prepare(ws: Workspace, request: BuildRequest, progress: Progress, sessions: 
         assert request.stdin is not None
         opened, path = replace(opened, dockerfile=request.stdin.read()), None
     definition = replace(read_definition(opened, path, progress), platform=request.platform)
-    return Prepared(opened, definition, contexts)
+    found = BaseImages(ws, sessions.get, progress, request.environment, always=request.pulls_always)
+    return Prepared(opened, definition, contexts, found)
 
 
 def bases(ws: Workspace, contexts: NamedContexts) -> BaseOf:
@@ -156,10 +162,24 @@ def course_of(ws: Workspace, request: BuildRequest, prepared: Prepared, observer
     target = stages.resolve_target(plan, request.target)
     plan = stages.with_contexts(plan, prepared.contexts.__contains__)
     base_of = bases(ws, prepared.contexts)
-    fired = with_triggers(plan, lambda name: _triggers(base_of(name)))
-    wanted = stages.needed(fired, target)
+    while True:
+        fired = with_triggers(plan, lambda name: _triggers(base_of(name)))
+        wanted = stages.needed(fired, target)
+        if not prepared.images.provide(_bases(request, prepared.contexts, fired, wanted)):
+            break  # else what came has triggers perhaps, and those need more stages
     _report(request, prepared.definition, plan, wanted, base_of, observer)
     return Course(fired, wanted, target)
+
+
+def _bases(
+    request: BuildRequest, contexts: NamedContexts, plan: stages.StagePlan, wanted: Sequence[int]
+) -> Iterator[tuple[str, Platform | None]]:
+    """Yield the images that stages are based on, each with the platform that is asked for."""
+    for stage in (plan.stages[index] for index in wanted):
+        if isinstance(stage.base, str) and not stage.is_scratch:
+            name = contexts.reference(stage.base) if stage.base in contexts else stage.base
+            if name is not None:
+                yield name, stage.platform or request.platform
 
 
 def _triggers(image: ImageConfig | None) -> tuple[str, ...]:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from minidock.registry.credentials import CredentialFiles
-from minidock.registry.registries import Registries
-from minidock.registry.settings import read_settings
+if TYPE_CHECKING:
+    from minidock.registry.registries import Registries
+
+Environment = Mapping[str, str]
 
 SETTINGS_FILE = "registries.toml"
 SETTINGS_VARIABLE = "MINIDOCK_REGISTRIES"
 
 
-def open_registries(environment: Mapping[str, str]) -> Registries:
+def open_registries(environment: Environment) -> Registries:
     """Return the registries of the user with these variables; nothing is asked yet. Raises: MinidockError."""
+    # The HTTP client takes its time to load: who only passes variables on does without it.
+    from minidock.registry.credentials import CredentialFiles
+    from minidock.registry.registries import Registries
+    from minidock.registry.settings import read_settings
+
     home = environment.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
     config = environment.get("XDG_CONFIG_HOME") or f"{home}/.config"
     runtime = environment.get("XDG_RUNTIME_DIR")

@@ -15,7 +15,7 @@ from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.platform import Platform
 from minidock.core.reasons import Reason
 from minidock.core.reference import Reference
-from minidock.engine import images
+from minidock.engine.base_images import PullFailed
 from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
 from minidock.engine.importer import architecture
@@ -43,11 +43,13 @@ class StageInputs:
         except NoSuchImage as error:
             if self._setup.is_plan:
                 raise NotKnownYet(Reason(f"image {error.reference} is not in this store")) from error
-            raise self._missing(error.reference, line) from error
+            raise self._missing(error.reference, f"{Reference.parse(error.reference)}: not found", line) from error
+        except PullFailed as error:
+            raise self._missing(error.reference, error.reason, line) from error
 
-    def _missing(self, reference: str, line: int) -> DockerfileError:
+    def _missing(self, reference: str, reason: str, line: int) -> DockerfileError:
         full = Reference.parse(reference)
-        problem = self._problem(f"{reference}: failed to resolve source metadata for {full}: {full}: not found", line)
+        problem = self._problem(f"{reference}: failed to resolve source metadata for {full}: {reason}", line)
         problem.hint = (
             f"make it first: `minidock import FILE {full.familiar}` for the tar of a root file system, or "
             f"`minidock image from-host -t {full.familiar} sh ls cat …` for programs of this machine"
@@ -79,7 +81,7 @@ class StageInputs:
         if stage.is_scratch or self._is_empty(stage.base):
             empty = replace(scratch(wanted.architecture), os=wanted.os, variant=wanted.variant)
             return StageState(empty, None), "scratch"
-        image = self._image(stage.base, stage.from_line)
+        image = self._image(stage.base, stage.from_line, stage.platform)
         offered = Platform(image.config.os, image.config.architecture, image.config.variant)
         if (stage.platform or self._setup.request.platform) and wanted.choose([offered]) is None:
             full = Reference.parse(stage.base)
@@ -134,10 +136,14 @@ class StageInputs:
             raise NotKnownYet(Reason(f"stage {name} rebuilt (cached if that makes the same files)"))
         return state.image
 
-    def _image(self, name: str, line: int) -> Image:
+    def _image(self, name: str, line: int, platform: Platform | None = None) -> Image:
         """Return the image that a FROM, a --from or a named context means, kept until the build ends."""
         with self._located(line):
-            image = self._contexts.image(name) if name in self._contexts else images.find(self._setup.ws, name)
+            reference = self._contexts.reference(name) if name in self._contexts else name
+            if reference is None:
+                image = self._contexts.image(name)
+            else:
+                image = self._setup.prepared.images.find(reference, platform or self._setup.request.platform)
         self._setup.session.pin([image.image_id, *image.config.diff_ids])
         return image
 
