@@ -106,8 +106,8 @@ def _pull(
     platform: Platform | None,
     session: Session,
 ) -> Pulled:
-    observer(TransferNote(f"{_tag_or_digest(reference)}: Pulling from {_shown_path(reference)}"))
     sources, remote = look(registries, reference, platform)
+    observer(TransferNote(f"{reference.digest or reference.tag}: Pulling from {reference.path}"))
     name = "" if reference.digest else reference.familiar
     before = ws.store.images.find(name) if name else None
     manifest = remote.manifest
@@ -253,11 +253,3 @@ def refused(reference: Reference, error: RegistryRefused) -> MinidockError:
     if error.status == 404:
         return RegistryError(f"manifest for {name} not found: manifest unknown: {error.detail or 'manifest unknown'}")
     return error
-
-
-def _tag_or_digest(reference: Reference) -> str:
-    return str(reference.digest or reference.tag)
-
-
-def _shown_path(reference: Reference) -> str:
-    return reference.path

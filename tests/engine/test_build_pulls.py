@@ -131,5 +131,5 @@ def test_a_plan_pulls_nothing(builder: Builder) -> None:
     name = builder.name("base:5")
     context = write_context(builder.place / "context", {"Dockerfile": f"FROM {name}\nLABEL a=b\n"})
     environment = builder.server.environment(builder.place / "home")
-    assert plan(builder.ws, BuildRequest(str(context), environment=environment)).fates
+    assert plan(builder.ws, BuildRequest(str(context), environment=environment)).steps
     assert not builder.ws.store.exists
