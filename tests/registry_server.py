@@ -13,7 +13,7 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -53,9 +53,16 @@ class Server:
             (home / ".docker/config.json").write_text(json.dumps({"auths": {self.domain: entry}}))
         return {"HOME": str(home), "MINIDOCK_REGISTRIES": str(home / "registries.toml"), "PATH": "/usr/bin:/bin"}
 
-    def registries(self, home: Path, *, logged_in: bool = False, settings: str = "") -> Registries:
+    def registries(
+        self,
+        home: Path,
+        *,
+        logged_in: bool = False,
+        settings: str = "",
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> Registries:
         """Return the registries of that user."""
-        return open_registries(self.environment(home, logged_in=logged_in, settings=settings))
+        return open_registries(self.environment(home, logged_in=logged_in, settings=settings), warn)
 
 
 @contextmanager

@@ -39,7 +39,10 @@ def pull(
         raise MinidockError("tag can't be used with --all-tags/-a")
     wanted = pulling.platform_of(platform)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
-    with closing(open_registries(os.environ)) as registries, transfers(sys.stdout, is_quiet=quiet) as observer:
+    with (
+        closing(open_registries(os.environ, streams.warn)) as registries,
+        transfers(sys.stdout, is_quiet=quiet) as observer,
+    ):
         if all_tags:
             engine.pull_all(ws, registries, reference, observer, platform=wanted)
         else:

@@ -61,6 +61,7 @@ def _is_name(image: str) -> bool:
 def _pull(ws: Workspace, image: str, process: ProcessFlags) -> None:
     from contextlib import closing
 
+    from minidock.cli import streams
     from minidock.core.reference import Reference
     from minidock.engine import images
     from minidock.engine.pull import pull
@@ -70,5 +71,8 @@ def _pull(ws: Workspace, image: str, process: ProcessFlags) -> None:
     if images.is_id(ws, image):
         return  # no registry knows it by that
     reference, platform = Reference.parse(image), platform_of(process.platform)
-    with closing(open_registries(os.environ)) as known, transfers(sys.stderr, is_quiet=process.quiet) as observer:
+    with (
+        closing(open_registries(os.environ, streams.warn)) as known,
+        transfers(sys.stderr, is_quiet=process.quiet) as observer,
+    ):
         pull(ws, known, reference, observer, platform=platform)

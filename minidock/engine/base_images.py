@@ -102,7 +102,7 @@ class BaseImages:
 
         with (
             self._progress.internal(f"[internal] load metadata for {reference}") as step,
-            closing(open_registries(environment)) as registries,
+            closing(open_registries(environment, self._progress.warn)) as registries,
         ):
 
             def tell(event: Transfer) -> None:

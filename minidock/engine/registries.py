@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,8 +16,11 @@ SETTINGS_FILE = "registries.toml"
 SETTINGS_VARIABLE = "MINIDOCK_REGISTRIES"
 
 
-def open_registries(environment: Environment) -> Registries:
-    """Return the registries of the user with these variables; nothing is asked yet. Raises: MinidockError."""
+def open_registries(environment: Environment, warn: Callable[[str], None]) -> Registries:
+    """Return the registries of the user with these variables; nothing is asked yet.
+
+    ``warn`` is told of settings that give up safety, when they come to bear. Raises: MinidockError.
+    """
     # The HTTP client takes its time to load: who only passes variables on does without it.
     from minidock.registry.credentials import CredentialFiles
     from minidock.registry.registries import Registries
@@ -37,5 +40,5 @@ def open_registries(environment: Environment) -> Registries:
         f"{config}/containers/auth.json",
     ]
     return Registries(
-        settings, CredentialFiles(f"{docker}/config.json", [path for path in others if path], environment)
+        settings, CredentialFiles(f"{docker}/config.json", [path for path in others if path], environment), warn
     )

@@ -25,6 +25,7 @@ class Registries:
 
     settings: Settings
     credentials: CredentialFiles
+    warn: Callable[[str], None]
     transport: Transport | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _cancelled: threading.Event = field(default_factory=threading.Event)
@@ -89,6 +90,8 @@ class Registries:
             origin = Origin.of(f"https://{place}")
         with self._lock:
             self._domains[origin] = domain
+        if origin.scheme == "https" and not host.verifies:
+            self.warn(f"the certificate of {domain} is not checked: registries.toml says verify = false")
         if origin.scheme == "https" and origin.is_loopback and not host.ca_file:
             origin = self._plain_if_needed(origin, place)
         with self._lock:

@@ -14,6 +14,7 @@ from tests.cli.test_image_commands import Said
 from tests.registry_server import Server, make_image, registry_server, upload
 
 GONE = "127.0.0.1:9"  # a port that nobody listens on
+REFUSED = f'minidock: Get "https://{GONE}/v2/": dial tcp {GONE}: connect: connection refused\n'
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +73,10 @@ def test_all_tags_are_pulled(server: Server, tmp_path: Path) -> None:
     ("words", "problem", "code"),
     [
         (("pull", "Nonsense!"), "minidock: invalid reference format", 1),
-        (("pull", f"{GONE}/x:1"), f'minidock: Get "https://{GONE}/v2/": dial tcp {GONE}: connect: connection refused\n', 1),
+        (("pull", f"{GONE}/x:1"), REFUSED, 1),
         (("run", "--pull=never", f"{GONE}/x:1"), f"minidock: No such image: {GONE}/x:1\n", 125),
-        (("run", f"{GONE}/x:1"), f"Unable to find image '{GONE}/x:1' locally\nminidock: Get \"https://{GONE}/v2/\": dial", 125),
-        (("create", "--pull=always", f"{GONE}/x:1"), f'minidock: Get "https://{GONE}/v2/": dial tcp', 1),
+        (("run", f"{GONE}/x:1"), f"Unable to find image '{GONE}/x:1' locally\n{REFUSED}", 125),
+        (("create", "--pull=always", f"{GONE}/x:1"), REFUSED, 1),
         (("run", "--pull=sometimes", "x:1"), "minidock: invalid pull option: 'sometimes': must be one of", 125),
     ],
 )  # fmt: skip

@@ -204,9 +204,10 @@ def test_a_registry_with_passwords_lets_in_who_has_one(tmp_path: Path) -> None:
 def test_certificates_are_checked_unless_settings_say_otherwise(tmp_path: Path) -> None:
     with registry_server(tmp_path / "registry", has_tls=True) as server:
         table = f'["{server.domain}"]\n'
+        warnings: list[str] = []
         users = {
             "trusting": server.registries(tmp_path / "a", settings=f'{table}ca-file = "{server.certificate}"\n'),
-            "careless": server.registries(tmp_path / "b", settings=f"{table}verify = false\n"),
+            "careless": server.registries(tmp_path / "b", settings=f"{table}verify = false\n", warn=warnings.append),
             "strict": server.registries(tmp_path / "c"),
         }
         image = make_image(LAYERS)
@@ -217,6 +218,7 @@ def test_certificates_are_checked_unless_settings_say_otherwise(tmp_path: Path) 
             assert str(pull(ws, users[name], reference, lambda event: None).image_id) == image.image_id
         with pytest.raises(RegistryError, match="failed to verify certificate"):
             pull(open_workspace(str(tmp_path / "strict")), users["strict"], reference, lambda event: None)
+        assert warnings == [f"the certificate of {server.domain} is not checked: registries.toml says verify = false"]
         for registries in users.values():
             registries.close()
 
