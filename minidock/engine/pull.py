@@ -88,7 +88,8 @@ def pull_all(
         raise refused(reference, error) from error
     with ws.store.session() as session:
         found = [
-            _pull(ws, registries, replace(reference, tag=tag, digest=None), observer, platform, session) for tag in tags
+            _pull(ws, registries, replace(reference, tag=tag, digest=None), observer, platform, session)
+            for tag in sorted(tags)
         ]
     _tell_status(observer, reference.familiar_name, is_new=any(pulled.is_new for pulled in found))
     return tuple(found)
