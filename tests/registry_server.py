@@ -76,7 +76,7 @@ def registry_server(place: Path, *, has_auth: bool = False, has_tls: bool = Fals
         port = free.getsockname()[1]
     config: dict[str, object] = {
         "version": "0.1",
-        "log": {"level": "error"},
+        "log": {"level": "error", "accesslog": {"disabled": False}},
         "storage": {"filesystem": {"rootdirectory": str(place / "data")}, "delete": {"enabled": True}},
     }
     http: dict[str, object] = {"addr": f"127.0.0.1:{port}"}

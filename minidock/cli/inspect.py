@@ -40,12 +40,33 @@ def inspect(
 def image_inspect(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE")],
     shape: Annotated[Format, typer.Option("--format", "-f", parser=Format.parse, help=DOCUMENT_HELP)] = Format.TABLE,
+    platform: Annotated[
+        str, typer.Option("--platform", help="Inspect a specific platform of the multi-platform image")
+    ] = "",
+    remote: Annotated[bool, typer.Option("--remote", help="Ask the registry, and leave the image there")] = False,
 ) -> int:
     """Display detailed information on one or more images."""
+    from minidock.cli.pulling import platform_of
     from minidock.engine import inspect as engine
 
-    ws = _workspace()
-    return show_documents(images, lambda name: engine.inspect_image(ws, name), shape)
+    if remote:
+        return _remote_inspect(images, shape, platform)
+    ws, wanted = _workspace(), platform_of(platform)
+    return show_documents(images, lambda name: engine.inspect_image(ws, name, wanted), shape)
+
+
+def _remote_inspect(images: list[str], shape: Format, platform: str) -> int:
+    import os
+    from contextlib import closing
+
+    from minidock.cli import streams
+    from minidock.cli.pulling import platform_of
+    from minidock.engine.registries import open_registries
+    from minidock.engine.remote import inspect_remote
+
+    wanted = platform_of(platform)
+    with closing(open_registries(os.environ, streams.warn)) as registries:
+        return show_documents(images, lambda name: inspect_remote(registries, name, wanted), shape)
 
 
 def container_inspect(

@@ -6,9 +6,11 @@ from enum import StrEnum
 from typing import Any
 
 from minidock.core.inspection import image_members
+from minidock.core.platform import Platform
 from minidock.engine import images, volumes
 from minidock.engine.container_inspect import inspect_container
 from minidock.engine.image_list import config_digest
+from minidock.engine.save import require_platform
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidReference, NoSuchContainer, NoSuchImage, NoSuchObject, NoSuchVolume
 
@@ -21,9 +23,14 @@ class ObjectType(StrEnum):
     VOLUME = "volume"
 
 
-def inspect_image(ws: Workspace, text: str) -> dict[str, Any]:
-    """Return the members of the image that a name or ID gives. Raises: NoSuchImage, InvalidReference."""
+def inspect_image(ws: Workspace, text: str, platform: Platform | None = None) -> dict[str, Any]:
+    """Return the members of the image that a name or ID gives, which is for ``platform`` if that is asked for.
+
+    Raises: NoSuchImage, InvalidReference, MinidockError for one of another platform.
+    """
     image = images.find(ws, text)
+    if platform is not None:
+        require_platform(image.config, [platform], text)
     size = sum(images.layer_sizes(ws, image.config))
     listed = ws.store.images.list()
     manifest = next((item for item in listed if config_digest(item) == image.image_id), None)

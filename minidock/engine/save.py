@@ -155,13 +155,12 @@ class Since:
 
 def pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, *, is_for_docker: bool, since: Since = Since()) -> None:
     """Write images; with ``is_for_docker`` also manifest.json. Raises: BlobNotFound, BlobCorrupt."""
-    left_out = {ws.store.layers.blob_of(diff_id) for diff_id in since.diff_ids}
     documents: dict[Digest, bytes] = {}
     layers: dict[Digest, int] = {}
     for image in packed:
         for data in (image.config, image.manifest.to_bytes()):
             documents[Digest.sha256(data)] = data
-        layers.update((layer.digest, layer.size) for layer in image.manifest.layers if layer.digest not in left_out)
+        layers.update(_needed(image, since))
     sink.directory("blobs")
     sink.directory("blobs/sha256")
     for digest in sorted({*documents, *layers}, key=str):
@@ -175,6 +174,15 @@ def pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, *, is_for_docker: 
     for name in sorted(files):
         sink.file(name, len(files[name]), [files[name]])
     sink.close()
+
+
+def _needed(image: Packed, since: Since) -> Iterator[tuple[Digest, int]]:
+    """Yield digest and size of the layers that the other side lacks, in whatever compression it has the others."""
+    known = since.diff_ids
+    diff_ids = ImageConfig.from_bytes(image.config).diff_ids if known else ()
+    for position, layer in enumerate(image.manifest.layers):
+        if not known or diff_ids[position] not in known:
+            yield layer.digest, layer.size
 
 
 def _path(digest: Digest) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import random
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +22,11 @@ from minidock.core.reference import Reference
 from minidock.core.transfers import Transfer, TransferNote, TransferState
 from minidock.engine import images
 from minidock.engine.definition import this_platform
+from minidock.engine.inspect import inspect_image
+from minidock.engine.load import load
 from minidock.engine.pull import pull, pull_all
+from minidock.engine.remote import inspect_remote
+from minidock.engine.save import TarSink, save
 from minidock.engine.workspace import Workspace, open_workspace
 from minidock.errors import MinidockError, RegistryError
 from minidock.registry.registries import Registries
@@ -136,6 +143,19 @@ def test_the_platform_chooses_from_an_index(puller: Puller) -> None:
         puller.pull("many:1", platform=Platform.parse("linux/s390x", this_platform()))
 
 
+def test_what_a_registry_says_of_an_image_is_what_the_store_says_after_a_pull(puller: Puller) -> None:
+    image = make_image(LAYERS)
+    upload(puller.registries, puller.name("asked:1"), image)
+    told = inspect_remote(puller.registries, puller.name("asked:1"))
+    assert told.pop("Manifest") == json.loads(image.manifest)
+    assert told.pop("Size") == sum(map(len, image.blobs.values()))
+    assert not puller.ws.store.exists
+    puller.pull("asked:1")
+    known = inspect_image(puller.ws, puller.name("asked:1"))
+    del known["Size"]
+    assert told == known
+
+
 def test_all_tags_of_a_repository_are_pulled(puller: Puller) -> None:
     made = {f"v{number}": make_image([{"file": b"%d" % number}]) for number in range(5)}
     for tag, image in made.items():
@@ -232,6 +252,35 @@ def test_a_mirror_is_asked_first_and_the_registry_where_it_fails(puller: Puller,
     registries.close()
     assert str(done.image_id) == image.image_id
     assert images.find(puller.ws, "mirrored:1").names == ("mirrored:1",)
+
+
+def test_an_archive_since_a_pulled_image_lacks_its_layers(puller: Puller, tmp_path: Path) -> None:
+    base, more = make_image(LAYERS[:1]), make_image(LAYERS)
+    for name, image in (("sbase:1", base), ("smore:1", more)):
+        upload(puller.registries, puller.name(name), image)
+        puller.pull(name)
+    out = io.BytesIO()
+    save(puller.ws, [puller.name("smore:1")], TarSink(out.write), since=[puller.name("sbase:1")])
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as archive:
+        packed = {name.rpartition("/")[2] for name in archive.getnames()}
+    first, second = (digest.removeprefix("sha256:") for digest in list(more.blobs)[:2])
+    assert (first in packed, second in packed) == (False, True)
+    with pytest.raises(MinidockError, match="of which this store lacks layer"):
+        load(open_workspace(str(tmp_path / "empty")), io.BytesIO(out.getvalue()))
+
+
+def test_processes_that_want_one_layer_download_it_once(server: Server, tmp_path: Path) -> None:
+    user = {**os.environ, **server.environment(tmp_path / "home")}
+    registries = server.registries(tmp_path / "home")
+    image = make_image([{"file": random.Random(7).randbytes(6_000_000)}])
+    name = f"{server.domain}/wanted:1"
+    upload(registries, name, image)
+    registries.close()
+    words = [sys.executable, "-m", "minidock", "--root", str(tmp_path / "store"), "pull", "-q", name]
+    crowd = [subprocess.Popen(words, env=user, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [(process.communicate()[1], process.returncode) for process in crowd] == [(b"", 0)] * 4
+    layer = f'"GET /v2/wanted/blobs/{next(iter(image.blobs))} '.encode()
+    assert (server.place / "log").read_bytes().count(layer) == 1
 
 
 @pytest.mark.slow
