@@ -18,7 +18,7 @@ from minidock.core.digest import Digest
 from minidock.core.transfers import TransferObserver, TransferProgress, TransferState
 from minidock.engine.incoming import ingest
 from minidock.engine.workspace import Workspace
-from minidock.errors import RegistryError, RegistryRefused
+from minidock.errors import RegistryError, RegistryRefused, RegistryUnreachable
 from minidock.registry.client import Repository
 from minidock.registry.fetching import fetch
 from minidock.store.blobs import BlobWriter
@@ -169,11 +169,18 @@ class LayerFetcher:
             self._crew.check()
             self._observer(TransferProgress(item, "Downloading", size, layer.size))
 
-        download = Download(lambda: self._ws.store.blobs.writer(self._session), watch)
+        partials, session = self._ws.store.partials, self._session
+        # Where it goes on is known before the first byte comes; what turns out to be wrong begins anew.
+        download = Download(lambda: self._ws.store.blobs.writer(session), watch)
+        download.writer = partials.resume(session, layer.digest, layer.size)
         try:
             self._from_anywhere(layer, download)
-        except BaseException:
-            download.discard()
+        except BaseException as error:
+            is_cut = not isinstance(error, RegistryError) or isinstance(error, RegistryUnreachable)
+            if is_cut and download.writer is not None and download.size < layer.size:
+                partials.keep(session, download.writer, layer.digest)
+            else:
+                download.discard()
             raise
         self._observer(TransferState(item, "Download complete"))
         return download
@@ -186,7 +193,8 @@ class LayerFetcher:
             except RegistryError as error:
                 if position == len(self._repositories) - 1:
                     raise blob_missing(layer, error) from error
-                download.discard()
+                if not isinstance(error, RegistryUnreachable):
+                    download.discard()
 
     def _unpack(self, layer: Descriptor, diff_id: Digest, download: Download | None) -> None:
         blobs = self._ws.store.blobs

@@ -104,6 +104,16 @@ class BlobWriter:
             self._hash.update(chunk)
         self._disk.write(fd, chunk)
 
+    def suspend(self) -> None:
+        """End before all is there; what has been written stays under the temporary name."""
+        fd, self._fd = self._fd, -1
+        try:
+            self._flush(fd)
+            if self._hasher is not None:
+                self._hasher.finish()
+        finally:
+            os.close(fd)
+
     def complete(self) -> Digest:
         """Make the bytes durable, still under the temporary name; return their digest. Nothing is added any more."""
         if self._digest is None:

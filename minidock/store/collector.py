@@ -19,6 +19,7 @@ from minidock.core.digest import Digest
 from minidock.errors import InvalidDigest, MinidockError
 from minidock.store import session as sessions
 from minidock.store.cache import Record
+from minidock.store.partial import partial_paths
 from minidock.store.session import Session
 from minidock.store.writer import remove_tree
 
@@ -185,7 +186,7 @@ def find_garbage(store: Store, roots: Roots, pinned: set[str], *, is_thorough: b
     marker.records(roots.records)
     marker.descriptors(roots.images)
     kept = marker.reached
-    paths = store.cache.unused_lists(roots.records)
+    paths = [*store.cache.unused_lists(roots.records), *partial_paths(store.layout)]
     gone: dict[str, list[str]] = {}
     for directory, needed in (
         ("snapshots", snapshots if is_thorough else kept.snapshots),

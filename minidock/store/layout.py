@@ -20,6 +20,7 @@
       networks/ID/           network.json, and the sockets of the relays of containers on it
       locks/                 gate gc index key/HEX lease/SESSION  (flocks: the kernel frees them)
       tmp/SESSION/           what one process is writing; abandoned when lease/SESSION is not locked
+      tmp/partial/HEX        a download that was broken off, named by the digest to come
       trash/                 what is being removed
       events events.1        what has happened lately, one JSON object a line
       reserve                a block or two that a removal frees first when the disk is full
@@ -34,6 +35,7 @@ from dataclasses import dataclass
 from minidock.core.digest import Digest
 
 VERSION = 1
+PARTIAL = "partial"  # in tmp, beside the directories of sessions
 DIRECTORIES = (
     "blobs",
     "blobs/sha256",

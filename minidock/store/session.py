@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable
 
 from minidock.core.digest import Digest
-from minidock.store.layout import Layout
+from minidock.store.layout import PARTIAL, Layout
 from minidock.store.locks import Locks, is_locked, open_lock
 from minidock.store.writer import Disk, remove_tree
 
@@ -148,7 +148,7 @@ def abandoned(layout: Layout) -> list[str]:
         if not is_locked(path):
             found.append(path)
     leases = set(_names(layout.path("locks", "lease"))) - {os.path.basename(path) for path in found}
-    found.extend(layout.path("tmp", name) for name in _names(layout.path("tmp")) if name not in leases)
+    found.extend(layout.path("tmp", name) for name in _names(layout.path("tmp")) if name not in (*leases, PARTIAL))
     found.extend(layout.path("trash", name) for name in _names(layout.path("trash")))
     return found
 

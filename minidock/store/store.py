@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from minidock.store.images import Images
     from minidock.store.layers import Layers
     from minidock.store.networks import Networks
+    from minidock.store.partial import Partials
     from minidock.store.session import Session
     from minidock.store.snapshots import Snapshots
     from minidock.store.volumes import Volumes
@@ -103,6 +104,13 @@ class Store:
         from minidock.store.blobs import Blobs
 
         return Blobs(self.layout, self.disk)
+
+    @cached_property
+    def partials(self) -> Partials:
+        """Downloads that were broken off."""
+        from minidock.store.partial import Partials
+
+        return Partials(self.layout, self.disk)
 
     @cached_property
     def layers(self) -> Layers:

@@ -16,20 +16,26 @@ from pathlib import Path
 
 import pytest
 
+from minidock.core import mediatype
+from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.transfers import Transfer, TransferNote, TransferState
-from minidock.engine import images
+from minidock.engine import images, prune
 from minidock.engine.definition import this_platform
 from minidock.engine.inspect import inspect_image
 from minidock.engine.load import load
 from minidock.engine.pull import pull, pull_all
+from minidock.engine.pull_layers import Crew, LayerFetcher
 from minidock.engine.remote import inspect_remote
 from minidock.engine.save import TarSink, save
 from minidock.engine.workspace import Workspace, open_workspace
-from minidock.errors import MinidockError, RegistryError
+from minidock.errors import MinidockError, RegistryError, RegistryUnreachable
 from minidock.registry.registries import Registries
+from minidock.registry.transport import Request
+from minidock.store.partial import partial_paths
+from tests.registry.memory import Answer, Memory, in_turn, ranged, repository
 from tests.registry_server import Image, Server, make_image, make_index, registry_server, upload
 
 LAYERS = ({"etc/motd": b"hello\n", "a": b"1" * 5000}, {"b": bytes(range(256)) * 40})
@@ -281,6 +287,43 @@ def test_processes_that_want_one_layer_download_it_once(server: Server, tmp_path
     assert [(process.communicate()[1], process.returncode) for process in crowd] == [(b"", 0)] * 4
     layer = f'"GET /v2/wanted/blobs/{next(iter(image.blobs))} '.encode()
     assert (server.place / "log").read_bytes().count(layer) == 1
+
+
+@pytest.mark.parametrize(("cut", "kept"), [(2_000_000, 2_000_000), (500_000, 0)])
+def test_a_download_that_fails_is_gone_on_with_by_the_next_one(tmp_path: Path, cut: int, kept: int) -> None:
+    ws = open_workspace(str(tmp_path / "store"))
+    image = make_image([{"file": random.Random(3).randbytes(3_000_000)}], is_plain=True)
+    digest, data = next(iter(image.blobs.items()))
+    layer = Descriptor(mediatype.LAYER, Digest.parse(digest), len(data))
+
+    def fetch(memory: Memory) -> None:
+        with ws.store.session() as session:
+            fetcher = LayerFetcher(ws, session, [lambda: repository(memory)], lambda event: None, Crew(lambda: None))
+            fetcher.fetch([(layer, layer.digest)])
+
+    def gone(request: Request) -> Answer:
+        raise RegistryUnreachable("gone", may_pass=False)
+
+    with pytest.raises(RegistryUnreachable):
+        fetch(Memory(in_turn([ranged(data, cut), gone])))
+    assert [os.path.getsize(path) for path in partial_paths(ws.store.layout)] == ([kept] if kept else [])
+    memory = Memory(ranged(data))
+    fetch(memory)
+    assert [request.headers.get("Range") for request in memory.requests] == [f"bytes={kept}-" if kept else None]
+    assert ws.store.blobs.read(layer.digest) == data
+    assert partial_paths(ws.store.layout) == []
+
+
+def test_a_prune_removes_downloads_that_were_broken_off(tmp_path: Path) -> None:
+    ws = open_workspace(str(tmp_path / "store"))
+    with ws.store.session() as session:
+        writer = ws.store.partials.resume(session, Digest("0" * 64), 9 << 20)
+        writer.write(bytes(2 << 20))
+        ws.store.partials.keep(session, writer, Digest("0" * 64))
+    with ws.store.session():
+        assert len(partial_paths(ws.store.layout)) == 1  # no rubbish of a dead session
+    prune.prune_images(ws)
+    assert partial_paths(ws.store.layout) == []
 
 
 @pytest.mark.slow
