@@ -56,7 +56,7 @@ def fetch(repository: Repository, descriptor: Descriptor, target: Target) -> Non
 def _complete(repository: Repository, descriptor: Descriptor, target: Target, *, may_resume: bool) -> bool:
     """Read until all bytes are there; return whether they came in parts."""
     failures = 0
-    was_resumed = False
+    was_resumed = may_resume and target.size > 0
     while target.size < descriptor.size or descriptor.size == 0:
         before = target.size
         try:

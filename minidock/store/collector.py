@@ -163,8 +163,8 @@ def mark_containers(store: Store, marker: Marker, containers: Iterable[Container
 def collect(store: Store, session: Session, choose: Choose = lambda pinned: (), *, is_thorough: bool = False) -> Freed:
     """Remove what ``choose`` picks and then everything that nothing needs; return what that gave back.
 
-    ``is_thorough`` removes unpacked layers too, but those of containers and of living sessions: blobs can give them
-    again.
+    ``is_thorough`` removes downloads that were broken off, and unpacked layers but those of containers and of living
+    sessions: blobs can give them again.
     """
     with store.locks.exclusive_gc():
         # Before the roots are read: a session that ends in between has published what it held.
@@ -186,7 +186,9 @@ def find_garbage(store: Store, roots: Roots, pinned: set[str], *, is_thorough: b
     marker.records(roots.records)
     marker.descriptors(roots.images)
     kept = marker.reached
-    paths = [*store.cache.unused_lists(roots.records), *partial_paths(store.layout)]
+    paths = store.cache.unused_lists(roots.records)
+    if is_thorough:
+        paths += partial_paths(store.layout)
     gone: dict[str, list[str]] = {}
     for directory, needed in (
         ("snapshots", snapshots if is_thorough else kept.snapshots),

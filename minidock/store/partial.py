@@ -1,7 +1,7 @@
 """Downloads that were broken off, for whoever goes on with them: ``tmp/partial/HEX``, named by the digest to come.
 
 Nothing trusts them: the whole is compared with its digest. Whoever holds the key lock of the blob may take or keep one;
-every removal of unneeded things removes them too.
+a thorough removal of what nothing needs (`builder prune -a`) takes them along.
 """
 
 from __future__ import annotations

@@ -322,7 +322,7 @@ def test_a_prune_removes_downloads_that_were_broken_off(tmp_path: Path) -> None:
         ws.store.partials.keep(session, writer, Digest("0" * 64))
     with ws.store.session():
         assert len(partial_paths(ws.store.layout)) == 1  # no rubbish of a dead session
-    prune.prune_images(ws)
+    prune.prune_cache(ws, is_all=True)
     assert partial_paths(ws.store.layout) == []
 
 
