@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
-from http.client import responses
+from http import HTTPStatus
 from urllib.parse import urljoin
 
 from minidock.errors import RegistryError, RegistryRefused, RegistryUnreachable
@@ -158,9 +158,16 @@ class Exchange:
             response.close()
         code, detail = error_of(data)
         shown = f"{method} request to {without_query(url)}"
-        status = f"{response.status} {responses.get(response.status, '')}".strip()
+        status = f"{response.status} {_phrase(response.status)}".strip()
         detail = detail or f"unexpected status from {shown}: {status}"
         return RegistryRefused(shown, response.status, code, detail)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # one of its own
+        return ""
 
 
 def error_of(data: bytes) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from minidock.registry.credentials import CredentialFiles
 from minidock.registry.exchange import Exchange
 from minidock.registry.origin import Origin
 from minidock.registry.settings import Settings, known_certificates
-from minidock.registry.transport import HttpTransport, NotEncrypted, Request, Transport, Trust
+from minidock.registry.transport import NotEncrypted, Request, Transport, Trust
 
 _DOCKER_HUB = "registry-1.docker.io"
 
@@ -68,7 +68,9 @@ class Registries:
 
     def _transport(self) -> Transport:
         if self.transport is None:
-            self.transport = HttpTransport(self._trust)
+            from minidock.registry.connections import HttpTransport  # after everything that can be wrong before
+
+            self.transport = HttpTransport(self.credentials.environment, self._trust)
         return self.transport
 
     def _trust(self, origin: Origin) -> Trust:

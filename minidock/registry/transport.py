@@ -1,31 +1,19 @@
-"""One request, one response: connections to servers, kept for the next request to the same origin.
+"""One request, one response: what `exchange` needs of the network, and how failures of it are told.
 
-The standard library's client carries them. Measured against it, importing urllib3 or httpx takes 28 ms more of
-processor time at every start of a pull, for redirects, retries and decoding that must not happen by themselves here:
-each of them is decided in `exchange`, where it is known whose credentials a request bears.
-
-What needs the network gets a `Transport`; tests give it one that answers from memory.
+What needs the network gets a `Transport`: that of `connections`, or in tests one that answers from memory.
 """
 
 from __future__ import annotations
 
-import http.client
 import socket
 import ssl
-import threading
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from minidock import __version__
 from minidock.errors import RegistryError, RegistryUnreachable
-from minidock.registry.origin import Origin, is_local_address, without_query
-
-CONNECT_SECONDS = 30.0
-SILENT_SECONDS = 60.0  # without a byte
-_BLOCK = 1 << 18
+from minidock.registry.origin import without_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,202 +97,6 @@ class Trust:
         return context
 
 
-class HttpTransport:
-    """Sends over http and https, by the proxies that the usual variables name; several threads may use it."""
-
-    def __init__(self, trust: Callable[[Origin], Trust] = lambda origin: Trust()) -> None:
-        self._trust = trust
-        self._lock = threading.Lock()
-        self._idle: dict[tuple[Origin, bool], list[http.client.HTTPConnection]] = {}
-        self._all: set[http.client.HTTPConnection] = set()
-        self._contexts: dict[Origin, ssl.SSLContext] = {}
-        self._is_closed = False
-
-    def send(self, request: Request) -> Response:
-        """Send one request; once more where a kept connection turns out to have been closed meanwhile."""
-        origin = Origin.of(request.url)
-        key = (origin, request.allows_local)
-        with self._lock:
-            kept = self._idle.get(key)
-            connection = kept.pop() if kept else None
-        if connection is not None:
-            try:
-                return self._exchange(connection, key, request)
-            except (http.client.RemoteDisconnected, ConnectionError):
-                self._forget(connection)
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                self._forget(connection)
-                raise unreachable(request.method, request.url, error) from error
-        try:
-            connection = self._connection(origin, request)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise unreachable(request.method, request.url, error) from error
-        try:
-            return self._exchange(connection, key, request)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self._forget(connection)
-            raise unreachable(request.method, request.url, error) from error
-        except BaseException:
-            self._forget(connection)
-            raise
-
-    def _exchange(self, connection: http.client.HTTPConnection, key: tuple[Origin, bool], request: Request) -> Response:
-        fields = {"User-Agent": f"minidock/{__version__}", "Accept-Encoding": "identity", **request.headers}
-        chunks = None if request.body is None else request.body()
-        if request.size is not None:
-            fields["Content-Length"] = str(request.size)
-        is_chunked = chunks is not None and request.size is None
-        if is_chunked:
-            fields["Transfer-Encoding"] = "chunked"
-        try:
-            connection.request(
-                request.method, _target(connection, request.url), chunks, fields, encode_chunked=is_chunked
-            )
-        except (BrokenPipeError, ConnectionResetError):
-            if chunks is None:
-                raise
-            # A server that refuses may answer before it has read everything: its answer says more.
-        found = connection.getresponse()
-        return _HttpResponse(found, request, lambda: self._give_back(connection, key, found))
-
-    def _connection(self, origin: Origin, request: Request) -> http.client.HTTPConnection:
-        with self._lock:
-            if self._is_closed:
-                raise RegistryUnreachable("cancelled")
-        proxy = _proxy_for(origin)
-        connection: http.client.HTTPConnection
-        if origin.scheme == "https":
-            context = self._context(origin)
-            first = proxy or origin
-            connection = http.client.HTTPSConnection(first.host, first.port, timeout=CONNECT_SECONDS, context=context)
-            if proxy is not None:
-                connection.set_tunnel(origin.host, origin.port)
-        else:
-            first = proxy or origin
-            connection = http.client.HTTPConnection(first.host, first.port, timeout=CONNECT_SECONDS)
-            if proxy is not None:
-                connection.minidock_proxied = True  # type: ignore[attr-defined]  # its requests name the whole URL
-        if not request.allows_local and proxy is None:
-            connection._create_connection = _connected_elsewhere  # type: ignore[attr-defined]
-        with self._lock:
-            self._all.add(connection)
-        try:
-            connection.connect()
-        except BaseException:
-            self._forget(connection)
-            raise
-        connection.sock.settimeout(SILENT_SECONDS)
-        return connection
-
-    def _context(self, origin: Origin) -> ssl.SSLContext:
-        with self._lock:
-            if origin not in self._contexts:
-                self._contexts[origin] = self._trust(origin).context()
-            return self._contexts[origin]
-
-    def _give_back(
-        self, connection: http.client.HTTPConnection, key: tuple[Origin, bool], found: http.client.HTTPResponse
-    ) -> None:
-        """Keep a connection for the next request if this one has been read to its end."""
-        if not found.isclosed() or found.will_close or connection.sock is None:
-            self._forget(connection)
-            return
-        with self._lock:
-            if not self._is_closed:
-                self._idle.setdefault(key, []).append(connection)
-                return
-        self._forget(connection)
-
-    def _forget(self, connection: http.client.HTTPConnection) -> None:
-        with self._lock:
-            self._all.discard(connection)
-        connection.close()
-
-    def close(self) -> None:
-        """Break every connection, those in use too."""
-        with self._lock:
-            self._is_closed = True
-            connections, self._all = self._all, set()
-            self._idle.clear()
-        for connection in connections:
-            sock = connection.sock
-            if sock is not None:
-                try:
-                    sock.shutdown(socket.SHUT_RDWR)
-                except OSError:  # the other side was first
-                    pass
-                sock.close()
-            connection.close()
-
-
-class _HttpResponse:
-    """A response of the standard library, whose failures are ours."""
-
-    def __init__(self, found: http.client.HTTPResponse, request: Request, done: Callable[[], None]) -> None:
-        self.status = found.status
-        self.headers: Sequence[tuple[str, str]] = tuple(found.getheaders())
-        self._found = found
-        self._request = request
-        self._done: Callable[[], None] | None = done
-
-    def read(self, size: int, /) -> bytes:
-        try:
-            data = self._found.read1(min(size, _BLOCK)) if size > 0 else b""
-            if not data and size > 0 and self._found.length:
-                raise http.client.IncompleteRead(b"", self._found.length)
-            return data
-        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
-            # AttributeError: the connection was broken by `close` in another thread.
-            raise unreachable(self._request.method, self._request.url, error) from error
-
-    def close(self) -> None:
-        done, self._done = self._done, None
-        if done is not None:
-            if self._found.length == 0:
-                self._found.close()  # nothing is left of it, though nobody has read its end
-            done()
-
-
-def _target(connection: http.client.HTTPConnection, url: str) -> str:
-    if getattr(connection, "minidock_proxied", False):
-        return url
-    parts = urlsplit(url)
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-
-
-def _proxy_for(origin: Origin) -> Origin | None:
-    url = urllib.request.getproxies().get(origin.scheme, "")
-    if not url or origin.is_local or urllib.request.proxy_bypass(origin.netloc):
-        return None
-    found = Origin.of(url if "://" in url else f"http://{url}")
-    if found.scheme != "http":
-        raise RegistryError(f"the proxy {found} is spoken to in plain http only")
-    return found
-
-
-def _connected_elsewhere(
-    address: tuple[str, int], timeout: float | None = None, source_address: tuple[str, int] | None = None
-) -> socket.socket:
-    """Connect to a host that must not be this machine, whatever its name resolves to."""
-    host, port = address
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    elsewhere = [item for item in found if not is_local_address(str(item[4][0]))]
-    if not elsewhere:
-        raise RegistryError(f"{host} is a place of this machine, and a registry elsewhere leads there")
-    problem: OSError | None = None
-    for family, kind, protocol, _, place in elsewhere:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.settimeout(timeout)
-            sock.connect(place)
-            return sock
-        except OSError as error:
-            sock.close()
-            problem = error
-    assert problem is not None
-    raise problem
-
-
 def unreachable(method: str, url: str, error: Exception) -> RegistryError:
     """Return what went wrong with a connection, in docker's words."""
     if isinstance(error, RegistryError):
@@ -327,9 +119,7 @@ def unreachable(method: str, url: str, error: Exception) -> RegistryError:
         text = f"tls: {(error.reason or 'no connection').lower().replace('_', ' ')}"
     elif isinstance(error, ConnectionRefusedError):
         text = f"dial tcp {urlsplit(url).netloc}: connect: connection refused"
-    elif isinstance(error, http.client.RemoteDisconnected):
-        text = "EOF"
-    elif isinstance(error, http.client.IncompleteRead):
+    elif isinstance(error, EOFError):
         text = "unexpected EOF"
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror.lower()
