@@ -104,8 +104,9 @@ def _measure(place: Path, runs: int, *, is_quick: bool, base: Path | None) -> No
     others = ", ".join(program.name for program in programs[1:]) or "no other program is installed"
     print(f"\nContext: {sum(len(names) for _, _, names in os.walk(work.context))} files. Beside: {others}.")
     images(work, programs, runs)
-    archives = Path(__file__).with_name("archives.py")
-    subprocess.run([sys.executable, str(archives), str(work.base), "--runs", str(runs)], check=False)
+    for name in ("archives.py", "registries.py"):
+        script = Path(__file__).with_name(name)
+        subprocess.run([sys.executable, str(script), str(work.base), "--runs", str(runs)], check=False)
 
 
 # --- tasks

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tarfile
@@ -323,6 +324,30 @@ def test_a_prune_removes_downloads_that_were_broken_off(tmp_path: Path) -> None:
     with ws.store.session():
         assert len(partial_paths(ws.store.layout)) == 1  # no rubbish of a dead session
     prune.prune_cache(ws, is_all=True)
+    assert partial_paths(ws.store.layout) == []
+
+
+def test_an_interrupted_pull_ends_at_once_and_leaves_nothing_half_made(server: Server, tmp_path: Path) -> None:
+    registries = server.registries(tmp_path / "home")
+    image = make_image([{f"file{number}": random.Random(number).randbytes(20_000_000)} for number in range(4)])
+    name = f"{server.domain}/interrupted:1"
+    upload(registries, name, image)
+    registries.close()
+    user = {**os.environ, **server.environment(tmp_path / "home")}
+    words = [sys.executable, "-m", "minidock", "--root", str(tmp_path / "store"), "pull", name]
+    process = subprocess.Popen(words, env=user, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while "Pulling fs layer" not in process.stdout.readline():
+        assert process.poll() is None
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, problem = process.communicate(timeout=30)
+    assert (problem, process.returncode, time.monotonic() - begun < 2) == ("", 130, True)
+    ws = open_workspace(str(tmp_path / "store"))
+    assert ws.store.images.list() == ()
+    assert os.listdir(ws.store.layout.path("tmp")) in ([], ["partial"])
+    subprocess.run(words, env=user, check=True, capture_output=True)
+    assert files_of(ws, name) == [f"file{number}" for number in range(4)]
     assert partial_paths(ws.store.layout) == []
 
 
