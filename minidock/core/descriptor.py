@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minidock.core import mediatype
@@ -88,6 +88,16 @@ class Manifest:
     def with_layers(self, layers: tuple[Descriptor, ...], annotations: Mapping[str, str] | None = None) -> Manifest:
         """Return a new manifest of the same config with other layers."""
         return Manifest(self.config, layers, self.annotations if annotations is None else annotations)
+
+    def as_oci(self) -> Manifest:
+        """Return the manifest in OCI's words; itself if it is one of OCI."""
+        if self.media_type == mediatype.MANIFEST:
+            return self
+
+        def renamed(item: Descriptor) -> Descriptor:
+            return replace(item, media_type=mediatype.AS_OCI.get(item.media_type, item.media_type))
+
+        return Manifest(renamed(self.config), tuple(map(renamed, self.layers)), self.annotations)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:

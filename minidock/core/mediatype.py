@@ -18,6 +18,18 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+
+# What OCI calls what docker's documents name.
+AS_OCI = {
+    DOCKER_INDEX: INDEX,
+    DOCKER_MANIFEST: MANIFEST,
+    DOCKER_CONFIG: CONFIG,
+    DOCKER_LAYER: LAYER,
+    DOCKER_LAYER_GZIP: LAYER_GZIP,
+    DOCKER_LAYER_ZSTD: LAYER_ZSTD,
+}
+
 INDEXES = (INDEX, DOCKER_INDEX)
 MANIFESTS = (MANIFEST, DOCKER_MANIFEST)
 ALL_LAYERS = (*LAYERS, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_LAYER_ZSTD)

@@ -53,7 +53,8 @@ class BaseImages:
         self._environment = environment
         self._always = always
         self._failed: dict[str, PullFailed] = {}
-        self._pulled: set[str] = set()
+        self._tried: set[str] = set()
+        self._count = 0  # of those that came
         self._lock = threading.Lock()
 
     def find(self, name: str, platform: Platform | None = None) -> Image:
@@ -67,33 +68,38 @@ class BaseImages:
 
         What fails is told by `find`.
         """
-        before = len(self._pulled)
+        before = self._count
         for name, platform in wanted:
             try:
                 with self._lock:
                     self._provide(name, platform)
             except MinidockError:
                 continue
-        return len(self._pulled) > before
+        return self._count > before
 
     def _provide(self, name: str, platform: Platform | None) -> None:
         if name in self._failed:
             raise self._failed[name]
-        if self._environment is None or name in self._pulled or images.is_id(self._ws, name):
+        if self._environment is None or name in self._tried or images.is_id(self._ws, name):
             return
-        if not self._always:
-            try:
-                images.find(self._ws, name)
-            except NoSuchImage:
-                pass
-            else:
-                return
+        local = self._local(name)
+        if local is not None and not self._always and _suits(local, platform):
+            return
+        self._tried.add(name)
         try:
             self._pull(Reference.parse(name), platform, self._environment)
         except MinidockError as error:
+            if local is not None and not self._always:
+                return  # that it is for another platform is what is to be told
             self._failed[name] = PullFailed(name, _reason(name, error))
             raise self._failed[name] from error
-        self._pulled.add(name)
+        self._count += 1
+
+    def _local(self, name: str) -> Image | None:
+        try:
+            return images.find(self._ws, name)
+        except NoSuchImage:
+            return None
 
     def _pull(self, reference: Reference, platform: Platform | None, environment: Environment) -> None:
         # Few builds pull anything: the others start faster without the HTTP client.
@@ -113,6 +119,11 @@ class BaseImages:
                         step.status(f"{item}: {text}")
 
             pull(self._ws, registries, reference, tell, platform=platform, session=self._session())
+
+
+def _suits(image: Image, platform: Platform | None) -> bool:
+    offered = Platform(image.config.os, image.config.architecture, image.config.variant)
+    return platform is None or platform.choose([offered]) is not None
 
 
 def _reason(name: str, error: MinidockError) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, SIZE, Descriptor
+from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, REPO_DIGESTS, SIZE, Descriptor
 from minidock.core.digest import Digest
 from minidock.core.summary import ImageRow
 from minidock.core.times import parse_time
@@ -53,11 +53,17 @@ def _row(item: Descriptor) -> ImageRow:
     return ImageRow(
         repository=repository,
         tag=tag_text,
-        digest=str(item.digest),
+        digest=_digest_at_registry(item, repository) or str(item.digest),
         image_id=image_id,
         created=moment(item.annotations.get(CREATED)),
         size=int(item.annotations.get(SIZE, "0")),
     )
+
+
+def _digest_at_registry(item: Descriptor, repository: str) -> str:
+    """Return what the registry calls an image of this repository by, an index perhaps; empty if none is known to."""
+    known = [name.partition("@") for name in item.annotations.get(REPO_DIGESTS, "").split()]
+    return next((digest for name, _, digest in reversed(known) if name == repository), "")
 
 
 def moment(text: str | None) -> datetime | None:

@@ -29,7 +29,7 @@ from minidock.store.session import Session
 
 LARGEST_CONFIG = 4 << 20
 _DEEPEST = 4  # an index in an index …
-_CONFIGS = (mediatype.CONFIG, "application/vnd.docker.container.image.v1+json")
+_CONFIGS = (mediatype.CONFIG, mediatype.DOCKER_CONFIG)
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
 
 
@@ -140,6 +140,8 @@ def look(
 
     Raises: RegistryError, MinidockError in docker's words.
     """
+    if reference.familiar_name == "scratch":
+        raise MinidockError("'scratch' is a reserved name")
     sources = registries.sources(reference)
     for position, source in enumerate(sources):
         try:

@@ -247,7 +247,7 @@ def save(
             session.pin([image_id, *image.config.diff_ids])
             data, manifest = images.stored(ws, image)
             session.pin(layer.digest for layer in manifest.layers)
-            packed.append(Packed(data, manifest, tags))
+            packed.append(Packed(data, manifest.as_oci(), tags))  # skopeo takes no other in a layout
         pack(ws, packed, sink, is_for_docker=True, since=others)
 
 

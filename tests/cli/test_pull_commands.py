@@ -57,6 +57,8 @@ def test_a_pull_tells_what_docker_tells(server: Server, tmp_path: Path) -> None:
     assert said(tmp_path / "store", user, "pull", "-q", name) == Said(f"{name}:latest\n", "", 0)
     listed = said(tmp_path / "store", user, "image", "inspect", "--format", "{{.RepoDigests}}", name).out
     assert listed == f"[{name}@{image.digest}]\n"
+    assert said(tmp_path / "store", user, "images", "--digests", "--format", "{{.Digest}}").out == f"{image.digest}\n"
+    assert said(tmp_path / "store", user, "pull", "scratch").err == "minidock: 'scratch' is a reserved name\n"
 
 
 def test_all_tags_are_pulled(server: Server, tmp_path: Path) -> None:

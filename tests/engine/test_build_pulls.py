@@ -10,15 +10,18 @@ from typing import Any
 
 import pytest
 
+from minidock.core import mediatype
 from minidock.core.digest import Digest
 from minidock.core.events import StepStarted
+from minidock.core.platform import Platform
+from minidock.core.reference import Reference
 from minidock.engine import images
 from minidock.engine.plan import plan
 from minidock.engine.preparing import BuildRequest
 from minidock.engine.workspace import Workspace
 from minidock.errors import DockerfileError
 from tests.engine.building import Built, run_build, tree_of, workspace, write_context
-from tests.registry_server import Image, Server, make_image, registry_server, upload
+from tests.registry_server import Image, Server, make_image, make_index, registry_server, upload
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,19 @@ def test_what_cannot_be_pulled_is_an_error_of_its_line(builder: Builder) -> None
         f"{full}: failed to resolve source metadata for {full}: {full}: not found",
         2,
     )
+
+
+def test_an_image_of_another_platform_is_pulled_for_that_one(builder: Builder) -> None:
+    images_of = {name: make_image([{name: b"1"}], architecture=name) for name in ("amd64", "riscv64")}
+    for image in images_of.values():
+        builder.push("both:x", image)
+    registries = builder.server.registries(builder.place / "home")
+    repository = registries.repository(Reference.parse(builder.name("both:1")))
+    repository.put_manifest("1", mediatype.INDEX, make_index(images_of))
+    registries.close()
+    for name in ("riscv64", "amd64", "riscv64"):
+        built = builder.build("FROM @both:1", platform=Platform("linux", name))
+        assert [entry.path for entry in tree_of(builder.ws, built.image_id).entries()] == ["", name]
 
 
 def test_a_plan_pulls_nothing(builder: Builder) -> None:
