@@ -11,7 +11,7 @@ from minidock.errors import RegistryUnreachable
 from minidock.registry.authorization import Authorization, Credentials
 from minidock.registry.client import Repository
 from minidock.registry.credentials import CredentialFiles
-from minidock.registry.exchange import Exchange
+from minidock.registry.exchange import Exchange, Pause
 from minidock.registry.origin import Origin
 from minidock.registry.settings import Settings, known_certificates
 from minidock.registry.transport import NotEncrypted, Request, Transport, Trust
@@ -27,6 +27,7 @@ class Registries:
     credentials: CredentialFiles
     warn: Callable[[str], None]
     transport: Transport | None = None
+    pause: Pause | None = None  # None: by the clock, until somebody cancels
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _cancelled: threading.Event = field(default_factory=threading.Event)
     _origins: dict[str, Origin] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Registries:
 
     def _exchange(self, origin: Origin, credentials: Callable[[], Credentials | None]) -> Exchange:
         transport = self._transport()
-        return Exchange(transport, origin, Authorization(transport, origin, credentials), self._pause)
+        return Exchange(transport, origin, Authorization(transport, origin, credentials), self.pause or self._pause)
 
     def _transport(self) -> Transport:
         if self.transport is None:
