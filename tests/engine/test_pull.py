@@ -109,6 +109,22 @@ def test_a_second_pull_downloads_nothing_and_says_so(puller: Puller) -> None:
     ]
 
 
+def test_a_pull_of_what_is_here_already_asks_for_no_manifest(puller: Puller) -> None:
+    image, newer = make_image(LAYERS), make_image(LAYERS[:1])
+    upload(puller.registries, puller.name("asked:2"), image)
+    puller.pull("asked:2")
+    log = puller.server.place / "log"
+    before = log.read_bytes().count(b'"GET /v2/asked/manifests')
+    puller.pull("asked:2")
+    assert log.read_bytes().count(b'"GET /v2/asked/manifests') == before
+    upload(puller.registries, puller.name("asked:2"), newer)
+    assert f"Digest: {newer.digest}" in puller.pull("asked:2")
+    blob = puller.ws.store.layout.blob(Digest.parse(next(iter(newer.blobs))))
+    os.unlink(blob)
+    assert f"Status: Image is up to date for {puller.name('asked:2')}" in puller.pull("asked:2")
+    assert os.path.exists(blob)
+
+
 def test_layers_that_another_image_has_are_not_downloaded(puller: Puller) -> None:
     first, second = make_image(LAYERS[:1]), make_image(LAYERS)
     upload(puller.registries, puller.name("base:1"), first)
