@@ -185,8 +185,10 @@ def test_sizes_show_what_is_shared(shop: Shop) -> None:
 
 @pytest.mark.usefixtures("second_image")
 def test_bytes_on_disk_are_what_the_disk_says(shop: Shop) -> None:
-    line = shop.run("system", "df", "-v").stdout.splitlines()[-1]
+    *_, line, remark = shop.run("system", "df", "-v").stdout.splitlines()
     assert line.startswith("On disk: ")
+    # The application is running.
+    assert "may have written meanwhile" in remark
     said = int(line.removeprefix("On disk: ").split(" ")[0])
     listing = subprocess.run(["du", "-s", "-B1", shop.store], check=True, capture_output=True, text=True).stdout
     # The directories and small files in which the store keeps its own affairs.
