@@ -39,7 +39,7 @@ def serving(*answers: bytes, is_silent: bool = False) -> Iterator[Server]:
     def talk(connection: socket.socket) -> None:
         with connection:
             while not over.is_set():
-                head = _head(connection)
+                head = _request(connection)
                 if not head:
                     return
                 server.heard.append(head)
@@ -75,17 +75,21 @@ def serving(*answers: bytes, is_silent: bool = False) -> Iterator[Server]:
         accepting.join(5)
 
 
-def _head(connection: socket.socket) -> bytes:
-    data = b""
-    while b"\r\n\r\n" not in data:
+def _request(connection: socket.socket) -> bytes:
+    """Read one request, body and all, however many pieces it comes in; return its head, nothing at the end."""
+    with connection.makefile("rb") as file:
+        lines = []
         try:
-            chunk = connection.recv(65536)
+            while (line := file.readline()) not in (b"\r\n", b""):
+                lines.append(line)
+            fields = dict(line.decode().strip().split(": ", 1) for line in lines[1:])
+            file.read(int(fields.get("Content-Length", 0)))
+            if fields.get("Transfer-Encoding") == "chunked":
+                while (size := int(file.readline(), 16)) or file.readline() != b"\r\n":
+                    file.read(size + 2)
         except OSError:
             return b""
-        if not chunk:
-            return b""
-        data += chunk
-    return data
+    return b"".join(lines) if line else b""
 
 
 @pytest.fixture
