@@ -60,6 +60,8 @@ _IMPORT = Command("import_", "import_", "Import the contents from a tarball to c
 _INFO = Command("info", "info", "Display system-wide information", is_diagnosis=True)
 _KILL = Command("kill", "kill", "Kill one or more running containers", is_reader=True)
 _LOAD = Command("load", "load", "Load an image from a tar archive or STDIN")
+_LOGIN = Command("login", "login", "Authenticate to a registry", is_reader=True)
+_LOGOUT = Command("login", "logout", "Log out from a registry", is_reader=True)
 _LOGS = Command("logs", "logs", "Fetch the logs of a container", is_reader=True)
 _PAUSE = Command("pause", "pause", "Pause all processes within one or more containers", is_reader=True)
 _PORT = Command("port", "port", "List port mappings or a specific mapping for the container", is_reader=True)
@@ -111,6 +113,8 @@ COMMANDS = {
     ),
     "kill": _KILL,
     "load": _LOAD,
+    "login": _LOGIN,
+    "logout": _LOGOUT,
     "logs": _LOGS,
     "pause": _PAUSE,
     "port": _PORT,

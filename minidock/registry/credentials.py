@@ -21,7 +21,7 @@ from minidock.errors import MinidockError, RegistryError
 from minidock.registry.authorization import Credentials
 
 DOCKER_KEY = "https://index.docker.io/v1/"
-_DOCKER_NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io")
+DOCKER_NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io")
 _TOKEN_USER = "<token>"
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HELPER_SECONDS = 120
@@ -88,6 +88,12 @@ class CredentialFiles:
         if len(kept) != len(auths):
             _write(self.docker, {**members, "auths": kept})
         return had
+
+    def others_that_know(self, domain: str) -> tuple[str, ...]:
+        """Return those files which `forget` leaves alone and that know a registry."""
+        return tuple(
+            file for file in self.others if _helper_of(_read(file), domain) or _written(_read(file), domain, "", file)
+        )
 
     def _ask(self, helper: str, domain: str) -> Credentials | None:
         try:
@@ -178,7 +184,7 @@ def _host(key: str) -> str:
 
 def _matches(key: str, domain: str) -> bool:
     host = _host(key).lower()
-    return host in _DOCKER_NAMES if domain == DEFAULT_DOMAIN else host == domain.lower()
+    return host in DOCKER_NAMES if domain == DEFAULT_DOMAIN else host == domain.lower()
 
 
 def _written(members: Mapping[str, Any], domain: str, path: str, file: str) -> Credentials | None:
