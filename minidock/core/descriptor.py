@@ -21,6 +21,7 @@ CONFIG_DIGEST = "dev.minidock.config"
 CREATED = "dev.minidock.created"
 SIZE = "dev.minidock.size"
 REPO_DIGESTS = "dev.minidock.digests"  # NAME@DIGEST of registries that have it, blanks between
+LINES = "dev.minidock.lines"  # where the instructions stand in the Dockerfile: `core.image_steps`
 
 
 @dataclass(frozen=True, slots=True)

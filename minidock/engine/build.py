@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from minidock.core import mediatype
 from minidock.core.build_record import BuildRecord
-from minidock.core.config import ImageConfig
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.events import Observer
@@ -19,6 +18,7 @@ from minidock.engine.build_stages import StageBuilds
 from minidock.engine.outputs import Result, annotations_for, export, rewritten
 from minidock.engine.preparing import BuildRequest, Sessions, Setup, course_of, prepare
 from minidock.engine.progress import Progress
+from minidock.engine.stage_state import StageState
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError
 
@@ -64,7 +64,7 @@ class _Building:
     def build(self) -> BuildResult:
         """Build the stages and publish the target's image; remember why steps ran, and what contexts hold."""
         try:
-            result = self._publish(self._stages.run().image, self._names)
+            result = self._publish(self._stages.run(), self._names)
         except MinidockError:
             with suppress(MinidockError):  # the build's own error is the one to tell
                 self._record()
@@ -85,9 +85,9 @@ class _Building:
         record = BuildRecord(self._setup.scope, ended, steps, image_id, self._names)
         self._ws.store.builds.put(self._session, record)
 
-    def _publish(self, image: ImageConfig, names: tuple[str, ...]) -> BuildResult:
+    def _publish(self, state: StageState, names: tuple[str, ...]) -> BuildResult:
         """Write the outputs; store the manifest of the target's image and give it its names if that is one of them."""
-        request = self._setup.request
+        request, image = self._setup.request, state.image
         outputs = request.outputs
         of_manifest, of_descriptor = annotations_for(
             request.annotations, Platform(image.os, image.architecture, image.variant)
@@ -106,7 +106,9 @@ class _Building:
         names = outputs.names(names)
         with self._setup.progress.internal("exporting to image") as step:
             step.status("exporting layers done")
-            image_id, digest = images.publish(self._ws, self._session, image, names, annotations=of_manifest)
+            image_id, digest = images.publish(
+                self._ws, self._session, image, names, annotations=of_manifest, lines=state.lines
+            )
             step.status(f"exporting manifest {digest} done")
             step.status(f"writing image {image_id} done")
             for name in names:

@@ -18,6 +18,7 @@ from minidock.core.digest import Digest
 from minidock.core.dockerfile import words
 from minidock.core.dockerfile.model import Instruction, Run
 from minidock.core.entries import Tree
+from minidock.core.image_steps import StepLines
 from minidock.core.reasons import Reason, explain, explain_files
 from minidock.core.secret_words import secret_values, with_stars, without_secrets
 from minidock.core.times import parse_time
@@ -43,6 +44,7 @@ class CachedSteps:
         self._shown = 0
         self._ordinal = 0  # of steps that make a layer: an ENV more does not make later steps strangers
         self._tree: tuple[tuple[Digest, ...], Tree] | None = None
+        self.lines: StepLines | None = None  # of the instruction whose steps are added now
         self.state = state
 
     def start(self, name: str) -> Step:
@@ -123,7 +125,7 @@ class CachedSteps:
                 description=description,
             )
             self._put_record(fresh, inputs)
-        self.state = replace(self.state, image=image, image_id=image_id)
+        self.state = replace(self.state, image=image, image_id=image_id, lines=(*self.state.lines, self.lines))
         return image_id
 
     def _put_image(self, image: ImageConfig) -> Digest:

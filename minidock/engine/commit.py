@@ -61,7 +61,8 @@ def commit(ws: Workspace, request: CommitRequest) -> Digest:
             is_empty_layer=diff_id is None,
         )
         made = replace(image.with_step(entry, diff_id, changed), author=request.author)
-        image_id = images.publish(ws, session, made, names)[0]
+        lines = images.known_lines(ws.store.images.list(), record.image_id)
+        image_id = images.publish(ws, session, made, names, lines=lines)[0]
     events.tell(
         ws, record, "commit", comment=request.message, imageID=str(image_id), imageRef=names[0] if names else ""
     )

@@ -9,8 +9,9 @@ from types import MappingProxyType
 
 from minidock.core import mediatype
 from minidock.core.config import ImageConfig
-from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, REPO_DIGESTS, Descriptor, Manifest
+from minidock.core.descriptor import CONFIG_DIGEST, CREATED, LINES, REF_NAME, REPO_DIGESTS, Descriptor, Manifest
 from minidock.core.digest import Digest
+from minidock.core.image_steps import StepLines, lines_from_text, lines_to_text
 from minidock.core.reference import Reference
 from minidock.core.summary import HistoryRow
 from minidock.engine.image_list import config_digest, moment
@@ -132,12 +133,14 @@ def publish(
     annotations: Mapping[str, str] = MappingProxyType({}),
     manifest: Manifest | None = None,
     repo_digests: Sequence[str] = (),
+    lines: Sequence[StepLines | None] = (),
 ) -> tuple[Digest, Digest]:
     """Store an image's config and manifest, then its names; return image ID and manifest digest.
 
     ``names`` are familiar; without any the image stands nameless in the store. ``data`` is the config as others wrote
     it, whose digest is to stay, and ``manifest`` theirs, whose blobs are there; ``annotations`` are those of a new
-    manifest. ``repo_digests`` (``NAME@DIGEST``) are where registries have the image.
+    manifest. ``repo_digests`` (``NAME@DIGEST``) are where registries have the image, ``lines`` where its steps stand
+    in the Dockerfile; where nothing is said, what is known already stays.
     """
     layers = [ws.store.layers.get(diff_id, session) for diff_id in config.diff_ids]
     session.pin(layer.blob.digest for layer in layers)
@@ -149,12 +152,14 @@ def publish(
     document = manifest.to_bytes()
     digest = ws.store.blobs.put(session, document)
     size = sum(layer.size for layer in layers)
+    listed = ws.store.images.list()
     described = describe(
         Descriptor(manifest.media_type, digest, len(document)),
         image_id,
         config.created,
         size,
-        (*known_repo_digests(ws.store.images.list(), digest), *repo_digests),
+        (*known_repo_digests(listed, digest), *repo_digests),
+        lines_to_text(lines or known_lines(listed, image_id)),
     )
     ws.store.images.add(session, described, tuple(names))
     return image_id, digest
@@ -168,6 +173,15 @@ def known_repo_digests(listed: Sequence[Descriptor], digest: Digest) -> tuple[st
         if digest in (item.digest, config_digest(item))
     ]
     return tuple(dict.fromkeys(name for names in found for name in names))
+
+
+def known_lines(listed: Sequence[Descriptor], image_id: Digest) -> tuple[StepLines | None, ...]:
+    """Return where the steps of an image stand in the Dockerfile of its last build, oldest first; nothing if unknown.
+
+    There may be fewer than steps.
+    """
+    own = [item for item in listed if LINES in item.annotations and config_digest(item) == image_id]
+    return lines_from_text(own[-1].annotations[LINES]) if own else ()  # what was added last stands last
 
 
 def tag(ws: Workspace, source: str, target: str) -> None:

@@ -28,6 +28,7 @@ from minidock.core.dockerfile.model import (
 from minidock.core.dockerfile.stages import resolve_args
 from minidock.core.dockerfile.support import unsupported
 from minidock.core.dockerfile.workdir import resolve_workdir
+from minidock.core.image_steps import StepLines
 from minidock.core.networking import Networking, NetworkKind
 from minidock.core.process import MountedFile
 from minidock.engine import run_mounts
@@ -59,7 +60,8 @@ class StageBuilder:
         return self._steps.state
 
     def apply(self, instruction: Instruction) -> None:
-        """Carry out one instruction. Errors carry its lines."""
+        """Carry out one instruction. Errors carry its lines, and so do its steps."""
+        self._steps.lines = StepLines(self._build.filename, instruction.first, instruction.last)
         try:
             expanded = expand(instruction, dict(self.state.variables), self._build.escape)
             missing = unsupported(expanded)
@@ -133,6 +135,7 @@ class StageBuilder:
 
     def labels(self, labels: Mapping[str, str]) -> None:
         """Add the labels of the command line."""
+        self._steps.lines = None
         config = replace(self.state.image.config, labels={**self.state.image.config.labels, **labels})
         texts = " ".join(f"{name}={value}" for name, value in labels.items())
         self._steps.metadata(config, f"LABEL {texts}", labels.items())

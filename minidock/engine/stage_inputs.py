@@ -15,6 +15,7 @@ from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.platform import Platform
 from minidock.core.reasons import Reason
 from minidock.core.reference import Reference
+from minidock.engine import images
 from minidock.engine.base_images import PullFailed
 from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
@@ -93,7 +94,10 @@ class StageInputs:
         variables = {name: value for name, _, value in (item.partition("=") for item in image.config.config.env)}
         shown = str(Reference.parse(stage.base)) if image.names else str(image.image_id)
         name = stage.base.partition("@")[0]
-        return StageState(image.config, image.image_id, variables, base=f"{name}@{image.image_id}"), shown
+        known = images.known_lines(self._setup.ws.store.images.list(), image.image_id)
+        lines = tuple(known[number] if number < len(known) else None for number in range(len(image.config.history)))
+        base = f"{name}@{image.image_id}"
+        return StageState(image.config, image.image_id, variables, base=base, lines=lines), shown
 
     def _is_empty(self, name: str) -> bool:
         """Tell whether a base has no layers to begin with: files of a named context are copied into it."""

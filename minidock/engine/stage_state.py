@@ -11,6 +11,7 @@ from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Run
+from minidock.core.image_steps import StepLines
 from minidock.core.process import DEFAULT_PATH
 from minidock.core.reasons import Reason
 from minidock.core.resources import Resources
@@ -89,7 +90,8 @@ class StageState:
     """Where a stage stands: its image so far, and the variables in force.
 
     ``variables`` holds ENV and ARG values in order, ``args`` the arguments declared so far with what history shows.
-    ``base`` is the name and ID of the image that it began with, empty if there is none.
+    ``base`` is the name and ID of the image that it began with, empty if there is none; ``lines`` has as many items as
+    the history of ``image``.
     """
 
     image: ImageConfig
@@ -98,6 +100,7 @@ class StageState:
     args: Mapping[str, str] = field(default_factory=dict)
     was_rebuilt: bool = False
     base: str = ""
+    lines: tuple[StepLines | None, ...] = ()
 
     @property
     def parent(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, REPO_DIGESTS, SIZE, Descriptor, Index
+from minidock.core.descriptor import CONFIG_DIGEST, CREATED, LINES, REF_NAME, REPO_DIGESTS, SIZE, Descriptor, Index
 from minidock.core.digest import Digest
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks
@@ -97,14 +97,21 @@ def untagged(index: Index, image_id: Digest, names: Collection[str]) -> tuple[In
 
 
 def describe(
-    manifest: Descriptor, config: Digest, created: str | None, size: int, repo_digests: Sequence[str] = ()
+    manifest: Descriptor,
+    config: Digest,
+    created: str | None,
+    size: int,
+    repo_digests: Sequence[str] = (),
+    lines: str = "",
 ) -> Descriptor:
-    """Return the manifest's descriptor with what `image ls` shows in its annotations."""
+    """Return the manifest's descriptor with what `image ls` shows in its annotations, and the lines of its steps."""
     annotations = {CONFIG_DIGEST: str(config), SIZE: str(size)}
     if repo_digests:
         annotations[REPO_DIGESTS] = " ".join(dict.fromkeys(repo_digests))
     if created is not None:
         annotations[CREATED] = created
+    if lines:
+        annotations[LINES] = lines
     return replace(manifest, annotations=annotations)
 
 

@@ -1,0 +1,111 @@
+"""The steps that made an image: the instruction of each, its lines in the Dockerfile, and the layer that it left.
+
+An image says nothing of its Dockerfile, and its ID must not depend on where a line stands there. So the lines are
+kept beside the name of an image in index.json, as text of one line: they go where the image goes, and only there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from minidock.core.canonical import dumps
+from minidock.core.config import ImageConfig
+from minidock.core.digest import Digest
+
+_ARGUMENTS = re.compile(r"\|(?P<count>[0-9]+) ")
+_SHELL = "/bin/sh -c "
+_NO_OPERATION = "#(nop) "  # how docker's first builder marked what made no layer
+_BUILDKIT = " # buildkit"
+
+
+@dataclass(frozen=True, slots=True)
+class StepLines:
+    """Where an instruction stands: a Dockerfile as the build was told it, and lines (1-based, inclusive)."""
+
+    filename: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        lines = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        return f"{self.filename}:{lines}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStep:
+    """One entry of an image's history; ``layer`` is the position (base 0) of the layer that it left, if it left one."""
+
+    created_by: str
+    lines: StepLines | None = None
+    layer: int | None = None
+    diff_id: Digest | None = None
+
+    @property
+    def instruction(self) -> str:
+        """The instruction much as it was written: without what the shell form adds, and arguments of the build."""
+        return plain_instruction(self.created_by)
+
+
+def image_steps(config: ImageConfig, lines: Sequence[StepLines | None] = ()) -> tuple[ImageStep, ...]:
+    """Return the steps of an image, oldest first; of one without a history, one for each layer.
+
+    ``lines`` are those of its first steps, in the same order.
+    """
+    if not config.history:
+        return tuple(ImageStep("", None, layer, diff_id) for layer, diff_id in enumerate(config.diff_ids))
+    steps = []
+    layer = 0
+    for number, entry in enumerate(config.history):
+        where = lines[number] if number < len(lines) else None
+        if entry.is_empty_layer:
+            steps.append(ImageStep(entry.created_by, where))
+        else:
+            steps.append(ImageStep(entry.created_by, where, layer, config.diff_ids[layer]))
+            layer += 1
+    return tuple(steps)
+
+
+def layer_steps(steps: Iterable[ImageStep]) -> tuple[ImageStep, ...]:
+    """Return the step of each layer, base first."""
+    return tuple(step for step in steps if step.layer is not None)
+
+
+def plain_instruction(created_by: str) -> str:
+    """Return what a history entry says was done, without the words that builders put around it.
+
+    ``RUN |1 A=b /bin/sh -c make # buildkit`` and ``/bin/sh -c make`` are ``RUN make``.
+    """
+    text = created_by.removesuffix(_BUILDKIT).strip()
+    has_run = text.startswith("RUN ")
+    text = text.removeprefix("RUN ").lstrip()
+    match = _ARGUMENTS.match(text)
+    if match is not None and _SHELL in text:
+        text, has_run = text[text.index(_SHELL) :], True
+    if not text.startswith(_SHELL):
+        return f"RUN {text}" if has_run else text
+    text = text.removeprefix(_SHELL)
+    return text.removeprefix(_NO_OPERATION).strip() if text.startswith(_NO_OPERATION) else f"RUN {text}"
+
+
+def lines_to_text(lines: Sequence[StepLines | None]) -> str:
+    """Return the lines of steps as `lines_from_text` reads them; nothing if no line is known."""
+    files = tuple(dict.fromkeys(item.filename for item in lines if item is not None))
+    if not files:
+        return ""
+    rows = [None if item is None else [files.index(item.filename), item.first, item.last] for item in lines]
+    return dumps({"files": list(files), "steps": rows}).decode()
+
+
+def lines_from_text(text: str) -> tuple[StepLines | None, ...]:
+    """Return the lines of steps, oldest first, None where none is known; nothing of a text that makes no sense."""
+    try:
+        members = json.loads(text)
+        files = [str(name) for name in members["files"]]
+        return tuple(
+            None if row is None else StepLines(files[int(row[0])], int(row[1]), int(row[2])) for row in members["steps"]
+        )
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return ()  # another program has written it: an image can do without
