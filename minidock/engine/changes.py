@@ -1,77 +1,72 @@
-"""What a container changed in its root file system."""
+"""What a container changed in its root file system, what that takes, and the contents before and after."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
-from minidock.core.entries import FILE, OPAQUE, WHITEOUT, Tree, ancestors, parent_of
+from minidock.core.container_changes import KEPT, Change, ContainerSizes, changes_of, hidden_size
+from minidock.core.entries import FILE, HARDLINK, Tree, content_size
+from minidock.engine.both_sides import Sides, both_sides
 from minidock.engine.workspace import Workspace
+from minidock.engine.written import written_now
+from minidock.errors import StoreError
 from minidock.store.containers import Container
-from minidock.store.scan import Found, Owners, compare_copy, scan_upper
-
-ADDED, CHANGED, DELETED = "A", "C", "D"
-# What the runtime puts into every container while it runs.
-_MADE_BY_RUNTIME = ("dev", "proc", "sys", "etc/resolv.conf", "etc/hosts", "etc/hostname")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One path (absolute) that was added, changed or deleted."""
-
-    kind: str
-    path: str
+from minidock.store.scan import Found, Owners, scan_upper
+from minidock.store.shared_content import shared_size
 
 
 def changes(ws: Workspace, name: str) -> tuple[Change, ...]:
-    """Return what a container changed, by path. Raises: NoSuchContainer."""
-    container = ws.store.containers.find(name)
-    lower = ws.store.layers.tree(container.record.diff_ids)
-    kinds: dict[str, str] = {}
-    for item in _found(ws, container, lower):
-        path, kind = item.entry.path, item.entry.kind
-        if kind == WHITEOUT:
-            kinds[path] = DELETED
-        elif kind == OPAQUE:
-            kinds.update({entry.path: DELETED for entry in lower.below(path) if entry.path not in kinds})
-        elif path:
-            kinds[path] = CHANGED if path in lower else ADDED
-    if container.has_process:
-        _without_mount_points(kinds, container)
-    gone = {path for path, kind in kinds.items() if kind == DELETED}
-    return tuple(
-        Change(kind, f"/{path}")
-        for path, kind in sorted(kinds.items())
-        if kind != DELETED or not gone.intersection(ancestors(path))
-    )
-
-
-def _without_mount_points(kinds: dict[str, str], container: Container) -> None:
-    """Leave out what was made to mount something on, and directories made for nothing else."""
-    targets = {*_MADE_BY_RUNTIME, *(mount.target.lstrip("/") for mount in container.record.mounts)}
-    made = {path for path in targets if kinds.get(path) == ADDED}
-    for path in sorted(made, reverse=True):
-        del kinds[path]
-        above = parent_of(path)
-        while above in kinds and not any(other.startswith(f"{above}/") for other in kinds):
-            del kinds[above]
-            above = parent_of(above)
+    """Return what a container changed, by path. Raises: NoSuchContainer, InvalidRequest."""
+    lower, found = written_now(ws, ws.store.containers.find(name))
+    return changes_of(lower, [item.entry for item in found])
 
 
 def written_size(ws: Workspace, container: Container) -> int:
     """Return the content bytes of the files that a container wrote."""
-    lower = ws.store.layers.tree(container.record.diff_ids) if container.record.is_copied else Tree()
-    return sum(item.entry.size for item in _found(ws, container, lower) if item.entry.kind == FILE)
+    if container.record.is_copied:
+        return content_size(item.entry for item in written_now(ws, container)[1])
+    return content_size(item.entry for item in _all_of_upper(ws, container))
 
 
-def _found(ws: Workspace, container: Container, lower: Tree) -> list[Found]:
+def _all_of_upper(ws: Workspace, container: Container) -> list[Found]:
+    """Return all that an overlay's upper directory holds, also what is as in the image."""
     store, record = ws.store, container.record
-    upper = store.containers.path(record.id, "upper")
-    owners = Owners(store.id_mode, lower, (record.user.uid, record.user.gid))
-    if not record.is_copied:
-        return scan_upper(store.disk, upper, owners)
-    with open(store.containers.path(record.id, "baseline"), "rb") as file:
-        members: Mapping[str, list[int]] = json.load(file)
-    baseline = {path: (values[0], values[1], values[2], values[3], values[4]) for path, values in members.items()}
-    return compare_copy(store.disk, upper, owners, baseline)
+    owners = Owners(store.id_mode, Tree(), (record.user.uid, record.user.gid))
+    return scan_upper(store.disk, store.containers.path(record.id, "upper"), owners)
+
+
+def sizes(ws: Workspace, name: str) -> ContainerSizes:
+    """Return what a container changed with the bytes that it takes, and what was copied up for nothing.
+
+    Raises: NoSuchContainer, InvalidRequest.
+    """
+    container = ws.store.containers.find(name)
+    with both_sides(ws, container) as sides:
+        found = list(changes_of(sides.lower, sides.entries))
+        copied = 0
+        if container.record.is_copied:
+            copied = content_size({item.offset: item for item in sides.lower.entries()}.values())
+        else:
+            found += _kept(sides.lower, {change.path for change in found}, _all_of_upper(ws, container))
+        sized = tuple(_with_copied(sides, change) for change in sorted(found, key=lambda change: change.path))
+        return ContainerSizes(sized, hidden_size(sides.lower, sized), copied)
+
+
+def _kept(lower: Tree, changed: set[str], everything: list[Found]) -> Iterator[Change]:
+    """Yield the files that were copied up and are as in the image."""
+    for item in everything:
+        entry = item.entry
+        before = lower.get(entry.path)
+        if entry.kind in (FILE, HARDLINK) and f"/{entry.path}" not in changed and before is not None:
+            yield Change(KEPT, f"/{entry.path}", before, entry, before.size)
+
+
+def _with_copied(sides: Sides, change: Change) -> Change:
+    before, after = change.before, change.after
+    if before is None or after is None or not change.size or before.kind != FILE:
+        return change
+    with suppress(OSError, StoreError), sides.of_container(change.path[1:]) as own:
+        return replace(change, copied_size=shared_size(sides.of_image(before), own))
+    return change  # it went away meanwhile

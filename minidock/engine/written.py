@@ -21,6 +21,7 @@ from minidock.store.store import Store
 # What the runtime puts into every container while it runs.
 MADE_BY_RUNTIME = ("dev", "proc", "sys", "etc/resolv.conf", "etc/hosts", "etc/hostname")
 _FILLED_BY_RUNTIME = ("dev/", "proc/", "sys/")
+_LOOKS = 5
 
 
 @contextmanager
@@ -34,19 +35,47 @@ def written(ws: Workspace, container: Container) -> Iterator[tuple[Tree, list[Fo
     store, record = ws.store, container.record
     lower = store.layers.tree(record.diff_ids)
     upper = store.containers.path(record.id, "upper")
+    with _explained(ws, container), _at_rest(ws, container), opened(store.disk, upper) as modes:
+        yield lower, _found(ws, container, lower, modes)
+
+
+def written_now(ws: Workspace, container: Container) -> tuple[Tree, list[Found]]:
+    """Return what `written` yields without keeping anything from changing: for lists, not for contents.
+
+    Raises: InvalidRequest, NoSuchContainer if it is removed meanwhile.
+    """
+    lower = ws.store.layers.tree(container.record.diff_ids)
+    with _explained(ws, container):
+        return lower, _found(ws, container, lower, {})
+
+
+@contextmanager
+def _explained(ws: Workspace, container: Container) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        if os.path.exists(ws.store.containers.path(container.id, "upper")):
+            raise InvalidRequest(f"a file of container {container.id} went away while it was read: {error}") from error
+        raise NoSuchContainer(container.id) from error
+
+
+def _found(ws: Workspace, container: Container, lower: Tree, modes: Mapping[str, int]) -> list[Found]:
+    """Return what the container changed; files that come and go while it runs get more than one chance."""
+    store, record = ws.store, container.record
+    upper = store.containers.path(record.id, "upper")
     notes = read_notes(store.containers.path(record.id, "owners"))
     owners = Owners(store.id_mode, lower, (record.user.uid, record.user.gid), notes)
-    try:
-        with _at_rest(ws, container), opened(store.disk, upper) as modes:
+    for is_last in (False,) * (_LOOKS - 1) + (True,):
+        try:
             if record.is_copied:
                 found = compare_copy(store.disk, upper, owners, _baseline(ws, container), modes)
             else:
                 found = scan_upper(store.disk, upper, owners, modes)
-            yield lower, _of_its_own(found, lower, container)
-    except FileNotFoundError as error:
-        if os.path.exists(upper):
-            raise InvalidRequest(f"a file of container {record.id} went away while it was read: {error}") from error
-        raise NoSuchContainer(record.id) from error
+            return _of_its_own(found, lower, container)
+        except FileNotFoundError:
+            if is_last or not container.has_process:
+                raise
+    raise AssertionError("the last look ends or fails")
 
 
 @contextmanager

@@ -140,3 +140,18 @@ def test_a_plain_users_containers_live_the_same(place: Path) -> None:
     if "no process can be started here" in summary:
         pytest.skip("plain users cannot make user namespaces here")
     assert " passed" in summary
+
+
+DIFFS = "tests/engine/test_container_diff.py"
+
+
+@pytest.mark.slow
+def test_a_plain_user_sees_the_same_changes(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    assert " passed" in run_tests(python, place, become_plain, DIFFS)
+
+
+@pytest.mark.slow
+def test_a_root_without_namespaces_sees_the_same_changes(place: Path) -> None:
+    assert " passed" in run_tests(sys.executable, place, give_up_mounting, DIFFS)
