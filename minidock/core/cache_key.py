@@ -77,6 +77,21 @@ class StepInputs:
         """Return the list of files as canonical JSON."""
         return dumps(self.files)
 
+    def recorded_files(self) -> tuple[InputFile, ...]:
+        """Return the files as a record keeps them: marks for secret values in their names and in targets of links."""
+        if not self.told.secrets:
+            return self.files
+        return tuple(
+            item._replace(
+                path=self._marked(item.path), content=self._marked(item.content), link=self._marked(item.link)
+            )
+            for item in self.files
+        )
+
+    def recorded(self) -> RecordedInputs:
+        """Return the inputs as they are once a record of them is read."""
+        return RecordedInputs.from_json(self.to_json(), self.recorded_files())
+
     def _members(self) -> list[Any]:
         return [self.instruction, self.parent, self.env, self.build_args, self.settings]
 

@@ -27,7 +27,7 @@ def explain(before: RecordedInputs, now: StepInputs) -> tuple[Reason, ...]:
 
     Values that look secret are not shown. Never empty for unequal inputs.
     """
-    current = RecordedInputs.from_json(now.to_json(), None)
+    current = now.recorded()
     reasons = list(_explain_instruction(before, current))
     if _word(before.instruction) != _word(current.instruction):
         return tuple(reasons)  # another step stood here: nothing else is worth comparing
@@ -37,7 +37,7 @@ def explain(before: RecordedInputs, now: StepInputs) -> tuple[Reason, ...]:
         *_explain_names("", before.settings, current.settings),
     ]
     if before.files is not None:
-        reasons += explain_files(before.files, now.files)
+        reasons += explain_files(before.files, current.files or ())
     if before.parent != current.parent:
         reasons.append(_explain_parent(before, current))
     return tuple(reasons) or (Reason("the cached result was made from other inputs"),)
@@ -109,7 +109,7 @@ def explain_files(before: Sequence[InputFile], now: Sequence[InputFile]) -> tupl
     for path in sorted(old.keys() | new.keys()):
         change = _explain_change(old.get(path), new.get(path))
         if change:
-            changes.append(f"{path or '.'} ({change})")
+            changes.append(f"{starred(path) or '.'} ({change})")
         total += bool(change) or new[path].kind != DIRECTORY
     if not changes:
         return ()

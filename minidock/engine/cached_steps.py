@@ -299,10 +299,10 @@ class CachedSteps:
             return (Reason(self._build.no_cache_option),)
         before = self._store.cache.last_inputs(self._layer_id)
         if follows_rebuilt:
-            parent = self._parent_reason
-            if before is None or before.files is None or before.instruction != inputs.instruction:
+            parent, now = self._parent_reason, inputs.recorded()
+            if before is None or before.files is None or before.instruction != now.instruction:
                 return (parent,)
-            return (parent, *explain_files(before.files, inputs.files))
+            return (parent, *explain_files(before.files, now.files or ()))
         if self._store.cache.get(inputs.key()) is not None:
             return (Reason("the layer that it made is gone from the store"),)
         return explain(before, inputs) if before is not None else (self._first_reason,)

@@ -125,10 +125,11 @@ class Cache:
         self._remember(session, record)
 
     def _put_files(self, session: Session, inputs: StepInputs) -> Digest:
-        digest = inputs.files_digest()
+        data = dumps(inputs.recorded_files())
+        digest = Digest.sha256(data)
         path = self._inputs_path(digest)
         if not os.path.exists(path):
-            session.replace(path, zlib.compress(inputs.files_to_bytes(), 6), is_durable=False)
+            session.replace(path, zlib.compress(data, 6), is_durable=False)
         return digest
 
     def _remember(self, session: Session, record: Record) -> None:

@@ -16,7 +16,7 @@ from minidock.engine import images
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, MinidockError
 from minidock.runtime.fake import FakeRuntime
-from tests.engine.building import Built, check_consistent, import_base, run_build, workspace, write_context
+from tests.engine.building import MTIME, Built, check_consistent, import_base, run_build, workspace, write_context
 
 DOCKERFILE = """FROM base:1 AS made
 COPY app /app/
@@ -36,6 +36,8 @@ def make(rootfs: Path) -> None:
 
 def other(rootfs: Path) -> None:
     (rootfs / "other").write_bytes(b"other")
+    for path in (rootfs / "other", rootfs):  # the same layer whenever it is made
+        os.utime(path, (MTIME, MTIME))
 
 
 class Machine:
