@@ -67,6 +67,7 @@ _PAUSE = Command("pause", "pause", "Pause all processes within one or more conta
 _PORT = Command("port", "port", "List port mappings or a specific mapping for the container", is_reader=True)
 _PS = Command("ps", "ps", "List containers", is_reader=True)
 _PULL = Command("pull", "pull", "Download an image from a registry")
+_PUSH = Command("push", "push", "Upload an image to a registry")
 _RENAME = Command("rename", "rename", "Rename a container")
 _RESTART = Command("restart", "restart", "Restart one or more containers")
 _RM = Command("rm", "rm", "Remove one or more containers")
@@ -120,6 +121,7 @@ COMMANDS = {
     "port": _PORT,
     "ps": _PS,
     "pull": _PULL,
+    "push": _PUSH,
     "rename": _RENAME,
     "restart": _RESTART,
     "rm": _RM,
@@ -180,6 +182,7 @@ COMMANDS = {
     "image ls": _IMAGES,
     "image prune": Command("prune", "image_prune", "Remove unused images"),
     "image pull": _PULL,
+    "image push": _PUSH,
     "image rm": _RMI,
     "image save": _SAVE,
     "image tag": _TAG,

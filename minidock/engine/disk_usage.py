@@ -189,7 +189,7 @@ def _part(path: str, *, is_directory: bool) -> str:
         return _FOLDERS
     if path == "index.json":
         return _INDEX
-    return _UNNEEDED if top in ("blobs", "layers") else _OTHER
+    return _UNNEEDED if top in ("blobs", "layers", "forms") else _OTHER
 
 
 def _owners(store: Store, records: list[Record], known: Marker) -> dict[str, str]:
@@ -203,7 +203,12 @@ def _owners(store: Store, records: list[Record], known: Marker) -> dict[str, str
             marker.records(records)
         else:
             mark_containers(store, marker)
-        for directory, names in (("blobs/sha256", marker.reached.blobs), ("layers", marker.reached.layers)):
+        reached = marker.reached
+        for directory, names in (
+            ("blobs/sha256", reached.blobs),
+            ("layers", reached.layers),
+            ("forms", reached.layers),
+        ):
             for name in names:
                 owners.setdefault(f"{directory}/{name}", kind)
     return owners

@@ -127,6 +127,7 @@ def paths_of(store: Store, wanted: Reached, also: Reached, but: Reached) -> list
     for directory, names in (
         ("blobs/sha256", (wanted.blobs & also.blobs) - but.blobs),
         ("layers", (wanted.layers & also.layers) - but.layers),
+        ("forms", (wanted.layers & also.layers) - but.layers),
         ("snapshots", (wanted.snapshots & also.snapshots) - but.snapshots),
     ):
         found += [path for name in sorted(names) if os.path.lexists(path := store.layout.path(directory, name))]

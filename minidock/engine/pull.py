@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from minidock.core.config import ImageConfig
 from minidock.core.descriptor import REPO_DIGESTS, Descriptor, Manifest
 from minidock.core.digest import Digest
+from minidock.core.packing import Form, as_layer
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.transfers import TransferNote, TransferObserver
@@ -117,6 +118,8 @@ def _pull(
         manifest=manifest,
         repo_digests=[repo_digest],
     )
+    for layer, diff_id in layers:
+        ws.store.forms.remember(session, diff_id, Form(as_layer(layer), repositories=(reference.name,)))
     is_new = before is None or before.digest != digest
     observer(TransferNote(f"Digest: {remote.found.descriptor.digest}"))
     ws.store.record_event("image", "pull", reference.familiar, {"name": reference.familiar_name})

@@ -14,7 +14,7 @@ from minidock.store.measure import allocated
 from minidock.store.writer import Disk, explained, remove_tree
 
 # Names first, and last what says that this is a store: a reset that was cut off can be repeated.
-_FIRST = ("index.json", "containers", "cache", "snapshots", "layers", "blobs")
+_FIRST = ("index.json", "containers", "cache", "snapshots", "layers", "forms", "blobs")
 _FILES = ("index.json", "probe.json", "events", "events.1", "reserve")
 _LAST = ("locks", "oci-layout", "minidock.json")
 

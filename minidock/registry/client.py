@@ -113,11 +113,12 @@ class Repository:
         finally:
             response.close()
 
-    def has_blob(self, digest: Digest) -> bool:
-        """Whether a blob is there."""
+    def has_blob(self, digest: Digest, *, for_push: bool = False) -> bool:
+        """Whether a blob is there; ``for_push`` asks with the token that an upload needs in any case."""
         try:
             url = self._url("blobs", str(digest))
-            self._exchange.send("HEAD", url, scope=self._pull, good=(200, 204)).close()
+            scope = self._push if for_push else self._pull
+            self._exchange.send("HEAD", url, scope=scope, good=(200, 204)).close()
         except RegistryRefused as error:
             if error.status == 404:
                 return False

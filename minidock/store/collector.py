@@ -193,6 +193,7 @@ def find_garbage(store: Store, roots: Roots, pinned: set[str], *, is_thorough: b
     for directory, needed in (
         ("snapshots", snapshots if is_thorough else kept.snapshots),
         ("layers", kept.layers),
+        ("forms", kept.layers),
         ("blobs/sha256", kept.blobs),
     ):
         gone[directory] = [name for name in _names(store, directory) if name not in needed]
@@ -205,4 +206,7 @@ def _digests(names: Iterable[str]) -> frozenset[Digest]:
 
 
 def _names(store: Store, directory: str) -> list[str]:
-    return sorted(os.listdir(store.layout.path(directory)))
+    try:
+        return sorted(os.listdir(store.layout.path(directory)))
+    except FileNotFoundError:  # a store that was made before there was such a directory
+        return []

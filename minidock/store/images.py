@@ -72,6 +72,17 @@ class Images:
         self._change(session, change)
         return gone
 
+    def add_repo_digest(self, session: Session, manifest: Digest, text: str) -> None:
+        """Note at an image, under all of its names, that a registry has it as ``text`` (``NAME@DIGEST``)."""
+
+        def noted(item: Descriptor) -> Descriptor:
+            if item.digest != manifest:
+                return item
+            known = [*(name for name in item.annotations.get(REPO_DIGESTS, "").split() if name != text), text]
+            return replace(item, annotations={**item.annotations, REPO_DIGESTS: " ".join(known)})
+
+        self._change(session, lambda index: replace(index, manifests=tuple(map(noted, index.manifests))))
+
     def _change(self, session: Session, change: Callable[[Index], Index]) -> None:
         with self._locks.index():
             before = self.index()

@@ -7,6 +7,7 @@
       minidock.json          version of the store, its owner's uid, its id mode
       blobs/sha256/HEX       layer tars, configs, manifests; mode 0444, never changed
       layers/HEX             entry index of the layer with that diff_id: derived
+      forms/HEX              how that layer is packed elsewhere, and which registries have it so: derived
       snapshots/HEX/         fs/ (an unpacked layer) and record.json: derived, a cache of the blob
       probe.json             what the runtime could do when it was tried last: derived
       cache/steps/HEX        one record per cache key
@@ -40,6 +41,7 @@ DIRECTORIES = (
     "blobs",
     "blobs/sha256",
     "layers",
+    "forms",
     "snapshots",
     "cache",
     "cache/steps",
@@ -91,6 +93,10 @@ class Layout:
     def layer(self, diff_id: Digest) -> str:
         """Return the path of a layer's entry index."""
         return self.path("layers", diff_id.hex)
+
+    def forms(self, diff_id: Digest) -> str:
+        """Return the path of what is known of a layer's packed forms."""
+        return self.path("forms", diff_id.hex)
 
     def snapshot(self, key: Digest) -> str:
         """Return the directory of an unpacked layer (key: diff_id or chain_id)."""

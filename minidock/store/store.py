@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from minidock.store.cache import Cache
     from minidock.store.cache_mounts import CacheMounts
     from minidock.store.containers import Containers
+    from minidock.store.forms import Forms
     from minidock.store.images import Images
     from minidock.store.layers import Layers
     from minidock.store.networks import Networks
@@ -118,6 +119,13 @@ class Store:
         from minidock.store.layers import Layers
 
         return Layers(self.layout, self.disk, self.blobs)
+
+    @cached_property
+    def forms(self) -> Forms:
+        """Layers as they are packed elsewhere."""
+        from minidock.store.forms import Forms
+
+        return Forms(self.layout)
 
     @cached_property
     def images(self) -> Images:
@@ -262,7 +270,9 @@ class Store:
 
     def _create(self) -> None:
         root = self.layout.root
-        if self.exists and all(os.path.isdir(self.layout.path(name)) for name in ("tmp", "trash", "locks/lease")):
+        if self.exists and all(
+            os.path.isdir(self.layout.path(name)) for name in ("tmp", "trash", "locks/lease", "forms")
+        ):
             return
         if os.path.isdir(root) and not self.exists:
             strangers = set(os.listdir(root)) - {name.split("/")[0] for name in DIRECTORIES} - _OWN_FILES
