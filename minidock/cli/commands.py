@@ -69,6 +69,7 @@ _PS = Command("ps", "ps", "List containers", is_reader=True)
 _PULL = Command("pull", "pull", "Download an image from a registry")
 _PUSH = Command("push", "push", "Upload an image to a registry")
 _RENAME = Command("rename", "rename", "Rename a container")
+_REPORT = Command("report", "report", "Write a page that shows layers, who shares them, and what fills the store")
 _RESTART = Command("restart", "restart", "Restart one or more containers")
 _RM = Command("rm", "rm", "Remove one or more containers")
 _RMI = Command("rmi", "rmi", "Remove one or more images")
@@ -123,6 +124,7 @@ COMMANDS = {
     "pull": _PULL,
     "push": _PUSH,
     "rename": _RENAME,
+    "report": _REPORT,
     "restart": _RESTART,
     "rm": _RM,
     "rmi": _RMI,
