@@ -43,13 +43,15 @@ class ReportLayer:
 class ReportStep:
     """One entry of an image's history, oldest first; ``layer`` is its place in the list of layers, None without one.
 
-    ``outcome`` is what the last build of the image did (`build_record`), empty where no record tells.
+    ``where`` is its place in the Dockerfile (``Dockerfile:3-5``), ``outcome`` what the last build of the image did
+    (`build_record`); empty where nothing tells.
     """
 
     instruction: str
     size: int
     layer: int | None = None
     created: str = ""
+    where: str = ""
     outcome: str = ""
     reasons: tuple[Reason, ...] = ()
 
@@ -196,6 +198,7 @@ def _details_json(details: ImageDetails) -> dict[str, Any]:
                 "size": step.size,
                 "layer": step.layer,
                 "created": step.created,
+                "where": step.where,
                 "outcome": step.outcome,
                 "reasons": [{"text": reason.text, "details": list(reason.details)} for reason in step.reasons],
             }

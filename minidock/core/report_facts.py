@@ -12,7 +12,7 @@ from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.core.report import ImageDetails, ImageFile, LargeFile, Report, ReportImage, ReportLayer
 from minidock.core.report_images import Choice, FoundImage
-from minidock.core.report_steps import image_steps, last_build, layer_instructions
+from minidock.core.report_steps import last_build, layer_instructions, report_steps
 from minidock.core.stored_files import Fate, LayerBytes, StoredFile, layer_bytes
 from minidock.core.summary import DiskUsage
 
@@ -148,7 +148,7 @@ def _image(
 
 def _details(image: FoundImage, found: Found, places: Mapping[Digest, int], files: FoundFiles | None) -> ImageDetails:
     build = last_build(image.image_id, found.builds)
-    steps = image_steps(image.config, found.sizes, places, build)
+    steps = report_steps(image.config, image.lines, found.sizes, places, build)
     built = build.ended if build is not None else ""
     details = ImageDetails(steps[:MOST_STEPS], max(len(steps) - MOST_STEPS, 0), built)
     if files is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
+from minidock.core.image_steps import StepLines
 
 MOST_IMAGES = 1000
 MOST_DETAILED = 40
@@ -14,12 +15,13 @@ MOST_DETAILED = 40
 
 @dataclass(frozen=True, slots=True)
 class FoundImage:
-    """An image as the store has it: names, sorted; how many containers were made from it."""
+    """An image as the store has it: names, sorted; how many containers were made from it; lines of its first steps."""
 
     image_id: Digest
     names: tuple[str, ...]
     config: ImageConfig
     containers: int = 0
+    lines: tuple[StepLines | None, ...] = ()
 
     @property
     def diff_ids(self) -> tuple[Digest, ...]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from minidock.core.build_record import BuildRecord, StepFate
 from minidock.core.config import HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
+from minidock.core.image_steps import StepLines, plain_instruction
 from minidock.core.reasons import Reason
 from minidock.core.report import ReportStep
 from minidock.core.secret_words import without_secrets
 
 _WIDEST = 2000  # characters of an instruction
 _MOST_DETAILS = 20  # of a reason: changed files
-_SHELL = re.compile(r"(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c (?:#\(nop\)\s+(?P<told>.*)|(?P<run>.*))", re.DOTALL)
 _SETTING = re.compile(r"\b([A-Za-z_]\w*)=(\S+)")
 
 
@@ -23,12 +24,8 @@ def instruction(created_by: str, env: Iterable[str] = ()) -> str:
 
     ``env`` (``NAME=value``) are the image's variables; settings in the text itself count as well.
     """
-    text = created_by.strip().removesuffix("# buildkit").strip()
     settings = [(name, value) for name, _, value in (item.partition("=") for item in env)]
-    text = without_secrets(text, [*settings, *_SETTING.findall(text)])
-    match = _SHELL.fullmatch(text)
-    if match is not None:
-        text = match["told"] if match["told"] is not None else f"RUN {match['run']}"
+    text = plain_instruction(without_secrets(created_by, [*settings, *_SETTING.findall(created_by)]))
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
@@ -38,23 +35,38 @@ def layer_instructions(config: ImageConfig) -> list[str]:
     return [_text(entry, config) for entry in entries]
 
 
-def image_steps(
-    config: ImageConfig, sizes: Mapping[Digest, int], places: Mapping[Digest, int], build: BuildRecord | None
+def report_steps(
+    config: ImageConfig,
+    lines: Sequence[StepLines | None],
+    sizes: Mapping[Digest, int],
+    places: Mapping[Digest, int],
+    build: BuildRecord | None,
 ) -> tuple[ReportStep, ...]:
-    """Return one step for each entry of the history, oldest first; sizes and places of layers are by diff_id."""
+    """Return one step for each entry of the history, oldest first; sizes and places of layers are by diff_id.
+
+    ``lines`` are those of the first steps.
+    """
     fates = _fates(build)
     layers = iter(config.diff_ids)
     steps = []
-    for entry in _entries(config):
-        text = _text(entry, config)
-        if entry.is_empty_layer:
-            steps.append(ReportStep(text, 0, created=entry.created or ""))
-            continue
-        diff_id = next(layers)
-        fate = fates[diff_id].pop(0) if fates.get(diff_id) else None
-        outcome, reasons = ("", ()) if fate is None else (fate.outcome, tuple(map(_short, fate.reasons)))
-        steps.append(ReportStep(text, sizes[diff_id], places[diff_id], entry.created or "", outcome, reasons))
+    for number, entry in enumerate(_entries(config)):
+        where = lines[number] if number < len(lines) else None
+        step = ReportStep(_text(entry, config), 0, None, entry.created or "", str(where or ""))
+        steps.append(step if entry.is_empty_layer else _with_layer(step, next(layers), sizes, places, fates))
     return tuple(steps)
+
+
+def _with_layer(
+    step: ReportStep,
+    diff_id: Digest,
+    sizes: Mapping[Digest, int],
+    places: Mapping[Digest, int],
+    fates: Mapping[Digest, list[StepFate]],
+) -> ReportStep:
+    """Return a step with its layer; of ``fates`` of equal layers it takes the first that is left."""
+    fate = fates[diff_id].pop(0) if fates.get(diff_id) else None
+    step = replace(step, size=sizes[diff_id], layer=places[diff_id])
+    return step if fate is None else replace(step, outcome=fate.outcome, reasons=tuple(map(_short, fate.reasons)))
 
 
 def last_build(image_id: Digest, builds: Sequence[BuildRecord]) -> BuildRecord | None:

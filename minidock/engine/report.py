@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from minidock.core.descriptor import REF_NAME
+from minidock.core.descriptor import LINES, REF_NAME
 from minidock.core.digest import Digest
+from minidock.core.image_steps import lines_from_text
 from minidock.core.report import Report
 from minidock.core.report_facts import Found, FoundFiles, make_report
 from minidock.core.report_images import FoundImage, choose
@@ -52,12 +53,14 @@ def _found_images(ws: Workspace, wanted: Sequence[Digest]) -> tuple[tuple[FoundI
     """Return the images of the store and those ``wanted`` besides, and how many entries of its list are none."""
     names: dict[Digest, list[str]] = {image_id: [] for image_id in wanted}
     strange = 0
+    lines: dict[Digest, str] = {}
     for item in ws.store.images.list():
         image_id = config_digest(item)
         if image_id is None:
             strange += 1
             continue
         names.setdefault(image_id, []).extend(item.annotations.get(REF_NAME, "").split())
+        lines[image_id] = item.annotations.get(LINES) or lines.get(image_id, "")
     containers = Counter(item.record.image_id for item in ws.store.containers.list()) if ws.store.exists else Counter()
     marker = Marker(ws.store)
     found = []
@@ -66,7 +69,8 @@ def _found_images(ws: Workspace, wanted: Sequence[Digest]) -> tuple[tuple[FoundI
         if config is None:
             strange += 1
         else:
-            found.append(FoundImage(image_id, tuple(sorted(known)), config, containers[image_id]))
+            where = lines_from_text(lines.get(image_id, ""))
+            found.append(FoundImage(image_id, tuple(sorted(known)), config, containers[image_id], where))
     return tuple(found), strange
 
 

@@ -73,6 +73,8 @@ def _day(moment: str) -> str:
 def _step(number: int, step: ReportStep, layers: Sequence[ReportLayer], widest: int, told: ImageDetails) -> list[Cell]:
     layer = layers[step.layer] if step.layer is not None else None
     what = [element("code", None, step.instruction or "—")]
+    if step.where:
+        what.append(element("small", {"class": "where"}, step.where))
     for reason in step.reasons:
         what.append(element("p", {"class": "why"}, "why: ", reason.text))
         if any(detail not in reason.text for detail in reason.details):

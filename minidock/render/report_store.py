@@ -153,7 +153,7 @@ def _layer_row(layer: ReportLayer, names: Sequence[str]) -> list[Cell]:
     return [
         ("code", cut(layer.instruction)),
         size_cell(layer.size),
-        ("code wide", layer.diff_id.short),
+        ("code wide digest", layer.diff_id.short),
         ("", f"{layer.users}: {some}" + (f" and {more:,} more" if more > 0 else "")),
     ]
 

@@ -10,11 +10,12 @@ from minidock.core.build_record import BuildRecord, StepFate
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, WHITEOUT, Entry
+from minidock.core.image_steps import StepLines
 from minidock.core.reasons import Reason
 from minidock.core.report import ImageDetails, ImageFile, LargeFile, ReportImage, ReportLayer, ReportStep
 from minidock.core.report_facts import Found, FoundFiles, make_report
 from minidock.core.report_images import MOST_DETAILED, MOST_IMAGES, FoundImage, choose, in_tree_order
-from minidock.core.report_steps import image_steps, instruction
+from minidock.core.report_steps import instruction, report_steps
 from minidock.core.stored_files import LayerBytes, stored_files
 from minidock.core.summary import DiskUsage
 
@@ -116,20 +117,30 @@ def test_steps_have_what_became_of_the_layer_they_made_equal_layers_in_order() -
         StepFate(5, "", "w", "rebuilt", (changes,), E),
         StepFate(6, "", "x", "rebuilt"),
     )
-    steps = image_steps(config, SIZES, {A: 0, E: 1}, BuildRecord("s", "2026-01-02T00:00:00Z", fates))
+    steps = report_steps(
+        config,
+        (None, StepLines("Dockerfile", 2, 4)),
+        SIZES,
+        {A: 0, E: 1},
+        BuildRecord("s", "2026-01-02T00:00:00Z", fates),
+    )
     assert steps == (
         ReportStep("FROM", 1000, 0),
-        ReportStep("ENV A=1", 0),
-        ReportStep("WORKDIR /x", 0, 1, "", "cached"),
+        ReportStep("ENV A=1", 0, where="Dockerfile:2-4"),
+        ReportStep("WORKDIR /x", 0, 1, outcome="cached"),
         ReportStep(
-            "WORKDIR /x", 0, 1, "", "rebuilt", (Reason("25 files changed", (*map(str, range(20)), "and 5 more")),)
+            "WORKDIR /x",
+            0,
+            1,
+            outcome="rebuilt",
+            reasons=(Reason("25 files changed", (*map(str, range(20)), "and 5 more")),),
         ),
     )
 
 
 def test_an_image_without_history_has_a_step_for_each_layer() -> None:
     config = ImageConfig("amd64", diff_ids=(A, B))
-    assert image_steps(config, SIZES, {A: 0, B: 1}, None) == (ReportStep("", 1000, 0), ReportStep("", 20, 1))
+    assert report_steps(config, (), SIZES, {A: 0, B: 1}, None) == (ReportStep("", 1000, 0), ReportStep("", 20, 1))
 
 
 # --- the whole
@@ -214,6 +225,7 @@ def test_the_document_is_json_with_the_same_numbers() -> None:
                             "size": 1000,
                             "layer": 0,
                             "created": "2026-01-01T00:00:00Z",
+                            "where": "",
                             "outcome": "",
                             "reasons": [],
                         }

@@ -46,12 +46,14 @@ def test_steps_tell_what_the_last_build_did(ws: Workspace, tmp_path: Path) -> No
     found = report(ws, (), "minidock")
     told = next(each.details for each in found.images if "app:2" in each.names)
     assert told is not None
-    assert [(step.instruction, step.outcome, [reason.text for reason in step.reasons]) for step in told.steps] == [
-        ("base", "", []),
-        ("ENV X=1", "", []),
-        ("COPY a /srv/a", "cached", []),
-        ("COPY b /srv/b", "rebuilt", ["1 of 1 files changed: b (content)"]),
-        ("RUN clean", "rebuilt", ["parent rebuilt"]),
+    assert [
+        (step.instruction, step.where, step.outcome, [reason.text for reason in step.reasons]) for step in told.steps
+    ] == [
+        ("base", "", "", []),
+        ("ENV X=1", "Dockerfile:2", "", []),
+        ("COPY a /srv/a", "Dockerfile:3", "cached", []),
+        ("COPY b /srv/b", "Dockerfile:4", "rebuilt", ["1 of 1 files changed: b (content)"]),
+        ("RUN clean", "Dockerfile:5", "rebuilt", ["parent rebuilt"]),
     ]
     hidden = next(file for file in told.files if file.path == "srv/a")
     assert hidden == ("srv/a", 5000, 2, "hidden", "overwritten", 4)

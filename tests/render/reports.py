@@ -37,8 +37,8 @@ def small(**changed: Any) -> Report:
     )
     steps = (
         ReportStep("FROM scratch", 90_000_000, 0, WHEN),
-        ReportStep("COPY src /app", 20_000_000, 1, WHEN, "rebuilt", _reasons("src/a (content)")),
-        ReportStep("RUN rm /app/a", 0, 2, WHEN, "cached"),
+        ReportStep("COPY src /app", 20_000_000, 1, WHEN, "Dockerfile:2-3", "rebuilt", _reasons("src/a (content)")),
+        ReportStep("RUN rm /app/a", 0, 2, WHEN, "", "cached"),
         ReportStep("ENV A=1", 0, None, WHEN),
     )
     files = (
@@ -104,7 +104,10 @@ def _hostile_image(image: ReportImage) -> ReportImage:
     details = image.details
     if details is not None:
         steps = tuple(
-            replace(step, instruction=EVIL, reasons=tuple(map(_hostile_reason, step.reasons))) for step in details.steps
+            replace(
+                step, instruction=EVIL, where=step.where and EVIL, reasons=tuple(map(_hostile_reason, step.reasons))
+            )
+            for step in details.steps
         )
         details = replace(details, steps=steps, files=tuple(file._replace(path=EVIL) for file in details.files))
     return replace(image, names=(EVIL,), platform=EVIL, details=details)

@@ -111,6 +111,8 @@ def test_the_keyboard_goes_everywhere(load: Load) -> None:
     browser.press("Tab")
     assert focused(browser) == "FROM scratch, 90MB, shared by 2 images"
     for key, where in (
+        ("ArrowRight", "COPY src /app, 20MB, in one image only"),  # though the row of base:1 ends here
+        ("ArrowLeft", "FROM scratch, 90MB, shared by 2 images"),
         ("ArrowDown", "ADD all /, 40MB, in one image only"),
         ("ArrowUp", "FROM scratch, 90MB, shared by 2 images"),
         ("ArrowRight", "COPY src /app, 20MB, in one image only"),

@@ -118,6 +118,7 @@
     const width = widthOf(rows, room, even);
     grid.replaceChildren();
     grid.setAttribute("aria-rowcount", shown.length);
+    grid.setAttribute("aria-colcount", Math.max(0, ...rows.map((blocks) => blocks.length)) + 1);
     grid.style.height = `${drawn.length * ROW}px`;
     rows.forEach((blocks, number) => {
       const line = make("div", "", { role: "row", "aria-rowindex": number + 1 });
@@ -209,13 +210,20 @@
     row = to;
     return blocks.find((block) => block.x + block.width > middle) || blocks[blocks.length - 1];
   };
+  // A base image's own row ends with it: then what goes on is in the first row below that does.
+  const onward = () => {
+    if (!rows[row][at.depth + 1]) {
+      for (let next = at.row; next < at.row + at.rows; next += 1) if (rows[next][at.depth + 1]) { row = next; break; }
+    }
+    return rows[row];
+  };
   const keys = {
-    ArrowRight: () => go(rows[row][at.depth + 1]),
+    ArrowRight: () => go(onward()[at.depth + 1]),
     ArrowLeft: () => (at.depth ? go(rows[row][at.depth - 1]) : grid.querySelectorAll('[role="rowheader"]')[row].firstChild.focus()),
     ArrowDown: () => go(across(at.row + at.rows)),
     ArrowUp: () => go(across(at.row - 1)),
     Home: () => go(rows[row][0]),
-    End: () => go(rows[row][rows[row].length - 1]),
+    End: () => go(onward().at(-1)),
     Enter: () => show(at.layer),
     " ": () => show(at.layer),
     Escape: () => show(null),
@@ -242,6 +250,7 @@
     row = cell.block.row;
     go(cell.block);
     show(cell.block.layer);
+    panel.scrollIntoView({ block: "nearest" }); // in a narrow window it stands below
   });
 
   // --- what is chosen on the page
@@ -260,14 +269,14 @@
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; draw(); } });
 
-  const open = () => {
-    const target = location.hash.length > 1 && byId(location.hash.slice(1));
+  const reveal = (hash) => {
+    const target = hash.length > 1 && byId(hash.slice(1));
     if (target && target.tagName === "DETAILS") { target.hidden = false; target.open = true; target.scrollIntoView(); }
   };
-  addEventListener("hashchange", open);
+  addEventListener("hashchange", () => reveal(location.hash));
   document.addEventListener("click", (event) => {
     const link = event.target.closest('a[href^="#image-"]');
-    if (link && link.hash === location.hash) open();
+    if (link) reveal(link.hash);
   });
 
   const themes = ["auto", "dark", "light"];
@@ -292,5 +301,5 @@
   const newest = [...document.querySelectorAll("details.image")].sort((a, b) => (b.dataset.built > a.dataset.built ? 1 : -1))[0];
   if (newest) newest.open = true;
   draw();
-  open();
+  reveal(location.hash);
 })();
