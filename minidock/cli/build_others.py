@@ -13,7 +13,8 @@ from minidock.errors import InvalidRequest
 
 _ALLOWED = "build steps need no entitlements"
 _NOT_MADE = "no attestations are made"
-_OWN_CACHE = "of other caches only those of type=local are known"
+_CACHES = ("local", "registry")
+_OWN_CACHE = "of other caches only those of type=local,dest=DIR and type=registry,ref=NAME are known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ class BuildOthers:
             "allow": (self.allow, _ALLOWED),
             "attest": (attests, _NOT_MADE),
             "builder": (self.builder not in ("", "default"), "there is one builder, this program"),
-            "cache-from": (any(item.type != "local" for item in self.cache_from), _OWN_CACHE),
-            "cache-to": (any(item.type != "local" for item in self.cache_to), _OWN_CACHE),
+            "cache-from": (any(item.type not in _CACHES for item in self.cache_from), _OWN_CACHE),
+            "cache-to": (any(item.type not in _CACHES for item in self.cache_to), _OWN_CACHE),
             "cgroup-parent": (self.cgroup_parent, "steps run in a group of the caller's own"),
             "compress": (self.compress, "the context is read where it is"),
             "debug": (self.debug, "nothing more is known than --progress=plain shows"),

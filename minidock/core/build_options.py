@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from minidock.core.csv_line import fields_of
+from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
 from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
 from minidock.core.reference import Reference
@@ -114,6 +115,25 @@ class CacheOption:
         if not kind:
             raise InvalidRequest(f"type required form> {quoted(text)}")
         return cls(kind, found)
+
+    def reference(self, what: str) -> Reference:
+        """Return the name of a cache at a registry; ``what`` is importer or exporter. Raises: InvalidRequest."""
+        text = self.attributes.get("ref", "")
+        if not text:
+            raise InvalidRequest(f"registry cache {what} requires ref")
+        try:
+            return Reference.parse(text)
+        except InvalidReference as error:
+            raise InvalidRequest(f"invalid ref {quoted(text)} of a registry cache: {error}") from error
+
+    def compression(self) -> Compression:
+        """Return how layers are to be packed. Raises: InvalidRequest."""
+        usual = GZIP if self.type == "registry" else UNCOMPRESSED
+        return Compression.parse(
+            self.attributes.get("compression", usual),
+            self.attributes.get("compression-level", ""),
+            is_forced=self.attributes.get("force-compression", "") in ("true", "1"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minidock.core.canonical import dumps
-from minidock.core.descriptor import parse_object
+from minidock.core.descriptor import Descriptor, Manifest, parse_object
 from minidock.core.digest import Digest
 from minidock.errors import InvalidDigest, StoreError
 
 CACHE_CONFIG = "application/vnd.minidock.cacheconfig.v1+json"
 UNCOMPRESSED = "containerd.io/uncompressed"
+PACKED = "dev.minidock.packed"  # the label of the compression that made a layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,15 @@ class CacheConfig:
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, InvalidDigest) as error:
             raise StoreError("cache config: malformed") from error
         return cls(results, dict(zip(diff_ids, blobs, strict=True)))
+
+
+def cache_of(
+    manifest: Manifest, config: CacheConfig
+) -> tuple[Mapping[Digest, CachedResult], Mapping[Digest, Descriptor]]:
+    """Return the results of a cache by key, and its layers by diff_id."""
+    by_digest = {layer.digest: layer for layer in manifest.layers}
+    layers = {diff_id: by_digest[blob] for diff_id, blob in config.blobs.items() if blob in by_digest}
+    return {result.key: result for result in config.results}, layers
 
 
 def _to_json(result: CachedResult, places: Mapping[Digest, int]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     Raises: DockerfileError (with the lines to blame), StepFailed, BuildError, NoSuchImage.
     """
     names = tuple(dict.fromkeys(images.familiar(tag) for tag in request.tags))
-    request.outputs.check()
+    request.outputs.check(names)
     cache_export.check(request.cache_to)
     progress = Progress(observer)
     limits.check(ws, request.resources, progress.warn)
@@ -73,7 +73,8 @@ class _Building:
         request, results = self._setup.request, set(self._stages.shared.results)
         caches, progress = self._stages.shared.imported, self._setup.progress
         damaged = caches.damaged if caches else ()
-        cache_export.export_caches(self._ws, self._session, request.cache_to, results, progress, damaged)
+        environment = request.environment or {}
+        cache_export.export_caches(self._ws, self._session, request.cache_to, results, progress, environment, damaged)
         self._setup.prepared.opened.files.save(self._session)
         self._setup.prepared.contexts.save(self._session)
         return result
@@ -113,5 +114,11 @@ class _Building:
             step.status(f"writing image {image_id} done")
             for name in names:
                 step.status(f"naming to {Reference.parse(name)} done")
-        size = len(self._ws.store.blobs.read(digest))
-        return BuildResult(image_id, Descriptor(mediatype.MANIFEST, digest, size), names)
+        stored = Descriptor(mediatype.MANIFEST, digest, len(self._ws.store.blobs.read(digest)))
+        for compression in outputs.pushed():
+            # Few builds do: the others start faster without the HTTP client.
+            from minidock.engine.build_push import push_result
+
+            environment, progress = request.environment or {}, self._setup.progress
+            stored = push_result(self._ws, self._session, names, compression, environment, progress)
+        return BuildResult(image_id, stored, names)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from minidock.core.dockerfile import stages
 from minidock.core.dockerfile.model import Add, Copy, Instruction, Run, Workdir
-from minidock.engine.cache_import import imported
+from minidock.engine.cache_import import Importing
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.preparing import BuildRequest, Setup
 from minidock.engine.side_by_side import Cancellation, Stages
@@ -80,6 +80,7 @@ def _shared(setup: Setup, inputs: StageInputs, cancellation: Cancellation) -> Bu
     request, definition, ws = setup.request, setup.prepared.definition, setup.ws
     epoch = _epoch(request, setup.course.plan)
     last = ws.store.builds.get(setup.scope)
+    importing = Importing(ws, request.environment or {}, setup.progress, setup.stack, cancellation.check)
     return BuildContext(
         ws=ws,
         session=setup.session,
@@ -103,7 +104,7 @@ def _shared(setup: Setup, inputs: StageInputs, cancellation: Cancellation) -> Bu
         hosts=request.hosts,
         known_steps=frozenset(() if last is None else (step.id for step in last.steps)),
         requires_cached=request.requires_cached,
-        imported=imported(ws, request.cache_from if request.uses_cache else (), setup.progress),
+        imported=importing.caches(request.cache_from if request.uses_cache else ()),
     )
 
 

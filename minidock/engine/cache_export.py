@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
 from minidock.core import mediatype
 from minidock.core.build_options import CacheOption
@@ -20,37 +18,39 @@ from minidock.core.cache_manifest import CACHE_CONFIG, UNCOMPRESSED, CacheConfig
 from minidock.core.canonical import dumps
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, load_object
 from minidock.core.digest import Digest
+from minidock.core.packing import UNCOMPRESSED as PLAIN
+from minidock.core.packing import Compression
 from minidock.core.quoting import quoted
 from minidock.engine.archive_files import LayoutFiles, blob_path, read_document
 from minidock.engine.cache_import import DEFAULT_TAG, CacheSource, open_local
+from minidock.engine.packing import PackedBlob
 from minidock.engine.progress import Progress, Step
+from minidock.engine.registries import Environment
 from minidock.engine.save import INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, replacing
 from minidock.engine.workspace import Workspace
-from minidock.errors import BlobCorrupt, BuildError, MinidockError, StoreError
+from minidock.errors import BuildError, InvalidRequest, MinidockError, StoreError
 from minidock.store.session import Session
 
-_KINDS = {"uncompressed": mediatype.LAYER, "gzip": mediatype.LAYER_GZIP, "zstd": mediatype.LAYER_ZSTD}
-_LEVELS = {"gzip": 6, "zstd": 3}
+TYPES = ("local", "registry")
 _MODES = ("min", "max")
 _TRUE = ("true", "1")
-_CHUNK = 1 << 20
 
 
 def check(options: Sequence[CacheOption]) -> None:
     """Find mistakes before anything is built. Raises: BuildError."""
     for option in options:
-        if option.type != "local":
-            continue
         attributes = option.attributes
-        if not attributes.get("dest"):
+        if option.type == "local" and not attributes.get("dest"):
             raise BuildError("local cache exporter requires dest")
-        if attributes.get("mode", "min") not in _MODES:
+        if option.type in TYPES and attributes.get("mode", "min") not in _MODES:
             raise BuildError(f"invalid mode {quoted(attributes['mode'])} of --cache-to: it is min or max")
-        if attributes.get("compression", "uncompressed") not in _KINDS:
-            raise BuildError(f"unsupported layer compression type {quoted(attributes['compression'])} of --cache-to")
-        level = attributes.get("compression-level", "1")
-        if not level.isdecimal():
-            raise BuildError(f"invalid compression-level {quoted(level)} of --cache-to")
+        try:
+            if option.type in TYPES:
+                option.compression()
+            if option.type == "registry" and option.reference("exporter").digest:
+                raise BuildError(f"a cache cannot be written to the digest {attributes['ref']}", hint="name a tag")
+        except InvalidRequest as error:
+            raise BuildError(f"{error} (--cache-to)") from error
 
 
 def export_caches(
@@ -59,24 +59,48 @@ def export_caches(
     options: Sequence[CacheOption],
     results: Iterable[CachedResult],
     progress: Progress,
+    environment: Environment,
     damaged: Collection[Digest] = (),
 ) -> None:
     """Write the results of a build where the options say; ``damaged`` layers were found to be so in a cache.
 
+    ``environment`` says how registries are reached.
+
     Raises: MinidockError, unless that is to be ignored.
     """
+    ordered = sorted(results, key=lambda result: result.key.hex)
     for option in options:
-        if option.type != "local":
-            continue
         try:
-            with progress.internal("exporting cache to client directory") as step:
-                _Folder(ws, option, damaged).write(session, sorted(results, key=lambda result: result.key.hex), step)
+            if option.type == "local":
+                with progress.internal("exporting cache to client directory") as step:
+                    _Folder(ws, option, damaged).write(session, ordered, step)
+            elif option.type == "registry":
+                _to_registry(ws, session, option, ordered, progress, environment)
         except (MinidockError, OSError) as error:
             if option.attributes.get("ignore-error", "") not in _TRUE:
                 if isinstance(error, MinidockError):
                     raise
                 raise BuildError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
             progress.warn(f"the cache was not exported: {error}")
+
+
+def _to_registry(
+    ws: Workspace,
+    session: Session,
+    option: CacheOption,
+    results: Sequence[CachedResult],
+    progress: Progress,
+    environment: Environment,
+) -> None:
+    # Few builds do: the others start faster without the HTTP client.
+    from minidock.engine.cache_registry import export_remote
+    from minidock.engine.registries import open_registries
+
+    with (
+        progress.internal("exporting cache to registry") as step,
+        closing(open_registries(environment, progress.warn)) as registries,
+    ):
+        export_remote(ws, session, registries, option, results, step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,52 +154,43 @@ class _Folder:
     def _before(self) -> CacheSource | None:
         """Return the cache that stood here, whose compressed layers can stay as they are."""
         try:
-            return open_local(self.place, self.option.attributes)
+            return open_local(self.ws, self.place, self.option.attributes)
         except MinidockError:
             return None
 
     def _layer(self, session: Session, diff_id: Digest, before: CacheSource | None, step: Step) -> Descriptor:
         stored = self.ws.store.layers.get(diff_id).blob
         session.pin([diff_id, stored.digest])
-        kind = self.option.attributes.get("compression", "uncompressed")
+        wanted = self.option.compression()
         if stored.media_type != mediatype.LAYER:
-            kind = "uncompressed"  # it is compressed already: as it is
+            wanted = Compression(PLAIN)  # it is compressed already: as it is
         known = before.layers.get(diff_id) if before and diff_id not in self.damaged else None
-        if known is not None and known.media_type == _KINDS[kind] and self._has(known):
+        if known is not None and known.media_type == wanted.media_type and self._has(known):
             return known
         plain = replace(stored, annotations={UNCOMPRESSED: str(diff_id)})
-        if kind == "uncompressed" and diff_id not in self.damaged and self._has(plain):
+        is_plain = wanted.kind == PLAIN
+        if is_plain and diff_id not in self.damaged and self._has(plain):
             return plain
-        digest, size = self._packed(stored.digest, kind)
-        step.status(f"writing layer {digest} done")
-        return plain if kind == "uncompressed" else replace(plain, media_type=_KINDS[kind], digest=digest, size=size)
+        packed = self._packed(stored.digest, wanted)
+        step.status(f"writing layer {packed.digest} done")
+        return plain if is_plain else replace(packed, annotations=plain.annotations)
 
-    def _packed(self, blob: Digest, kind: str) -> tuple[Digest, int]:
-        """Write a blob of the store, compressed or not; return digest and size of that. Raises: BlobCorrupt."""
-        level = int(self.option.attributes.get("compression-level") or _LEVELS.get(kind, 0))
-        compress, finish = _compressor(kind, level)
+    def _packed(self, blob: Digest, wanted: Compression) -> Descriptor:
+        """Write a blob of the store, compressed or not; return what that is. Raises: BlobCorrupt."""
+        source = PackedBlob(self.ws, blob, wanted)
         temporary = f"{self.place}/blobs/.{os.urandom(6).hex()}"
-        content, packed, size = sha256(), sha256(), 0
         try:
-            with os.fdopen(self.ws.store.blobs.open(blob), "rb") as source, open(temporary, "xb") as out:
-                while chunk := source.read(_CHUNK):
-                    content.update(chunk)
-                    data = compress(chunk)
-                    packed.update(data)
-                    size += out.write(data)
-                data = finish()
-                packed.update(data)
-                size += out.write(data)
+            with open(temporary, "xb") as out:
+                for chunk in source.chunks():
+                    out.write(chunk)
                 out.flush()
                 os.fsync(out.fileno())  # of the right size and empty it would stay for good
-            if content.hexdigest() != blob.hex:
-                raise BlobCorrupt(blob, Digest(content.hexdigest()))
-            os.replace(temporary, f"{self.place}/{blob_path(Digest(packed.hexdigest()))}")
+            os.replace(temporary, f"{self.place}/{blob_path(source.descriptor.digest)}")
         except BaseException:
             if os.path.exists(temporary):
                 os.unlink(temporary)
             raise
-        return Digest(packed.hexdigest()), size
+        return source.descriptor
 
     def _has(self, layer: Descriptor) -> bool:
         try:
@@ -230,15 +245,3 @@ def _parts(members: Mapping[str, object]) -> list[Mapping[str, object]]:
     layers = members.get("layers")
     found = [members.get("config"), *(layers if isinstance(layers, list) else ())]
     return [item for item in found if isinstance(item, dict)]
-
-
-def _compressor(kind: str, level: int) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
-    if kind == "uncompressed":
-        return bytes, bytes
-    if kind == "gzip":
-        packer = zlib.compressobj(min(level, 9), zlib.DEFLATED, 31)
-        return packer.compress, packer.flush
-    import zstandard
-
-    zstd = zstandard.ZstdCompressor(level=min(level, 19)).compressobj()
-    return zstd.compress, zstd.flush

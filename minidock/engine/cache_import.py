@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from minidock.core.build_options import CacheOption
-from minidock.core.cache_manifest import CACHE_CONFIG, CacheConfig, CachedResult
+from minidock.core.cache_manifest import CACHE_CONFIG, CacheConfig, CachedResult, cache_of
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest
 from minidock.core.digest import Digest
 from minidock.engine.archive_files import Files, LayoutFiles, blob_path, ingest_layer, read_document
 from minidock.engine.progress import Progress
+from minidock.engine.registries import Environment
 from minidock.engine.save import INDEX_FILE
 from minidock.engine.workspace import Workspace
-from minidock.errors import BuildError, MinidockError
+from minidock.errors import BuildError, InvalidRequest, MinidockError
 from minidock.store.session import Session
 
 DEFAULT_TAG = "latest"
@@ -22,19 +24,18 @@ DEFAULT_TAG = "latest"
 
 @dataclass(frozen=True, slots=True)
 class CacheSource:
-    """One cache: its results by key, its layers by diff_id, and where the blobs are."""
+    """One cache: its results by key, its layers by diff_id, and what stores one of those, verified."""
 
     name: str
-    files: Files
     results: Mapping[Digest, CachedResult]
     layers: Mapping[Digest, Descriptor]
+    bring: Callable[[Session, Descriptor, Digest], None]
 
 
 class ImportedCache:
     """The caches of other machines, first named first asked."""
 
-    def __init__(self, ws: Workspace, sources: Sequence[CacheSource], warn: Callable[[str], None]) -> None:
-        self._ws = ws
+    def __init__(self, sources: Sequence[CacheSource], warn: Callable[[str], None]) -> None:
         self._sources = sources
         self._warn = warn
         self._lock = threading.Lock()
@@ -54,7 +55,7 @@ class ImportedCache:
             for source in self._sources:
                 if diff_id in source.layers:
                     try:
-                        ingest_layer(self._ws, session, source.files, source.layers[diff_id], diff_id)
+                        source.bring(session, source.layers[diff_id], diff_id)
                         return True
                     except (MinidockError, OSError) as error:
                         self.damaged.add(diff_id)
@@ -62,28 +63,64 @@ class ImportedCache:
         return False
 
 
-def imported(ws: Workspace, options: Sequence[CacheOption], progress: Progress) -> ImportedCache | None:
-    """Read the caches that a build may use; one that cannot be read is told and left out, for a build can do without.
+@dataclass(frozen=True, slots=True)
+class Importing:
+    """What a build reads caches with; ``stack`` closes what is opened, ``check`` raises when the build has ended."""
 
-    Raises: BuildError for an option that makes no sense.
-    """
-    sources = []
-    for option in options:
-        if option.type != "local":
-            continue
+    ws: Workspace
+    environment: Environment
+    progress: Progress
+    stack: ExitStack
+    check: Callable[[], None]
+
+    def caches(self, options: Sequence[CacheOption]) -> ImportedCache | None:
+        """Read the caches that a build may use; one that cannot be read is told and left out: builds can do without.
+
+        Raises: BuildError for an option that makes no sense.
+        """
+        sources = []
+        for option in options:
+            found = self._local(option) if option.type == "local" else None
+            if option.type == "registry":
+                found = self._at_registry(option)
+            if found is not None:
+                sources.append(found)
+        return ImportedCache(sources, self.progress.warn) if sources else None
+
+    def _local(self, option: CacheOption) -> CacheSource | None:
         place = option.attributes.get("src", "")
         if not place:
             raise BuildError("local cache importer requires src")
-        with progress.internal(f"importing cache manifest from local:{place}") as step:
+        return self._told("local", place, lambda: open_local(self.ws, place, option.attributes))
+
+    def _at_registry(self, option: CacheOption) -> CacheSource | None:
+        # Few builds do: the others start faster without the HTTP client.
+        from minidock.engine.cache_registry import open_remote
+        from minidock.engine.registries import open_registries
+
+        try:
+            reference = option.reference("importer")
+        except InvalidRequest as error:
+            raise BuildError(str(error)) from error
+
+        def opened() -> CacheSource:
+            registries = self.stack.enter_context(closing(open_registries(self.environment, self.progress.warn)))
+            return open_remote(self.ws, registries, reference, self.check)
+
+        return self._told("registry", reference.familiar, opened)
+
+    def _told(self, kind: str, place: str, opened: Callable[[], CacheSource]) -> CacheSource | None:
+        shown = place if kind == "registry" else f"{kind}:{place}"
+        with self.progress.internal(f"importing cache manifest from {shown}") as step:
             try:
-                sources.append(open_local(place, option.attributes))
+                return opened()
             except MinidockError as error:
                 step.status(f"not used: {error}")
-                progress.warn(f"local cache import at {place} is not used: {error}")
-    return ImportedCache(ws, sources, progress.warn) if sources else None
+                self.progress.warn(f"{kind} cache import at {place} is not used: {error}")
+        return None
 
 
-def open_local(place: str, attributes: Mapping[str, str]) -> CacheSource:
+def open_local(ws: Workspace, place: str, attributes: Mapping[str, str]) -> CacheSource:
     """Return the cache in a folder, by its digest or its tag. Raises: MinidockError."""
     files = LayoutFiles(place)
     offered = Index.from_bytes(read_document(files, INDEX_FILE)).manifests
@@ -93,19 +130,16 @@ def open_local(place: str, attributes: Mapping[str, str]) -> CacheSource:
     ]
     if not chosen:
         raise MinidockError(f"it holds no cache {digest or tag}")
-    return read_cache(f"local:{place}", files, chosen[0])
-
-
-def read_cache(name: str, files: Files, descriptor: Descriptor) -> CacheSource:
-    """Return the cache of a manifest. Raises: MinidockError."""
-    manifest = Manifest.from_bytes(
-        read_document(files, blob_path(descriptor.digest), descriptor.digest, descriptor.size)
-    )
+    manifest = Manifest.from_bytes(_document(files, chosen[0]))
     if manifest.config.media_type != CACHE_CONFIG:
         raise MinidockError(f"it is no build cache of this program: its config is {manifest.config.media_type}")
-    config = CacheConfig.from_bytes(
-        read_document(files, blob_path(manifest.config.digest), manifest.config.digest, manifest.config.size)
-    )
-    by_digest = {layer.digest: layer for layer in manifest.layers}
-    layers = {diff_id: by_digest[blob] for diff_id, blob in config.blobs.items() if blob in by_digest}
-    return CacheSource(name, files, {result.key: result for result in config.results}, layers)
+    results, layers = cache_of(manifest, CacheConfig.from_bytes(_document(files, manifest.config)))
+
+    def bring(session: Session, layer: Descriptor, diff_id: Digest) -> None:
+        ingest_layer(ws, session, files, layer, diff_id)
+
+    return CacheSource(f"local:{place}", results, layers, bring)
+
+
+def _document(files: Files, descriptor: Descriptor) -> bytes:
+    return read_document(files, blob_path(descriptor.digest), descriptor.digest, descriptor.size)

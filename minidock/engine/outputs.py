@@ -16,6 +16,7 @@ from minidock.core.build_options import STDOUT, Annotation, Output
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE
+from minidock.core.packing import GZIP, Compression
 from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
 from minidock.engine import images
@@ -23,7 +24,7 @@ from minidock.engine.export_tree import TreeExport
 from minidock.engine.progress import Progress
 from minidock.engine.save import DirectorySink, Packed, Sink, TarSink, pack, replacing
 from minidock.engine.workspace import Workspace
-from minidock.errors import BuildError, InvalidReference
+from minidock.errors import BuildError, InvalidReference, InvalidRequest
 from minidock.store.session import Session
 
 _REWRITTEN = "buildkit/rewritten-timestamp"
@@ -54,12 +55,18 @@ class Outputs:
         """Whether the image gets its names in the store."""
         return not self.wanted or any(_is_stored(output) for output in self.wanted)
 
-    def check(self) -> None:
-        """Refuse what cannot be done, before anything is built. Raises: BuildError."""
+    def check(self, tags: Sequence[str]) -> None:
+        """Refuse what cannot be done with a result called ``tags``, before it is built. Raises: BuildError."""
         for output in self.wanted:
             _check(output, has_stdout=self.stdout is not None)
+            if is_pushed(output) and not self.names(tags):
+                raise BuildError("tag is needed when pushing to registry")
         if sum(takes_stdout(output) for output in self.wanted) > 1:
             raise BuildError("multiple outputs to stdout are not possible: name a file for each")
+
+    def pushed(self) -> tuple[Compression, ...]:
+        """Return how layers are to be packed for each output that goes to a registry."""
+        return tuple(_compression(output) for output in self.wanted if is_pushed(output))
 
     def names(self, tags: Sequence[str]) -> tuple[str, ...]:
         """Return the familiar names that the image gets in the store: those of -t, and those of the outputs."""
@@ -75,8 +82,24 @@ def takes_stdout(output: Output) -> bool:
     return output.dest == STDOUT or (output.type in ("tar", "oci") and not output.dest)
 
 
+def is_pushed(output: Output) -> bool:
+    """Tell whether an output goes to a registry; it is stored then, too."""
+    return output.type == "registry" or (output.type == "image" and output.attributes.get("push", "false") in _TRUE)
+
+
+def _compression(output: Output) -> Compression:
+    attributes = output.attributes
+    is_forced = attributes.get("force-compression", "false") in _TRUE
+    try:
+        return Compression.parse(
+            attributes.get("compression", GZIP), attributes.get("compression-level", ""), is_forced=is_forced
+        )
+    except InvalidRequest as error:
+        raise BuildError(f"{error} (--output)") from error
+
+
 def _is_stored(output: Output) -> bool:
-    return output.type == "image" or (output.type == "docker" and not output.dest)
+    return output.type in ("image", "registry") or (output.type == "docker" and not output.dest)
 
 
 def _names_of(output: Output) -> list[str]:
@@ -87,15 +110,15 @@ def _names_of(output: Output) -> list[str]:
 
 
 def _check(output: Output, *, has_stdout: bool) -> None:
-    if output.type == "registry" or output.attributes.get("push", "false") in _TRUE:
-        raise BuildError("pushing to a registry is not supported yet", hint="write an archive: -o type=oci,dest=FILE")
-    if output.type not in (*_FILES, *_ARCHIVES, "image", "cacheonly"):
+    if output.type not in (*_FILES, *_ARCHIVES, "image", "registry", "cacheonly"):
         raise BuildError(f"exporter {quoted(output.type)} could not be found")
     unknown = [key for key in output.attributes if key not in _KNOWN and not key.startswith("annotation")]
     if unknown:
         raise BuildError(f"unknown option {quoted(unknown[0])} of --output type={output.type}")
     compression = output.attributes.get("compression", "uncompressed")
-    if compression != "uncompressed":
+    if is_pushed(output):
+        _compression(output)
+    elif compression != "uncompressed":
         raise BuildError(f"--output compression={compression} is not supported: layers are written uncompressed")
     _names_of(output)
     if output.type == "local" and output.dest in ("", STDOUT):

@@ -108,7 +108,10 @@ class Download:
 
 
 class LayerFetcher:
-    """Brings layers into the store from the first of ``repositories`` that has them."""
+    """Brings layers into the store from the first of ``repositories`` that has them.
+
+    Without ``keeps_packed`` the store gets their tars only.
+    """
 
     def __init__(
         self,
@@ -117,9 +120,12 @@ class LayerFetcher:
         repositories: Sequence[Callable[[], Repository]],
         observer: TransferObserver,
         crew: Crew,
+        *,
+        keeps_packed: bool = True,
     ) -> None:
         self._ws = ws
         self._session = session
+        self._keeps_packed = keeps_packed
         self._repositories = repositories
         self._observer = observer
         self._crew = crew
@@ -137,9 +143,15 @@ class LayerFetcher:
                 missing.append((layer, diff_id))
         self._crew.run([partial(self._one, layer, diff_id) for layer, diff_id in missing])
 
+    def fetch_one(self, layer: Descriptor, diff_id: Digest) -> None:
+        """Have one layer in the store, in this thread. Raises: as `fetch`."""
+        self._session.pin([layer.digest, diff_id])
+        if not self._is_here(layer, diff_id):
+            self._one(layer, diff_id)
+
     def _is_here(self, layer: Descriptor, diff_id: Digest) -> bool:
         blobs = self._ws.store.blobs
-        return blobs.has(layer.digest) and blobs.has(diff_id)
+        return blobs.has(diff_id) and (blobs.has(layer.digest) or not self._keeps_packed)
 
     def _one(self, layer: Descriptor, diff_id: Digest) -> None:
         item = layer.digest.short
@@ -151,8 +163,10 @@ class LayerFetcher:
             download = self._downloaded(layer)
             try:
                 self._unpack(layer, diff_id, download)
-                if download is not None:
+                if download is not None and self._keeps_packed:
                     download.opened().publish(self._ws.store.layout)
+                elif download is not None:
+                    download.discard()
             except BaseException:
                 if download is not None:
                     download.discard()

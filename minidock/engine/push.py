@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from minidock.core.descriptor import CONFIG_DIGEST, REF_NAME, Descriptor, Manifest
 from minidock.core.digest import Digest
-from minidock.core.packing import USUAL, Compression, kept_as_it_is
+from minidock.core.packing import USUAL, Compression, as_layer, kept_as_it_is
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.transfers import TransferNote, TransferObserver
@@ -132,9 +132,9 @@ def _push_one(
         Outgoing(diff_id, layer if kept_as_it_is(layer, diff_id, ws.store.forms.get(diff_id)) else None)
         for diff_id, layer in zip(diff_ids, manifest.layers, strict=True)
     ]
-    layers = pusher.push(outgoing)
+    forms = pusher.push(outgoing)
     if any(layer.kept is None for layer in outgoing):
-        manifest = manifest.with_layers(layers)
+        manifest = manifest.with_layers(tuple(as_layer(form.blob) for form in forms))
     pusher.put(image_id, ws.store.blobs.read(image_id))
     data = manifest.to_bytes()
     digest = repository.put_manifest(str(reference.tag), manifest.media_type, data)

@@ -64,14 +64,14 @@ class LayerPusher:
         self._observer = observer
         self._crew = crew
         self._compression = compression
-        self._done: dict[str, Descriptor] = {}
+        self._done: dict[str, Form] = {}
 
     @property
     def _place(self) -> str:
         return f"{self._domain}/{self._repository.path}"
 
-    def push(self, layers: Sequence[Outgoing]) -> tuple[Descriptor, ...]:
-        """Have all layers in the repository; return what they are there. Raises: RegistryError, StoreError."""
+    def push(self, layers: Sequence[Outgoing]) -> tuple[Form, ...]:
+        """Have all layers in the repository; return their forms there. Raises: RegistryError, StoreError."""
         distinct = {layer.key: layer for layer in layers}
         missing = [layer for key, layer in distinct.items() if key not in self._done]
         for layer in reversed(distinct.values()):
@@ -93,7 +93,7 @@ class LayerPusher:
             form, text = self._sent(layer, forms)
         place = Form(as_layer(form.blob), form.made, (self._place,))
         self._ws.store.forms.remember(self._session, layer.diff_id, place)
-        self._done[layer.key] = form.blob if layer.kept is not None else as_layer(form.blob)
+        self._done[layer.key] = form
         self._observer(TransferState(layer.diff_id.short, text, is_last=True))
 
     def _forms(self, layer: Outgoing) -> tuple[Form, ...]:

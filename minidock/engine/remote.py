@@ -66,7 +66,7 @@ def _look(repository: Repository, reference: Reference, platform: Platform | Non
         raise MinidockError(
             f"{reference.familiar}: this is no image, its config is of the kind {manifest.config.media_type}"
         )
-    data = _config(repository, manifest.config)
+    data = small_blob(repository, manifest.config)
     config = ImageConfig.from_bytes(data)
     check_layers(config, manifest.layers)
     offered = Platform(config.os, config.architecture, config.variant)
@@ -130,7 +130,8 @@ class _Memory:
         return Digest.sha256(bytes(self.data))
 
 
-def _config(repository: Repository, descriptor: Descriptor) -> bytes:
+def small_blob(repository: Repository, descriptor: Descriptor) -> bytes:
+    """Return a config, compared with its digest. Raises: StoreError if it is too large, RegistryError."""
     if descriptor.size > LARGEST_CONFIG:
         raise StoreError(f"the config of the image has {descriptor.size} bytes, at most {LARGEST_CONFIG} are accepted")
     memory = _Memory()

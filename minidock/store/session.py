@@ -115,8 +115,11 @@ class Session:
 
     def close_grave(self) -> None:
         """Remove the folder of what was buried, once all of that is gone."""
-        if self._grave and not os.listdir(self._grave):
-            self._disk.rmdir(self._grave)
+        try:
+            if self._grave and not os.listdir(self._grave):
+                self._disk.rmdir(self._grave)
+        except FileNotFoundError:  # whoever began a session meanwhile has swept the trash
+            pass
         self._grave = ""
 
     def close(self, *, has_failed: bool = False) -> None:

@@ -172,7 +172,7 @@ def test_a_damaged_cache_is_told_and_not_used(first: Machine, second: Machine, d
         ({}, "local cache exporter requires dest"),
         ({"dest": "x", "mode": "most"}, "invalid mode \"most\""),
         ({"dest": "x", "compression": "lzma"}, "unsupported layer compression type \"lzma\""),
-        ({"dest": "x", "compression-level": "high"}, "invalid compression-level \"high\""),
+        ({"dest": "x", "compression-level": "high"}, "invalid compression level \"high\""),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_before_anything_is_built(first: Machine, attributes: dict[str, str], problem: str) -> None:

@@ -19,13 +19,17 @@ import pytest
 import zstandard
 
 from minidock.core import mediatype
+from minidock.core.build_options import Output
 from minidock.core.digest import Digest
 from minidock.core.packing import USUAL, Compression
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.transfers import Transfer, TransferNote, TransferState
 from minidock.engine import images
+from minidock.engine.build import build
 from minidock.engine.collect import remove_image
+from minidock.engine.outputs import Outputs
+from minidock.engine.preparing import BuildRequest
 from minidock.engine.pull import pull
 from minidock.engine.push import Pushed, push, push_all
 from minidock.engine.workspace import Workspace, open_workspace
@@ -288,6 +292,31 @@ def test_a_registry_with_passwords_and_certificates_takes_what_who_has_both_push
         assert known.pulled("app:1", tmp_path / "other")[1:] == (image_id, pushed.manifest.digest)
         for user in (known, stranger, careless):
             user.registries.close()
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"),
+    [
+        ("type=registry", mediatype.LAYER_GZIP),
+        ("type=image,push=true,compression=zstd,compression-level=1", mediatype.LAYER_ZSTD),
+    ],
+)
+def test_a_build_pushes_what_it_has_made(pusher: Pusher, tmp_path: Path, output: str, kind: str) -> None:
+    context = write_context(tmp_path / "context", {"Dockerfile": DOCKERFILE, "large": LARGE, "small": output})
+    names = tuple(pusher.name(f"from-build{len(output)}:{tag}") for tag in (1, 2))
+    request = BuildRequest(
+        str(context),
+        tags=names,
+        outputs=Outputs((Output.parse(output),)),
+        environment=pusher.server.environment(tmp_path / "home"),
+    )
+    result = build(pusher.ws, request, lambda event: None)
+    assert {kind for kind, _ in layers_at(pusher, f"from-build{len(output)}:2")} == {kind}
+    for number in (1, 2):
+        name = f"from-build{len(output)}:{number}"
+        _, image_id, digest = pusher.pulled(name, tmp_path / f"other{number}")
+        assert (image_id, digest) == (result.image_id, result.manifest.digest)
+    assert images.find(pusher.ws, names[0]).image_id == result.image_id
 
 
 def prepared(tmp_path: Path, name: str) -> tuple[Path, Digest]:

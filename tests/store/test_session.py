@@ -53,6 +53,17 @@ def test_a_session_leaves_nothing_temporary(store: Store) -> None:
     assert rubbish(store) == [[], [], []]
 
 
+def test_a_session_ends_well_though_another_one_has_swept_the_trash(store: Store) -> None:
+    with store.session() as session:
+        Path(session.temporary()).write_bytes(b"x")
+        path = session.temporary()
+        Path(path).write_bytes(b"x")
+        session.discard(path)
+        with store.session():
+            assert files(store, "trash") == []
+    assert rubbish(store) == [[], [], []]
+
+
 def test_what_a_killed_process_left_is_swept_by_the_next_that_writes(store: Store) -> None:
     process = subprocess.Popen([sys.executable, "-c", _SLEEPER, store.layout.root], stdout=subprocess.PIPE)
     assert process.stdout is not None
