@@ -9,7 +9,7 @@ The tree (a class holds the data of its message as attributes)::
     ├── TemplateError                  a template of --format
     ├── InvalidDigest InvalidReference InvalidUnit InvalidPlatform InvalidSignal
     ├── InvalidRequest                 options of a container or volume that cannot be carried out
-    ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchNetwork NoSuchObject
+    ├── NoSuchImage NoSuchContainer NoSuchVolume NoSuchNetwork NoSuchObject NoSuchPath
     ├── ImageConflict VolumeInUse NetworkInUse NameConflict
     ├── ContainerConflict
     │   ├── ContainerRunning
@@ -184,6 +184,15 @@ class NoSuchObject(MinidockError):
     def __init__(self, name: str) -> None:
         super().__init__(f"No such object: {name}")
         self.name = name
+
+
+class NoSuchPath(MinidockError):
+    """A path that no layer of an image ever had."""
+
+    def __init__(self, path: str, image: str) -> None:
+        super().__init__(f"{path} was never in {image}", hint=f"`minidock image files {image}` shows what is")
+        self.path = path
+        self.image = image
 
 
 class ImageConflict(MinidockError):

@@ -37,6 +37,7 @@ GROUPS = {
 _ATTACH = Command(
     "attach", "attach", "Attach local standard input, output, and error streams to a running container", is_reader=True
 )
+_BLAME = Command("blame", "blame", "Show which instruction put a file into an image, changed or hid it", is_reader=True)
 _BUILD = Command("build", "build", "Build an image from a Dockerfile")
 _COMMIT = Command("commit", "commit", "Create a new image from a container's changes")
 _CP = Command("cp", "cp", "Copy files/folders between a container and the local filesystem")
@@ -97,6 +98,7 @@ _WAIT = Command("wait", "wait", "Block until one or more containers stop, then p
 # In the order in which `--help` of an alias lists them.
 COMMANDS = {
     "attach": _ATTACH,
+    "blame": _BLAME,
     "build": _BUILD,
     "commit": _COMMIT,
     "cp": _CP,
@@ -173,7 +175,17 @@ COMMANDS = {
     "context why": Command(
         "context", "why", "Show which ignore rule takes a file out of a build context or leaves it in", is_reader=True
     ),
+    "image blame": _BLAME,
     "image build": _BUILD,
+    "image diff": Command(
+        "image_diff",
+        "image_diff",
+        "Show which files were added, changed and removed between two images",
+        is_reader=True,
+    ),
+    "image files": Command(
+        "image_files", "image_files", "Show the files of an image, or what is in one of its layers", is_reader=True
+    ),
     "image from-host": Command("from_host", "from_host", "Make an image from programs of this machine"),
     "image history": _HISTORY,
     "image import": _IMPORT,

@@ -107,52 +107,16 @@ class Tree:
     @classmethod
     def fold(cls, layers: Iterable[Sequence[Entry]]) -> Tree:
         """Return the merged tree of ``layers``, base first."""
-        tree = cls()
+        merging = _Merging(dict(cls()._entries))
         for layer in layers:
-            tree = tree.with_layer(layer)
-        return tree
+            merging.add(layer)
+        return cls(merging.entries)
 
     def with_layer(self, layer: Sequence[Entry]) -> Tree:
         """Return the tree with one more layer on top."""
-        merged = self._without_hidden(layer)
-        for entry in layer:
-            if entry.is_deletion:
-                continue
-            above = merged.get(parent_of(entry.path))
-            if above is None or above.kind != DIRECTORY:  # where one is, all above it are
-                for directory in ancestors(entry.path):
-                    below = merged.get(directory)
-                    if below is None or below.kind != DIRECTORY:
-                        merged[directory] = Entry(directory, DIRECTORY, 0o755)
-            if entry.kind == HARDLINK:
-                target = merged.get(entry.linkname)
-                if target is None or target.kind == DIRECTORY:
-                    raise StoreError(f"hard link {entry.path}: its target {entry.linkname} is not in the layer")
-                first = target.linkname if target.kind == FILE and target.linkname else entry.linkname
-                entry = target._replace(path=entry.path, linkname=first if target.kind == FILE else target.linkname)
-            merged[entry.path] = entry
-        return Tree(merged)
-
-    def _without_hidden(self, layer: Sequence[Entry]) -> dict[str, Entry]:
-        gone: set[str] = set()  # these and all below
-        emptied: set[str] = set()  # all below these
-        for entry in layer:
-            if entry.kind == WHITEOUT:
-                gone.add(entry.path)
-            elif entry.kind == OPAQUE:
-                emptied.add(entry.path)
-            elif entry.kind != DIRECTORY:
-                below = self._entries.get(entry.path)
-                if below is not None and below.kind == DIRECTORY:
-                    gone.add(entry.path)
-        if not gone and not emptied:
-            return dict(self._entries)
-        hidden = gone | emptied
-        return {
-            path: entry
-            for path, entry in self._entries.items()
-            if path not in gone and not any(directory in hidden for directory in ancestors(path))
-        }
+        merging = _Merging(dict(self._entries))
+        merging.add(layer)
+        return Tree(merging.entries)
 
     def get(self, path: str) -> Entry | None:
         """Return the entry at ``path`` (links are not followed), or None."""
@@ -178,6 +142,74 @@ class Tree:
     def resolve(self, path: str, *, follow_last: bool = True) -> str:
         """Return the real path of ``path``; see `resolve`."""
         return resolve(self._entries.get, path, follow_last=follow_last)
+
+
+class _Merging:
+    """A merged tree in the making, which takes on layer after layer in its place."""
+
+    def __init__(self, entries: dict[str, Entry]) -> None:
+        self.entries = entries
+        # What is in each directory, known from the first time on that all of one must go: most layers take none away.
+        self._children: dict[str, set[str]] | None = None
+
+    def add(self, layer: Sequence[Entry]) -> None:
+        """Put one more layer on top. Raises: StoreError for a hard link to nothing."""
+        for entry in layer:
+            if entry.kind == WHITEOUT:
+                self._remove(entry.path)
+            elif entry.kind == OPAQUE:
+                self._empty(entry.path)
+            elif entry.kind != DIRECTORY:
+                below = self.entries.get(entry.path)
+                if below is not None and below.kind == DIRECTORY:
+                    self._remove(entry.path)
+        for entry in layer:
+            if not entry.is_deletion:
+                self._place(entry)
+
+    def _place(self, entry: Entry) -> None:
+        above = self.entries.get(parent_of(entry.path))
+        if above is None or above.kind != DIRECTORY:  # where one is, all above it are
+            for directory in ancestors(entry.path):
+                below = self.entries.get(directory)
+                if below is None or below.kind != DIRECTORY:
+                    self._put(Entry(directory, DIRECTORY, 0o755))
+        if entry.kind == HARDLINK:
+            target = self.entries.get(entry.linkname)
+            if target is None or target.kind == DIRECTORY:
+                raise StoreError(f"hard link {entry.path}: its target {entry.linkname} is not in the layer")
+            first = target.linkname if target.kind == FILE and target.linkname else entry.linkname
+            entry = target._replace(path=entry.path, linkname=first if target.kind == FILE else target.linkname)
+        self._put(entry)
+
+    def _put(self, entry: Entry) -> None:
+        self.entries[entry.path] = entry
+        if self._children is not None and entry.path:
+            self._children.setdefault(parent_of(entry.path), set()).add(entry.path)
+
+    def _remove(self, path: str) -> None:
+        """Take away what is at a path and all below it."""
+        entry = self.entries.get(path)
+        if entry is None:
+            return
+        if entry.kind == DIRECTORY:
+            self._empty(path)
+        del self.entries[path]
+        if self._children is not None and path:
+            self._children[parent_of(path)].discard(path)
+
+    def _empty(self, directory: str) -> None:
+        """Take away all that is below a directory."""
+        if self._children is None:
+            self._children = {}
+            for path in self.entries:
+                if path:
+                    self._children.setdefault(parent_of(path), set()).add(path)
+        pending = [directory]
+        while pending:
+            for path in self._children.pop(pending.pop(), ()):
+                if self.entries.pop(path).kind == DIRECTORY:
+                    pending.append(path)
 
 
 def resolve(get: Callable[[str], Entry | None], path: str, *, follow_last: bool = True) -> str:

@@ -29,6 +29,22 @@ class ImageRow(NamedTuple):
     size: int
 
 
+class StepDetails(NamedTuple):
+    """What `history --lines` tells of a step beside docker's columns; texts are empty where nothing is known.
+
+    ``lines`` are those in the Dockerfile, ``diff_id`` is the layer that the step left. Of its bytes ``hidden`` cannot
+    be seen in the image, and ``duplicated`` were in an earlier layer already. ``last_build`` is what the last build of
+    the image did: ``reused`` or ``ran``.
+    """
+
+    lines: str
+    instruction: str
+    diff_id: Digest | None
+    hidden: int
+    duplicated: int
+    last_build: str
+
+
 class HistoryRow(NamedTuple):
     """One entry of an image's history; ``image_id`` is the image that the step left, None if it is not known."""
 
@@ -37,6 +53,7 @@ class HistoryRow(NamedTuple):
     created_by: str
     size: int
     comment: str
+    details: StepDetails | None = None
 
 
 class ContainerState(StrEnum):

@@ -19,6 +19,7 @@ from minidock.core.summary import (
     HistoryRow,
     ImageRow,
     ImageUsage,
+    StepDetails,
     UsageKind,
     UsageRow,
     VolumeRow,
@@ -96,14 +97,31 @@ def history_fields(row: HistoryRow, console: Console, *, is_cut: bool, is_human:
     else:
         created_since = units.ago(row.created, console.now)
     created_by = cells.one_line(row.created_by)
-    return {
+    found: dict[str, str | None] = {
         "Comment": cells.one_line(row.comment),
         "CreatedAt": created_at,
         "CreatedBy": cells.cut(created_by, CREATED_BY_CELLS) if is_cut else created_by,
         "CreatedSince": created_since,
         "ID": image_id_text(row.image_id, is_cut=is_cut) if row.image_id else MISSING,
-        "Size": units.human_size(row.size) if is_human else str(row.size),
+        "Size": _size(row.size, is_human=is_human),
     }
+    return found if row.details is None else found | _detail_fields(row.details, is_cut=is_cut, is_human=is_human)
+
+
+def _detail_fields(details: StepDetails, *, is_cut: bool, is_human: bool) -> dict[str, str | None]:
+    instruction = " ".join(cells.one_line(details.instruction).split())
+    return {
+        "Duplicated": _size(details.duplicated, is_human=is_human),
+        "Hidden": _size(details.hidden, is_human=is_human),
+        "Instruction": cells.cut(instruction, CREATED_BY_CELLS) if is_cut else instruction,
+        "LastBuild": details.last_build,
+        "Layer": image_id_text(details.diff_id, is_cut=is_cut) if details.diff_id else "",
+        "Line": cells.one_line(details.lines),
+    }
+
+
+def _size(size: int, *, is_human: bool) -> str:
+    return units.human_size(size) if is_human else str(size)
 
 
 def status(row: ContainerRow, now: datetime) -> str:

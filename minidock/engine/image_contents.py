@@ -1,0 +1,114 @@
+"""What is in images and their layers, what differs between two, who put a path there: only indexes are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from minidock.core.blame import Touch, normal_path, touches
+from minidock.core.digest import Digest
+from minidock.core.entries import Entry, Tree
+from minidock.core.image_steps import ImageStep, layer_steps
+from minidock.core.stored_files import LayerBytes, layer_bytes, stored_files
+from minidock.core.tree_changes import TreeDiff, tree_diff
+from minidock.engine import images
+from minidock.engine.image_layers import image_layers
+from minidock.engine.workspace import Workspace
+from minidock.errors import InvalidRequest, NoSuchPath, StoreError
+
+_SHORTEST_DIGEST = 4
+
+
+class StepTouch(NamedTuple):
+    """What a step did to a path."""
+
+    step: ImageStep
+    touch: Touch
+
+
+class StepShare(NamedTuple):
+    """How many files a step stored below a directory, and what became of their bytes."""
+
+    step: ImageStep
+    file_count: int
+    sums: LayerBytes
+
+
+class Blame(NamedTuple):
+    """Who did what to a path of an image, oldest first.
+
+    ``path`` is the real one if what was asked for leads there through links; ``entry`` is what stands there in the
+    end, None if nothing does. ``shares`` are those of a directory.
+    """
+
+    path: str
+    entry: Entry | None
+    touches: tuple[StepTouch, ...]
+    shares: tuple[StepShare, ...]
+
+
+def files(ws: Workspace, name: str, layer: str = "") -> tuple[Entry, ...]:
+    """Return the entries of an image's merged tree, or as they stand in one layer, sorted by path.
+
+    ``layer`` is its number, 1 for the base, or its digest or the beginning of that.
+    Raises: NoSuchImage, InvalidReference, InvalidRequest.
+    """
+    diff_ids = images.find(ws, name).config.diff_ids
+    if not layer:
+        return tuple(ws.store.layers.tree(diff_ids).entries())
+    entries = ws.store.layers.entries(_find_layer(name, diff_ids, layer))
+    return tuple(sorted(entries, key=lambda entry: (entry.path, not entry.is_deletion)))
+
+
+def _find_layer(name: str, diff_ids: tuple[Digest, ...], wanted: str) -> Digest:
+    if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(diff_ids):
+        return diff_ids[int(wanted) - 1]
+    prefix = wanted.removeprefix("sha256:")
+    found = {diff_id for diff_id in diff_ids if diff_id.hex.startswith(prefix) and len(prefix) >= _SHORTEST_DIGEST}
+    if len(found) == 1:
+        return found.pop()
+    count = "1 layer" if len(diff_ids) == 1 else f"{len(diff_ids)} layers, 1 is the base"
+    problem = f"more than one layer begins with {wanted}" if found else f"no layer {wanted}"
+    raise InvalidRequest(f"{name}: {problem}", hint=f"it has {count}; `minidock history --lines {name}` shows digests")
+
+
+def diff(ws: Workspace, before: str, after: str, *, has_times: bool = False) -> TreeDiff:
+    """Return what differs between the files of two images. Raises: NoSuchImage, InvalidReference."""
+    first, second = (images.find(ws, name).config.diff_ids for name in (before, after))
+    entries = {diff_id: ws.store.layers.entries(diff_id) for diff_id in dict.fromkeys((*first, *second))}
+    trees = (Tree.fold(entries[diff_id] for diff_id in diff_ids) for diff_ids in (first, second))
+    return tree_diff(*trees, has_times=has_times)
+
+
+def blame(ws: Workspace, name: str, wanted: str) -> Blame:
+    """Return who put a path into an image, changed it and took it away.
+
+    Raises: NoSuchImage, InvalidReference, NoSuchPath if it was never there.
+    """
+    found = image_layers(ws, name)
+    steps = layer_steps(found.steps)
+    path = normal_path(wanted)
+    story = touches(found.entries, path)
+    if not story:
+        path = _real_path(found.entries, path)
+        story = touches(found.entries, path)
+    if not story:
+        raise NoSuchPath(f"/{normal_path(wanted)}", name)
+    shares = tuple(
+        StepShare(step, len(below), layer_bytes(below))
+        for step, stored in zip(steps, stored_files(found.entries), strict=True)
+        if (below := [file for file in stored if is_below(file.entry.path, path)])
+    )
+    return Blame(path, story[-1].entry, tuple(StepTouch(steps[touch.layer], touch) for touch in story), shares)
+
+
+def _real_path(layers: Iterable[Sequence[Entry]], path: str) -> str:
+    try:
+        return Tree.fold(layers).resolve(path, follow_last=False)
+    except StoreError:  # links in a circle lead nowhere
+        return path
+
+
+def is_below(path: str, directory: str) -> bool:
+    """Whether a path is in a directory, or further down."""
+    return path.startswith(f"{directory}/") if directory else bool(path)

@@ -1,0 +1,132 @@
+"""The files of an image, what differs between two, and who put a path there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from minidock.core import units
+from minidock.core.entries import FILE, HARDLINK, SYMLINK, Entry
+from minidock.core.tree_changes import ADDED, CHANGED, REMOVED, TreeChange, TreeDiff
+from minidock.render import cells
+from minidock.render.console import Console
+from minidock.render.fields import Fields
+from minidock.render.formats import Format, json_object, json_text
+from minidock.render.tables import Columns, table_of
+
+FILES: Columns = (("TYPE", "Type"), ("MODE", "Mode"), ("OWNER", "Owner"), ("SIZE", "Size"), ("PATH", "Name"))
+CHANGES = ("CHANGE", "SIZE", "PATH", "WHAT")
+
+
+def shown_path(path: str) -> str:
+    """Return a path as users write it, on one line."""
+    return f"/{path}" if path.isprintable() else cells.one_line(f"/{path}")
+
+
+def file_fields(entry: Entry) -> Fields:
+    """Return the fields of one entry; `Name` is the path with what a link leads to, `Bytes` the size as a number."""
+    path, target = shown_path(entry.path), ""
+    if entry.kind == SYMLINK:
+        target = cells.one_line(entry.linkname)
+    elif entry.linkname:
+        target = shown_path(entry.linkname)
+    arrow = f"{path} -> {target}" if entry.kind == SYMLINK else f"{path} link to {target}"
+    has_attributes = not entry.is_deletion and entry.kind != HARDLINK
+    size = entry.size if entry.kind == FILE else 0
+    return {
+        "Bytes": str(size),
+        "Digest": f"sha256:{entry.sha256}" if entry.sha256 else "",
+        "Mode": f"{entry.mode:04o}" if has_attributes else "",
+        "Name": arrow if target else path,
+        "Owner": f"{entry.uid}:{entry.gid}" if has_attributes else "",
+        "Path": path,
+        "Size": units.human_size(size) if entry.kind == FILE else "",
+        "Target": target,
+        "Type": entry.kind,
+    }
+
+
+def print_files(
+    console: Console, entries: Sequence[Entry], total: int, *, shape: Format = Format.TABLE, by_size: bool = False
+) -> None:
+    """Print entries in their order, or the largest first; ``total`` are their bytes, each file once."""
+    if by_size:
+        entries = sorted(entries, key=lambda entry: (-entry.size, entry.path))
+    rows = list(map(file_fields, entries))
+    if shape is Format.JSON:
+        console.out.writelines(f"{json_object(row)}\n" for row in rows)
+    elif shape.template:
+        console.out.write(shape.rows(rows, {field: header for header, field in FILES}))
+    else:
+        console.out.write(table_of(FILES, rows))
+        console.out.write(f"\n{_count(len(entries), 'entry', 'entries')}, {units.human_size(total, 4)}\n")
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def print_diff(console: Console, diff: TreeDiff, *, shape: Format = Format.TABLE) -> None:
+    """Print what changed between two images, by path, and the sums."""
+    if shape is Format.JSON:
+        console.out.write(f"{json_text(_diff_members(diff))}\n")
+    elif shape.template:
+        console.out.write(shape.document(_diff_members(diff)))
+    else:
+        if diff.changes:
+            console.out.write(cells.table(CHANGES, list(map(_diff_cells, diff.changes))) + "\n")
+        console.out.write(f"{_diff_sums(diff)}\n")
+
+
+def _diff_cells(change: TreeChange) -> tuple[str, str, str, str]:
+    entry = change.after or change.before
+    assert entry is not None
+    what = ", ".join(difference.text for difference in change.differences)
+    if change.kind != CHANGED and entry.kind != FILE:
+        what = f"{entry.kind} -> {entry.linkname}" if entry.kind == SYMLINK else entry.kind
+    has_size = entry.kind == FILE or change.growth
+    return change.kind, _signed(change.growth) if has_size else "", shown_path(change.path), cells.one_line(what)
+
+
+def _signed(size: int) -> str:
+    return f"{'-' if size < 0 else '+'}{units.human_size(abs(size))}"
+
+
+def _growth(changes: Iterable[TreeChange]) -> int:
+    return sum(change.growth for change in changes)
+
+
+def _diff_sums(diff: TreeDiff) -> str:
+    if not diff.changes:
+        return f"no differences: {units.human_size(diff.after_size, 4)} in both"
+    texts = [
+        f"{len(changes):,} {kind} ({_signed(_growth(changes))})"
+        for kind in (ADDED, CHANGED, REMOVED)
+        if (changes := diff.of_kind(kind))
+    ]
+    sizes = f"{units.human_size(diff.before_size, 4)} before, {units.human_size(diff.after_size, 4)} after"
+    return f"{', '.join(texts)}; {sizes}"
+
+
+def _diff_members(diff: TreeDiff) -> dict[str, Any]:
+    return {
+        "Changes": [
+            {
+                "Change": change.kind,
+                "Path": shown_path(change.path),
+                "TypeBefore": change.before.kind if change.before else "",
+                "TypeAfter": change.after.kind if change.after else "",
+                "SizeBefore": change.before.size if change.before else 0,
+                "SizeAfter": change.after.size if change.after else 0,
+                "Differences": {difference.name: difference.text for difference in change.differences},
+            }
+            for change in diff.changes
+        ],
+        **{
+            kind.capitalize(): {"Count": len(changes), "Growth": _growth(changes)}
+            for kind in (ADDED, CHANGED, REMOVED)
+            for changes in [diff.of_kind(kind)]
+        },
+        "SizeBefore": diff.before_size,
+        "SizeAfter": diff.after_size,
+    }
