@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import minidock
 from minidock.cli import commands, options, usage
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Table = Mapping[str, Command]
 
 _INTERRUPTED = 130
+# Objects made before unreachable ones are looked for: loading modules makes tens of thousands and leaves none behind.
+_COLLECT_AFTER = 100_000
 _BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE has ended
 _GLOBAL_FLAGS = tuple(Flag(option.name, option.short, not option.type_name) for option in usage.GLOBAL_OPTIONS)
 _HELP_FLAG = Flag("help", "h", is_switch=True)
@@ -82,17 +85,23 @@ def _complain(text: str) -> None:
     sys.stderr.write(text)
 
 
-def entry() -> None:
-    """Run as a program: output is UTF-8 whatever the locale says, names of files that are not pass through."""
+def entry() -> NoReturn:
+    """Run as a program: output is UTF-8 whatever the locale says, names of files that are not pass through.
+
+    It ends without taking the interpreter apart, object by object: for `run` that was a tenth of the whole.
+    No thread that is still wanted lives on after a command, and nothing is registered for the exit.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+    gc.set_threshold(_COLLECT_AFTER)
     code = main()
-    try:
-        sys.stdout.flush()
-    except OSError:  # nobody reads any more; without this the interpreter would complain when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # nobody reads any more: main() has said what there was to say
+            pass
+    os._exit(code)
 
 
 def system_problem(error: OSError) -> MinidockError:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from minidock.cli.values import at_least
 from minidock.render import formats
 from minidock.render.formats import Format
 
@@ -23,8 +24,13 @@ def ls(
     path: Context,
     shape: Shape = Format.TABLE,
     file: Dockerfile = "",
-    depth: Annotated[int, typer.Option("--depth", min=1, help="How many levels of directories are told apart")] = 1,
-    number: Annotated[int, typer.Option("--number", "-n", min=0, help="How many parts are shown (0: all)")] = 20,
+    depth: Annotated[
+        int,
+        typer.Option("--depth", parser=at_least(1), help="Levels of directories (default 1)"),
+    ] = 1,
+    number: Annotated[
+        int, typer.Option("--number", "-n", parser=at_least(0), help="How many parts, 0 for all (default 20)")
+    ] = 20,
 ) -> None:
     """Show what a build context holds, its largest parts first."""
     from minidock.cli import options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from minidock.core.durations import parse_duration
 from minidock.core.quoting import quoted
@@ -33,6 +33,18 @@ def parse_int(text: str) -> int:
     if not -(2**63) <= value < 2**63:
         raise FlagError(f"strconv.ParseInt: parsing {quoted(text)}: value out of range")
     return value
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what reads whole numbers and refuses those below ``least``."""
+
+    def parse(text: str) -> int:
+        value = parse_int(text)
+        if value < least:
+            raise FlagError(f"must be at least {least}")
+        return value
+
+    return parse
 
 
 def parse_float(text: str) -> float:

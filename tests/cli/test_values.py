@@ -53,3 +53,10 @@ def test_a_choice_names_what_it_could_be() -> None:
     assert values.parse_choice("never", ("always", "never")) == "never"
     with pytest.raises(FlagError, match=r'^must be one of "always", "never"$'):
         values.parse_choice("often", ("always", "never"))
+
+
+def test_numbers_below_the_least_are_refused() -> None:
+    parse = values.at_least(1)
+    assert parse("1") == 1
+    with pytest.raises(FlagError, match="must be at least 1"):
+        parse("0")
