@@ -10,13 +10,12 @@ from minidock.render import formats
 from minidock.render.formats import Format
 
 DEFAULT_FILE = "minidock-report.html"
+_FORMAT_HELP = f"Print what the page is made of instead:\n{formats.DOCUMENT_HELP.partition(chr(10))[2]}"
 
 
 def report(
     names: Annotated[tuple[str, ...], typer.Argument(metavar="[IMAGE...]")] = (),
-    shape: Annotated[
-        Format, typer.Option("--format", parser=Format.parse, help=f"{formats.DOCUMENT_HELP}\ninstead of a page")
-    ] = Format.TABLE,
+    shape: Annotated[Format, typer.Option("--format", parser=Format.parse, help=_FORMAT_HELP)] = Format.TABLE,
     output: Annotated[
         str, typer.Option("--output", "-o", help=f'Write to a file, or STDOUT ("-") (default "{DEFAULT_FILE}")')
     ] = "",

@@ -105,7 +105,10 @@ class DirectorySink:
 
 @contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes the place of ``path`` at the end; a device or pipe is written directly."""
+    """Open a file for writing that takes the place of ``path`` at the end; a device or pipe is written directly.
+
+    Raises: MinidockError if there can be no file.
+    """
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb") as direct:
             yield direct
@@ -113,7 +116,11 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     path = os.path.realpath(path)
     temporary = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{os.urandom(4).hex()}"
     try:
-        with open(temporary, "xb") as out:
+        out = open(temporary, "xb")  # noqa: SIM115
+    except OSError as error:
+        raise MinidockError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
+    try:
+        with out:
             yield out
         os.replace(temporary, path)
     except BaseException:

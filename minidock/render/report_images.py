@@ -27,7 +27,7 @@ def _image(image: ReportImage, told: ImageDetails, layers: Sequence[ReportLayer]
         None,
         element("span", {"class": "name"}, image.label),
         element("span", {"class": "soft id"}, image.image_id.short),
-        bar((("shared", image.shared_size), ("own", image.unique_size)), largest),
+        bar(_sharing(image), largest),
         element("span", {"class": "n"}, human_size(image.size)),
         element("span", {"class": "soft fates"}, _fates(told)),
     )
@@ -46,6 +46,13 @@ def _image(image: ReportImage, told: ImageDetails, layers: Sequence[ReportLayer]
         parts.append(element("p", {"class": "note"}, _waste(told)))
     attributes = {"id": anchor(image), "class": "image", "data-image": image.image_id.hex, "data-built": told.built}
     return element("details", attributes, head, *parts)
+
+
+def _sharing(image: ReportImage) -> tuple[tuple[str, int, str], ...]:
+    return (
+        ("shared", image.shared_size, f"shared: {human_size(image.shared_size)}"),
+        ("own", image.unique_size, f"own: {human_size(image.unique_size)}"),
+    )
 
 
 def _fates(told: ImageDetails) -> str:
@@ -71,26 +78,29 @@ def _day(moment: str) -> str:
 
 
 def _step(number: int, step: ReportStep, layers: Sequence[ReportLayer], widest: int, told: ImageDetails) -> list[Cell]:
-    layer = layers[step.layer] if step.layer is not None else None
-    what = [element("code", None, step.instruction or "—")]
+    head: Cell = ("n soft", str(number))
+    if step.layer is None:
+        return [head, ("what", _what(step)), ("n soft", "–"), ("wide", ""), ("wide", ""), _fate(step, told)]
+    layer = layers[step.layer]
+    style, sharing = ("shared", f"shared by {layer.users}") if layer.users > 1 else ("own", "own")
+    drawn = bar(((style, step.size, human_size(step.size)),), widest) if step.size else ""
+    owner = joined(
+        (element("code", None, layer.diff_id.short), " ", element("span", {"class": f"tag {style}"}, sharing))
+    )
+    return [head, ("what", _what(step)), size_cell(step.size), ("wide", drawn), ("wide", owner), _fate(step, told)]
+
+
+def _what(step: ReportStep) -> Markup:
+    """Return an instruction, where it stands, and why it was rebuilt."""
+    parts = [element("code", None, step.instruction or "—")]
     if step.where:
-        what.append(element("small", {"class": "where"}, step.where))
+        parts.append(element("small", {"class": "where"}, step.where))
     for reason in step.reasons:
-        what.append(element("p", {"class": "why"}, "why: ", reason.text))
+        parts.append(element("p", {"class": "why"}, "why: ", reason.text))
         if any(detail not in reason.text for detail in reason.details):
-            items = (element("li", None, detail) for detail in reason.details)
-            what.append(
-                element("details", {"class": "changes"}, element("summary", None, "more"), element("ul", None, *items))
-            )
-    is_shared = layer is not None and layer.users > 1
-    owner: Markup | str = ""
-    if layer is not None:
-        sharing = f"shared by {layer.users}" if is_shared else "own"
-        tag = element("span", {"class": "tag shared" if is_shared else "tag own"}, sharing)
-        owner = joined((element("code", None, layer.diff_id.short), " ", tag))
-    drawn = bar((("shared" if is_shared else "own", step.size),), widest) if step.size else ""
-    size: Cell = size_cell(step.size) if layer is not None else ("n soft", "–")
-    return [("n soft", str(number)), ("what", joined(what)), size, ("wide", drawn), ("wide", owner), _fate(step, told)]
+            items = element("ul", None, *(element("li", None, detail) for detail in reason.details))
+            parts.append(element("details", {"class": "changes"}, element("summary", None, "more"), items))
+    return joined(parts)
 
 
 def _fate(step: ReportStep, told: ImageDetails) -> Cell:

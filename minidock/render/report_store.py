@@ -42,14 +42,17 @@ def _class(name: str) -> dict[str, str]:
     return {"class": name} if name else {}
 
 
-def bar(parts: Sequence[tuple[str, int]], whole: int, name: str = "bar") -> Markup:
-    """Return a bar: parts (class, size) side by side, to the scale of ``whole``. It says nothing that text does not."""
+def bar(parts: Sequence[tuple[str, int, str]], whole: int, name: str = "bar") -> Markup:
+    """Return a bar: parts (class, size, what a pointer is told) side by side, to the scale of ``whole``.
+
+    It says nothing that the text beside it does not.
+    """
     drawn, start = [], 0.0
-    for style, size in parts:
+    for style, size, told in parts:
         share = 100 * size / whole if whole else 0.0
         if size:
             place = {"class": style, "x": f"{start:.3f}%", "width": f"{share:.3f}%", "height": "100%"}
-            drawn.append(element("rect", place))
+            drawn.append(element("rect", place, element("title", None, told)))
         start += share
     return element("svg", {"class": name, "aria-hidden": "true"}, *drawn)
 
@@ -91,7 +94,7 @@ _TOLD = {
 def disk(report: Report) -> Markup:
     """Return the bar and the table whose sum is what `du` says."""
     total = sum(size for _, size in report.on_disk)
-    kinds = [(f"k{place}", size) for place, (_, size) in enumerate(report.on_disk)]
+    kinds = [(f"k{place}", size, f"{kind}: {human_size(size)}") for place, (kind, size) in enumerate(report.on_disk)]
     rows: list[list[Cell]] = []
     for place, (kind, size) in enumerate(report.on_disk):
         told = _TOLD.get(kind, "")
@@ -101,9 +104,11 @@ def disk(report: Report) -> Markup:
         rows.append([("", joined((swatch, kind))), size_cell(size), ("n exact", f"{size:,}"), ("soft wide", told)])
     rows.append([("", "sum"), size_cell(total), ("n exact", f"{total:,}"), ("soft wide", "")])
     heads = (("", "What"), ("n", "On disk"), ("n exact", "Bytes"), ("wide", "Holds"))
+    command = element("code", None, "du -s -B1")
+    caption = joined(("Allocated bytes; the sum is what ", command, " says of the directory"))
     parts = [
         bar(kinds, total, "bar tall"),
-        table("Allocated bytes; the sum is what `du -s -B1` says of the directory", heads, rows),
+        table(caption, heads, rows),
     ]
     if report.writers:
         parts.append(element("p", {"class": "note"}, _writers(report.writers)))

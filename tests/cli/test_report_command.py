@@ -84,6 +84,12 @@ def test_what_cannot_be_written_is_one_line_and_leaves_the_old_page(
     assert old.read_text() == "old"
 
 
+def test_a_directory_that_takes_no_file_is_named(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    said = Said(ws, capsys, "report", "-o", "/proc/self/report.html")
+    assert said.code == 1
+    assert re.fullmatch(r"minidock: open /proc/[0-9]+/report.html: no such file or directory\n", said.err)
+
+
 def test_a_full_device_is_told_of(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     said = Said(ws, capsys, "report", "-o", "/dev/full")
     assert (said.code, said.err) == (1, "minidock: write /dev/full: no space left on device\n")
