@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from minidock.core.digest import Digest
+from minidock.core.packing import Compression
 from minidock.core.reference import Reference
 from minidock.engine import images
+from minidock.engine.load import load_layout
 from minidock.engine.pull import pull
+from minidock.engine.push import push
 from minidock.engine.save import TarSink, save
 from minidock.engine.workspace import Workspace
 from minidock.runtime.fake import FakeRuntime
@@ -98,3 +102,26 @@ def test_a_second_name_of_a_pulled_image_is_read_by_skopeo(
     skopeo("copy", f"oci:{other.store.layout.root}:mine:1", f"dir:{tmp_path}/dir")
     config = skopeo("inspect", "--config", "--raw", f"dir:{tmp_path}/dir")
     assert Digest.sha256(config.encode()) == image_id
+
+
+@pytest.mark.parametrize("compression", [Compression("gzip"), Compression("gzip", 6), Compression("zstd")])
+def test_what_was_pushed_is_read_by_skopeo(
+    server: Server,
+    ws: Workspace,
+    image_id: Digest,
+    tmp_path: Path,
+    skopeo: Callable[..., str],
+    compression: Compression,
+) -> None:
+    full = f"{server.domain}/pushed-{compression.label}:1"
+    images.tag(ws, "messy:1", full)
+    with closing(server.registries(tmp_path / "home")) as registries:
+        pushed = push(ws, registries, Reference.parse(full), lambda event: None, compression=compression)
+    told = skopeo("inspect", "--tls-verify=false", "--format", "{{.Digest}}", f"docker://{full}")
+    assert told.strip() == str(pushed.manifest.digest)
+    skopeo("copy", "--src-tls-verify=false", f"docker://{full}", f"oci:{tmp_path}/layout:1")
+    other = workspace(tmp_path / "other", FakeRuntime({}))
+    with other.store.session() as session:
+        found = load_layout(other, session, f"{tmp_path}/layout", "1", "")
+        assert found.image_id == image_id
+        assert told_by_store(other, found.image_id) == told_by_store(ws, image_id)
