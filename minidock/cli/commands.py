@@ -201,6 +201,12 @@ COMMANDS = {
     "image save": _SAVE,
     "image tag": _TAG,
     "image tree": Command("image_tree", "image_tree", "Show layers and which images share them", is_reader=True),
+    "image waste": Command(
+        "image_waste",
+        "image_waste",
+        "Show bytes that an image stores but does not show, and what would save them",
+        is_reader=True,
+    ),
     "network connect": Command("network", "connect", "Connect a container to a network"),
     "network create": Command("network", "create", "Create a network"),
     "network disconnect": Command("network", "disconnect", "Disconnect a container from a network"),

@@ -108,7 +108,13 @@ class _Building:
         with self._setup.progress.internal("exporting to image") as step:
             step.status("exporting layers done")
             image_id, digest = images.publish(
-                self._ws, self._session, image, names, annotations=of_manifest, lines=state.lines
+                self._ws,
+                self._session,
+                image,
+                names,
+                annotations=of_manifest,
+                lines=state.lines,
+                base=state.base_image,
             )
             step.status(f"exporting manifest {digest} done")
             step.status(f"writing image {image_id} done")

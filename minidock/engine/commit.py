@@ -61,8 +61,9 @@ def commit(ws: Workspace, request: CommitRequest) -> Digest:
             is_empty_layer=diff_id is None,
         )
         made = replace(image.with_step(entry, diff_id, changed), author=request.author)
-        lines = images.known_lines(ws.store.images.list(), record.image_id)
-        image_id = images.publish(ws, session, made, names, lines=lines)[0]
+        listed = ws.store.images.list()
+        lines, base = images.known_lines(listed, record.image_id), images.known_base(listed, record.image_id)
+        image_id = images.publish(ws, session, made, names, lines=lines, base=base)[0]
     events.tell(
         ws, record, "commit", comment=request.message, imageID=str(image_id), imageRef=names[0] if names else ""
     )

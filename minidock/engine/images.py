@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from minidock.core import mediatype
+from minidock.core.base_image import BaseImage
 from minidock.core.config import ImageConfig
-from minidock.core.descriptor import CONFIG_DIGEST, CREATED, LINES, REF_NAME, REPO_DIGESTS, Descriptor, Manifest
+from minidock.core.descriptor import BASE, CONFIG_DIGEST, CREATED, LINES, REF_NAME, REPO_DIGESTS, Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.image_steps import StepLines, lines_from_text, lines_to_text
 from minidock.core.reference import Reference
@@ -134,13 +135,14 @@ def publish(
     manifest: Manifest | None = None,
     repo_digests: Sequence[str] = (),
     lines: Sequence[StepLines | None] = (),
+    base: BaseImage | None = None,
 ) -> tuple[Digest, Digest]:
     """Store an image's config and manifest, then its names; return image ID and manifest digest.
 
     ``names`` are familiar; without any the image stands nameless in the store. ``data`` is the config as others wrote
     it, whose digest is to stay, and ``manifest`` theirs, whose blobs are there; ``annotations`` are those of a new
     manifest. ``repo_digests`` (``NAME@DIGEST``) are where registries have the image, ``lines`` where its steps stand
-    in the Dockerfile; where nothing is said, what is known already stays.
+    in the Dockerfile, ``base`` what it was built from; where nothing is said, what is known already stays.
     """
     layers = [ws.store.layers.get(diff_id, session) for diff_id in config.diff_ids]
     session.pin(layer.blob.digest for layer in layers)
@@ -160,6 +162,7 @@ def publish(
         size,
         (*known_repo_digests(listed, digest), *repo_digests),
         lines_to_text(lines or known_lines(listed, image_id)),
+        _text_of(base or known_base(listed, image_id)),
     )
     ws.store.images.add(session, described, tuple(names))
     return image_id, digest
@@ -182,6 +185,16 @@ def known_lines(listed: Sequence[Descriptor], image_id: Digest) -> tuple[StepLin
     """
     own = [item for item in listed if LINES in item.annotations and config_digest(item) == image_id]
     return lines_from_text(own[-1].annotations[LINES]) if own else ()  # what was added last stands last
+
+
+def known_base(listed: Sequence[Descriptor], image_id: Digest) -> BaseImage | None:
+    """Return what an image was built from in its last build, None if that is not known."""
+    own = [item for item in listed if BASE in item.annotations and config_digest(item) == image_id]
+    return BaseImage.from_text(own[-1].annotations[BASE]) if own else None
+
+
+def _text_of(base: BaseImage | None) -> str:
+    return "" if base is None else base.to_text()
 
 
 def tag(ws: Workspace, source: str, target: str) -> None:

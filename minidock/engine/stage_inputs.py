@@ -97,7 +97,9 @@ class StageInputs:
         known = images.known_lines(self._setup.ws.store.images.list(), image.image_id)
         lines = tuple(known[number] if number < len(known) else None for number in range(len(image.config.history)))
         base = f"{name}@{image.image_id}"
-        return StageState(image.config, image.image_id, variables, base=base, lines=lines), shown
+        count = len(image.config.diff_ids)
+        state = StageState(image.config, image.image_id, variables, base=base, base_layers=count, lines=lines)
+        return state, shown
 
     def _is_empty(self, name: str) -> bool:
         """Tell whether a base has no layers to begin with: files of a named context are copied into it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from minidock.core.base_image import BaseImage
 from minidock.core.build_record import StepFate
 from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, ImageConfig
@@ -90,8 +91,8 @@ class StageState:
     """Where a stage stands: its image so far, and the variables in force.
 
     ``variables`` holds ENV and ARG values in order, ``args`` the arguments declared so far with what history shows.
-    ``base`` is the name and ID of the image that it began with, empty if there is none; ``lines`` has as many items as
-    the history of ``image``.
+    ``base`` is the name and ID of the image that it began with, empty if there is none, ``base_layers`` are how many
+    that has; ``lines`` has as many items as the history of ``image``.
     """
 
     image: ImageConfig
@@ -100,7 +101,13 @@ class StageState:
     args: Mapping[str, str] = field(default_factory=dict)
     was_rebuilt: bool = False
     base: str = ""
+    base_layers: int = 0
     lines: tuple[StepLines | None, ...] = ()
+
+    @property
+    def base_image(self) -> BaseImage | None:
+        """The image that it began with."""
+        return BaseImage.from_text(f"{self.base_layers} {self.base or 'scratch'}")
 
     @property
     def parent(self) -> str:

@@ -6,7 +6,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from minidock.core.descriptor import CONFIG_DIGEST, CREATED, LINES, REF_NAME, REPO_DIGESTS, SIZE, Descriptor, Index
+from minidock.core.descriptor import (
+    BASE,
+    CONFIG_DIGEST,
+    CREATED,
+    LINES,
+    REF_NAME,
+    REPO_DIGESTS,
+    SIZE,
+    Descriptor,
+    Index,
+)
 from minidock.core.digest import Digest
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks
@@ -114,8 +124,9 @@ def describe(
     size: int,
     repo_digests: Sequence[str] = (),
     lines: str = "",
+    base: str = "",
 ) -> Descriptor:
-    """Return the manifest's descriptor with what `image ls` shows in its annotations, and the lines of its steps."""
+    """Return the manifest's descriptor with what `image ls` shows and what its build told in its annotations."""
     annotations = {CONFIG_DIGEST: str(config), SIZE: str(size)}
     if repo_digests:
         annotations[REPO_DIGESTS] = " ".join(dict.fromkeys(repo_digests))
@@ -123,6 +134,8 @@ def describe(
         annotations[CREATED] = created
     if lines:
         annotations[LINES] = lines
+    if base:
+        annotations[BASE] = base
     return replace(manifest, annotations=annotations)
 
 

@@ -155,3 +155,18 @@ def test_a_plain_user_sees_the_same_changes(place: Path) -> None:
 @pytest.mark.slow
 def test_a_root_without_namespaces_sees_the_same_changes(place: Path) -> None:
     assert " passed" in run_tests(sys.executable, place, give_up_mounting, DIFFS)
+
+
+WASTE = "tests/engine/test_image_waste.py"
+
+
+@pytest.mark.slow
+def test_a_plain_user_is_told_the_same_waste(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    assert " passed" in run_tests(python, place, become_plain, WASTE)
+
+
+@pytest.mark.slow
+def test_a_root_without_namespaces_is_told_the_same_waste(place: Path) -> None:
+    assert " passed" in run_tests(sys.executable, place, give_up_mounting, WASTE)
