@@ -52,20 +52,18 @@ class TreeDiff:
 
 def tree_diff(before: Tree, after: Tree, *, has_times: bool = False) -> TreeDiff:
     """Return what changed; times of files count with ``has_times`` only, those of directories never."""
-    old = {entry.path: entry for entry in before.entries()}
-    new = {entry.path: entry for entry in after.entries()}
-    changes = []
-    for path in sorted(old.keys() | new.keys()):
-        was, now = old.get(path), new.get(path)
-        if was is now:
+    old, new = before.entries(), after.entries()
+    changes = [TreeChange(REMOVED, entry.path, entry, None) for entry in old if entry.path not in after]
+    for entry in new:
+        was = before.get(entry.path)
+        if was is entry:
             continue
         if was is None:
-            changes.append(TreeChange(ADDED, path, None, now))
-        elif now is None:
-            changes.append(TreeChange(REMOVED, path, was, None))
-        elif found := differences(was, now, has_times=has_times):
-            changes.append(TreeChange(CHANGED, path, was, now, found))
-    return TreeDiff(tuple(changes), tree_size(before.entries()), tree_size(after.entries()))
+            changes.append(TreeChange(ADDED, entry.path, None, entry))
+        elif found := differences(was, entry, has_times=has_times):
+            changes.append(TreeChange(CHANGED, entry.path, was, entry, found))
+    changes.sort(key=lambda change: change.path)
+    return TreeDiff(tuple(changes), tree_size(old), tree_size(new))
 
 
 def tree_size(entries: Iterable[Entry]) -> int:

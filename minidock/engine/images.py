@@ -18,6 +18,7 @@ from minidock.core.summary import HistoryRow
 from minidock.engine.image_list import config_digest, moment
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobNotFound, InvalidReference, MinidockError, NoSuchImage
+from minidock.store.cache import Record
 from minidock.store.images import describe
 from minidock.store.session import Session
 
@@ -235,19 +236,33 @@ def history(ws: Workspace, text: str) -> tuple[HistoryRow, ...]:
 
 def _step_images(ws: Workspace, image: Image) -> list[Digest | None]:
     """Return the image after each history entry, oldest first, None where this store has none."""
-    config = image.config
-    created = {entry.created for entry in config.history}
-    known = {record.image_id for record in ws.store.cache.records() if record.created in created}
+    records = ws.store.cache.records()
+    steps: list[Digest | None] = [None] * len(image.config.history)
+    parents = {record.image_id: record.parent for record in records if record.image_id is not None}
+    image_id: Digest | None = image.image_id
+    for position in reversed(range(len(steps))):
+        if image_id is None:
+            # What it was built on came another way, or the build cache has been pruned: the images themselves tell.
+            _find_step_images(ws, image.config, steps, records)
+            break
+        if image_id == image.image_id or ws.store.blobs.has(image_id):
+            steps[position] = image_id
+        image_id = parents.get(image_id)
+    return steps
+
+
+def _find_step_images(
+    ws: Workspace, config: ImageConfig, steps: list[Digest | None], records: Sequence[Record]
+) -> None:
+    """Fill in the images of steps that are not known yet, from all images whose history a history begins with."""
+    created = {entry.created for entry, step in zip(config.history, steps, strict=True) if step is None}
+    known = {record.image_id for record in records if record.created in created}
     known |= {config_digest(item) for item in ws.store.images.list() if item.annotations.get(CREATED) in created}
-    steps: list[Digest | None] = [None] * len(config.history)
     for image_id in sorted(digest for digest in known if digest is not None):
         if not ws.store.blobs.has(image_id):
             continue
         other = ImageConfig.from_bytes(ws.store.blobs.read(image_id))
         count = len(other.history)
         is_prefix = other.history == config.history[:count] and other.diff_ids == config.diff_ids[: len(other.diff_ids)]
-        if 0 < count <= len(steps) and is_prefix:
+        if 0 < count <= len(steps) and is_prefix and steps[count - 1] is None:
             steps[count - 1] = image_id
-    if steps:
-        steps[-1] = image.image_id
-    return steps

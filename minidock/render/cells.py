@@ -45,12 +45,19 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     Every line ends in a newline; without rows there is only the line of headers. Nothing is cut or folded.
     """
     lines = [tuple(headers), *(tuple(row) for row in rows)]
-    widths = [max(MINIMUM, max(map(width, column)) + GAP) for column in zip(*lines, strict=True)]
+    widths = [max(MINIMUM, _widest(column) + GAP) for column in zip(*lines, strict=True)]
     return "".join(_line(line, widths) for line in lines)
 
 
+def _widest(column: Sequence[str]) -> int:
+    return max(map(len if all(map(str.isascii, column)) else width, column))  # there may be 100,000 lines
+
+
 def _line(line: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell + " " * (cells - width(cell)) for cell, cells in zip(line[:-1], widths[:-1], strict=True))
+    padded = [
+        cell.ljust(cells) if cell.isascii() else cell + " " * (cells - width(cell))
+        for cell, cells in zip(line[:-1], widths[:-1], strict=True)
+    ]
     return "".join(padded) + line[-1] + "\n"
 
 

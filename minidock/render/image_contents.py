@@ -26,18 +26,20 @@ def shown_path(path: str) -> str:
 def file_fields(entry: Entry) -> Fields:
     """Return the fields of one entry; `Name` is the path with what a link leads to, `Bytes` the size as a number."""
     path, target = shown_path(entry.path), ""
+    name = path
     if entry.kind == SYMLINK:
         target = cells.one_line(entry.linkname)
+        name = f"{path} -> {target}"
     elif entry.linkname:
         target = shown_path(entry.linkname)
-    arrow = f"{path} -> {target}" if entry.kind == SYMLINK else f"{path} link to {target}"
+        name = f"{path} link to {target}"
     has_attributes = not entry.is_deletion and entry.kind != HARDLINK
     size = entry.size if entry.kind == FILE else 0
     return {
         "Bytes": str(size),
         "Digest": f"sha256:{entry.sha256}" if entry.sha256 else "",
         "Mode": f"{entry.mode:04o}" if has_attributes else "",
-        "Name": arrow if target else path,
+        "Name": name,
         "Owner": f"{entry.uid}:{entry.gid}" if has_attributes else "",
         "Path": path,
         "Size": units.human_size(size) if entry.kind == FILE else "",
@@ -52,7 +54,7 @@ def print_files(
     """Print entries in their order, or the largest first; ``total`` are their bytes, each file once."""
     if by_size:
         entries = sorted(entries, key=lambda entry: (-entry.size, entry.path))
-    rows = list(map(file_fields, entries))
+    rows = [file_fields(entry) for entry in entries]
     if shape is Format.JSON:
         console.out.writelines(f"{json_object(row)}\n" for row in rows)
     elif shape.template:

@@ -35,8 +35,9 @@ class Record:
     """The remembered result of one key.
 
     A layer record (``diff_id`` set) says which layer a step made; an image record (``image_id`` set) which image
-    config one step made of another. ``created`` is RFC 3339: a wholly cached build repeats it. ``step`` names the
-    place in a Dockerfile that the record was made for; ``size`` is the layer's content in bytes.
+    config one step made of another, whose ID is ``parent`` (None if there was none; known of records that were read).
+    ``created`` is RFC 3339: a wholly cached build repeats it. ``step`` names the place in a Dockerfile that the record
+    was made for; ``size`` is the layer's content in bytes.
     """
 
     key: Digest
@@ -49,6 +50,7 @@ class Record:
     files: Digest | None = None
     usage_count: int = 0
     last_used: float = 0.0
+    parent: Digest | None = None
 
 
 class Cache:
@@ -98,6 +100,7 @@ class Cache:
                 files=_digest(members["files"]),
                 usage_count=uses,
                 last_used=changed,
+                parent=_parent(members["inputs"]["parent"]) if members["image_id"] else None,
             )
         except (ValueError, KeyError, TypeError, InvalidDigest):
             return None
@@ -217,6 +220,10 @@ class Cache:
             return sorted(os.listdir(self._layout.path("cache", directory)))
         except FileNotFoundError:
             return []
+
+
+def _parent(text: str) -> Digest | None:
+    return Digest.parse(text) if text.startswith("sha256:") else None
 
 
 def _digest(text: Any) -> Digest | None:

@@ -5,6 +5,7 @@ An index file is one line of JSON (what the layer is, and the xxh3 of the rest) 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import zlib
@@ -193,7 +194,7 @@ class Layers:
         """Return the entries of a layer in the order of its tar. Raises: BlobNotFound."""
         if diff_id not in self._known:
             _, body = self._load(diff_id, session)
-            found = [_entry(row) for row in json.loads(zlib.decompress(body))] if body else self._derive(diff_id)
+            found = _read_entries(body) if body else self._derive(diff_id)
             if sum(map(len, self._known.values())) > _MAX_KNOWN:
                 self._known.clear()
             self._known[diff_id] = found
@@ -276,6 +277,17 @@ class _Tee:
         else:
             self._hash.update(data)
         return data
+
+
+def _read_entries(body: bytes) -> list[Entry]:
+    """Return the entries of an index; looking for circles of garbage meanwhile would take as long again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return [_entry(row) for row in json.loads(zlib.decompress(body))]
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _entry(row: list[Any]) -> Entry:

@@ -140,3 +140,18 @@ def test_fates_tell_what_the_last_build_did(lab: Lab) -> None:
     ]
     prune_cache(lab.ws, is_all=True)
     assert last_fates(lab.ws, image) == {}
+
+
+def test_step_images_are_found_with_and_without_the_build_cache(lab: Lab) -> None:
+    lab.build(tags=("parent",))
+    lab.dockerfile("FROM parent\nENV A=b\nRUN other\n")
+    lab.build(tags=("child",))
+    with_cache = images.history(lab.ws, "child")
+    assert all(row.image_id is not None for row in with_cache)
+    lengths = [len(images.load(lab.ws, row.image_id).config.history) for row in with_cache if row.image_id]
+    assert lengths == [6, 5, 4, 3, 2, 1]
+    prune_cache(lab.ws, is_all=True)
+    named = {images.find(lab.ws, name).image_id for name in ("child", "parent", "base:1")}
+    assert [row.image_id for row in images.history(lab.ws, "child")] == [
+        row.image_id if row.image_id in named else None for row in with_cache
+    ]
