@@ -148,10 +148,10 @@ def connect(
     """Connect a container to a network."""
     from minidock.cli import options
     from minidock.core.networking import NetworkChoice
-    from minidock.engine import networks, workspace
+    from minidock.engine import network_members, workspace
 
     choice = NetworkChoice(network, aliases, ip, ip6)
-    networks.connect(workspace.open_workspace(options.store_root()), network, container, choice)
+    network_members.connect(workspace.open_workspace(options.store_root()), network, container, choice)
 
 
 def disconnect(
@@ -164,9 +164,9 @@ def disconnect(
 ) -> None:
     """Disconnect a container from a network."""
     from minidock.cli import options
-    from minidock.engine import networks, workspace
+    from minidock.engine import network_members, workspace
 
-    networks.disconnect(workspace.open_workspace(options.store_root()), network, container)
+    network_members.disconnect(workspace.open_workspace(options.store_root()), network, container)
 
 
 def prune(

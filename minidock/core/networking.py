@@ -98,6 +98,7 @@ class Networking:
     extra_hosts: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     domain: str = ""
+    control: str = ""  # the directory in which changes are asked for; known when the container starts only
     joined: tuple[int, int] | None = None  # PID and start time of the container whose network it uses
 
     @property

@@ -149,16 +149,22 @@ def process_networking(ws: Workspace, record: ContainerRecord) -> Networking:
     if networking.kind is not NetworkKind.PRIVATE:
         return networking
     _check_ports(ws, record)
-    names = (record.name, record.id[:12], *([record.hostname] if record.hostname != record.id[:12] else []))
-    endpoints = tuple(
-        replace(
-            endpoint,
-            directory=_directory(ws, endpoint),
-            names=tuple(name.lower() for name in (*names, *endpoint.aliases)) if endpoint.has_names else (),
-        )
-        for endpoint in networking.endpoints
+    return replace(
+        networking,
+        endpoints=tuple(live_endpoint(ws, record, endpoint) for endpoint in networking.endpoints),
+        extra_hosts=(*networking.extra_hosts, *_linked(ws, record)),
+        control=ws.store.containers.path(record.id),
     )
-    return replace(networking, endpoints=endpoints, extra_hosts=(*networking.extra_hosts, *_linked(ws, record)))
+
+
+def live_endpoint(ws: Workspace, record: ContainerRecord, endpoint: Endpoint) -> Endpoint:
+    """Return a connection of a container with what is known only while that runs. Raises: NoSuchNetwork."""
+    names = (record.name, record.id[:12], *([record.hostname] if record.hostname != record.id[:12] else []))
+    return replace(
+        endpoint,
+        directory=_directory(ws, endpoint),
+        names=tuple(name.lower() for name in (*names, *endpoint.aliases)) if endpoint.has_names else (),
+    )
 
 
 def _is_of_host(ws: Workspace, record: ContainerRecord) -> bool:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from minidock.core import networks as rules
 from minidock.core.moments import parse_moment
 from minidock.core.network_filter import select_networks, select_prunable
-from minidock.core.networking import Endpoint, NetworkChoice, NetworkKind
-from minidock.core.networks import HOST, NONE, Network
+from minidock.core.networking import Endpoint
+from minidock.core.networks import Network
 from minidock.core.times import format_time
-from minidock.engine.container_network import endpoint_of
 from minidock.engine.workspace import Workspace
 from minidock.errors import (
     InvalidRequest,
-    InvalidState,
     NetworkInUse,
     NoSuchNetwork,
 )
@@ -196,55 +194,3 @@ def _member(record: ContainerRecord, endpoint: Endpoint) -> dict[str, str]:
         "IPv4Address": endpoint.address,
         "IPv6Address": endpoint.address6,
     }
-
-
-def connect(ws: Workspace, name: str, container_name: str, choice: NetworkChoice) -> None:
-    """Connect a container that does not run with one more network. Raises: NoSuchNetwork, InvalidState."""
-    network = ws.store.networks.find(name)
-    container = ws.store.containers.find(container_name)
-    if network.name in (HOST, NONE) or container.record.networking.kind is not NetworkKind.PRIVATE:
-        raise InvalidRequest(
-            "container cannot be connected to network: it, or the network, shares the network of the host or has none"
-        )
-    if any(endpoint.network_id == network.id for endpoint in _endpoints(container.record)):
-        raise InvalidRequest(f"endpoint with name {container.record.name} already exists in network {network.name}")
-    if container.is_watched:
-        raise InvalidState(
-            f"container {container.id} is running: its networks cannot be changed now",
-            hint=f"`minidock stop {container.record.name}`, connect it, start it again",
-        )
-    with ws.store.session() as session, ws.store.locks.networks():
-        endpoint = endpoint_of(ws, session, replace(choice, name=network.id))
-
-        def change(record: ContainerRecord) -> ContainerRecord:
-            networking = record.networking
-            return replace(record, networking=replace(networking, endpoints=(*networking.endpoints, endpoint)))
-
-        ws.store.containers.change(container.id, change)
-    _tell(ws, "connect", network, container.id)
-
-
-def disconnect(ws: Workspace, name: str, container_name: str) -> None:
-    """Take a container that does not run off a network. Raises: NoSuchNetwork, NoSuchContainer, InvalidState."""
-    network = ws.store.networks.find(name)
-    container = ws.store.containers.find(container_name)
-    if all(endpoint.network_id != network.id for endpoint in _endpoints(container.record)):
-        raise InvalidRequest(f"container {container.id} is not connected to network {network.name}")
-    if container.is_watched:
-        raise InvalidState(
-            f"container {container.id} is running: its networks cannot be changed now",
-            hint=f"`minidock stop {container.record.name}`, disconnect it, start it again",
-        )
-
-    def change(record: ContainerRecord) -> ContainerRecord:
-        left = tuple(endpoint for endpoint in _endpoints(record) if endpoint.network_id != network.id)
-        kind = NetworkKind.PRIVATE if left else NetworkKind.NONE
-        return replace(record, networking=replace(record.networking, kind=kind, endpoints=left))
-
-    ws.store.containers.change(container.id, change)
-    _tell(ws, "disconnect", network, container.id)
-
-
-def _tell(ws: Workspace, action: str, network: Network, container_id: str) -> None:
-    attributes = {"container": container_id, "name": network.name, "type": network.driver}
-    ws.store.record_event("network", action, network.id, attributes)

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from minidock.core.id_mode import IdMode
 from minidock.core.namespaces import HOST, Namespaces
-from minidock.core.networking import NetworkKind
+from minidock.core.networking import Endpoint, NetworkKind
 from minidock.core.process import Mount, MountType, Overlay, ProcessSpec, Recursion
 from minidock.errors import RuntimeProblem
 from minidock.runtime import seccomp, syscalls
@@ -114,6 +114,7 @@ class NetworkOrders(TypedDict):
     ports: list[PortOrders]
     resolvers: list[str]
     opens_host: bool
+    control: str  # the directory in which it listens for changes; empty for none
 
 
 class Launch(TypedDict):
@@ -363,25 +364,28 @@ def _network_orders(spec: ProcessSpec) -> NetworkOrders | None:
         return None
     return NetworkOrders(
         id=spec.id,
-        endpoints=[
-            EndpointOrders(
-                directory=endpoint.directory,
-                address=endpoint.address,
-                gateway=endpoint.gateway,
-                address6=endpoint.address6,
-                gateway6=endpoint.gateway6,
-                mac=endpoint.mac,
-                names=list(endpoint.names),
-                is_internal=endpoint.is_internal,
-            )
-            for endpoint in networking.endpoints
-        ],
+        endpoints=[endpoint_orders(endpoint) for endpoint in networking.endpoints],
         ports=[
             (port.container_port, port.protocol, port.host_ip, port.host_port, port.host_port_end)
             for port in networking.published
         ],
         resolvers=list(networking.dns) or name_files.resolvers(_read("/etc/resolv.conf") or b""),
         opens_host=networking.opens_host,
+        control=networking.control,
+    )
+
+
+def endpoint_orders(endpoint: Endpoint) -> EndpointOrders:
+    """Return what a relay is told of a connection with a network."""
+    return EndpointOrders(
+        directory=endpoint.directory,
+        address=endpoint.address,
+        gateway=endpoint.gateway,
+        address6=endpoint.address6,
+        gateway6=endpoint.gateway6,
+        mac=endpoint.mac,
+        names=list(endpoint.names),
+        is_internal=endpoint.is_internal,
     )
 
 

@@ -391,6 +391,48 @@ def test_networks_do_not_reach_each_other(clean: Minidock) -> None:
     assert clean.python(both, ASK_TCP, "server", 7000) == "hello"
 
 
+def test_a_container_that_runs_is_connected_and_taken_off(clean: Minidock) -> None:
+    for name in ("one", "two"):
+        clean.must("network", "create", name)
+    clean.serve(["--network", "one", "--name", "server", "-p", "127.0.0.1::7000"], "tcp", 7000)
+    address = clean.ports("server")["7000/tcp 127.0.0.1"]
+    ask = ["--network", "two"]
+    assert clean.run("run", "--rm", *ask, *clean.command(ASK_TCP, "server", 7000, 10))[0] == 1
+    clean.must("network", "connect", "--alias", "db", "two", "server")
+    for name in ("server", "db"):
+        assert clean.python(ask, ASK_TCP, name, 7000, 5000) == "hello"
+    assert _echoes(address)
+    code, _, err = clean.run("network", "connect", "two", "server")
+    assert (code, "endpoint with name server already exists in network two" in err) == (1, True)
+
+    clean.must("network", "disconnect", "one", "server")  # the first one, at whose gateway its name server is
+    assert clean.python(ask, ASK_TCP, "server", 7000, 5000) == "hello"
+    assert _echoes(address)
+    look = "import socket; print(socket.gethostbyname('server'))"
+    connected = json.loads(clean.must("inspect", "server"))[0]["NetworkSettings"]["Networks"]
+    assert list(connected) == ["two"]
+    assert clean.must("exec", "server", PYTHON.name, "-S", "-c", look) == connected["two"]["IPAddress"]
+    assert clean.must("exec", "server", "ls", "/sys/class/net").split() == ["eth1", "lo"]
+
+    clean.must("network", "disconnect", "two", "server")
+    assert not _echoes(address)
+    clean.must("network", "connect", "one", "server")
+    assert clean.python(["--network", "one"], ASK_TCP, "server", 7000, 5000) == "hello"
+    assert _echoes(address)
+    clean.must("restart", "-t", "0", "server")
+    wait_for(lambda: clean.run("run", "--rm", "--network", "one", *clean.command(ASK_TCP, "server", 7000, 10))[0] == 0)
+
+
+def _echoes(address: tuple[str, int]) -> bool:
+    """Whether a container echoes through a published port."""
+    try:
+        with socket.create_connection(address, 20) as one:
+            one.sendall(b"hello")
+            return one.recv(5) == b"hello"
+    except OSError:
+        return False
+
+
 def test_the_network_of_another_container_is_shared(clean: Minidock) -> None:
     clean.serve(["--network", "bridge", "--name", "server"], "tcp", 7000)
     assert clean.python(["--network", "container:server"], ASK_TCP, "127.0.0.1", 7000) == "hello"

@@ -12,7 +12,7 @@ import pytest
 from minidock.core.networking import NetworkChoice, Networking, NetworkKind, NetworkWish
 from minidock.core.published import Published, parse_publish
 from minidock.core.summary import ContainerState
-from minidock.engine import networks
+from minidock.engine import network_members, networks
 from minidock.engine.container_network import ports_of
 from minidock.engine.networks import NetworkRequest
 from minidock.engine.run import Created, RunRequest, create, process_spec
@@ -114,8 +114,13 @@ def test_a_network_in_use_stays_and_one_that_is_gone_is_missed(ws: Workspace) ->
     run(ws, created)
     with pytest.raises(NetworkInUse):
         networks.remove(ws, "mine")
+    with pytest.raises(InvalidState, match="just starting or ending"):  # nobody answers for it
+        network_members.disconnect(ws, "mine", "one")
+    networks.create(ws, NetworkRequest("more"))
     with pytest.raises(InvalidState):
-        networks.disconnect(ws, "mine", "one")
+        network_members.connect(ws, "more", "one", NetworkChoice("more"))
+    assert [one.network for one in ws.store.containers.find("one").record.networking.endpoints] == ["mine"]
+    networks.remove(ws, "more")
     assert networks.prune(ws) == ()
     os.close(created.lock)
     networks.remove(ws, "mine")
@@ -127,18 +132,22 @@ def test_containers_that_do_not_run_change_their_networks(ws: Workspace) -> None
     networks.create(ws, MINE)
     networks.create(ws, NetworkRequest("other"))
     os.close(make(ws, "one", NetworkChoice("mine")).lock)
-    networks.connect(ws, "other", "one", NetworkChoice("other", aliases=("x",)))
+    network_members.connect(ws, "other", "one", NetworkChoice("other", aliases=("x",)))
     connected = ws.store.containers.find("one").record.networking.endpoints
     assert [(one.network, one.address, one.aliases) for one in connected] == [
         ("mine", "10.5.0.2/24", ()),
         ("other", "172.18.0.2/16", ("x",)),
     ]
     with pytest.raises(InvalidRequest, match="already exists in network other"):
-        networks.connect(ws, "other", "one", NetworkChoice("other"))
-    networks.disconnect(ws, "mine", "one")
-    networks.disconnect(ws, "other", "one")
-    assert ws.store.containers.find("one").record.networking.kind is NetworkKind.NONE
+        network_members.connect(ws, "other", "one", NetworkChoice("other"))
+    network_members.disconnect(ws, "mine", "one")
+    network_members.disconnect(ws, "other", "one")
+    left = ws.store.containers.find("one").record.networking
+    assert (left.kind, left.endpoints) == (NetworkKind.PRIVATE, ())
     assert networks.prune(ws) == ("mine", "other")
+    networks.create(ws, NetworkRequest("new"))
+    network_members.connect(ws, "new", "one", NetworkChoice("new"))
+    assert [one.network for one in ws.store.containers.find("one").record.networking.endpoints] == ["new"]
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,7 @@ class Connection:
 def _relay(orders: NetworkOrders, life: _socket.socket) -> NoReturn:
     """Be the relay until the stub ends."""
     try:
-        from minidock.runtime.network import relay
-
-        relay.leave_everything_but([life.fileno()])
+        _leave_everything_but([life.fileno()])
         _serve(orders, life)
     finally:
         os._exit(0)
@@ -76,6 +74,7 @@ def _serve(orders: NetworkOrders, life: _socket.socket) -> None:
     import resource
 
     from minidock.runtime.network import relay
+    from minidock.runtime.network.destinations import reason
     from minidock.runtime.network.gateway import Gateway
     from minidock.runtime.network.loop import IN, Loop
     from minidock.runtime.network.published import bind_all
@@ -91,7 +90,7 @@ def _serve(orders: NetworkOrders, life: _socket.socket) -> None:
     except EOFError:
         return  # the launch has failed elsewhere
     except BaseException as error:
-        life.send(marshal.dumps(([], _reason(error))))
+        life.send(marshal.dumps(([], reason(error))))
         return
     life.send(marshal.dumps(([one.said for one in bound], "")))
     is_over = False
@@ -110,23 +109,25 @@ def _serve(orders: NetworkOrders, life: _socket.socket) -> None:
         pass
 
 
+def _leave_everything_but(kept: list[int]) -> None:
+    """Close what the stub has open: the streams of the container, its pipes."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in kept:
+            try:
+                os.close(int(name))
+            except OSError:
+                continue  # the listing's own
+
+
 def _received(life: _socket.socket) -> int:
     """Return the descriptor of the container's network namespace. Raises: EOFError."""
     data, control, _, _ = life.recvmsg(1, _socket.CMSG_SPACE(4))
     if not data:
         raise EOFError
     return int(struct.unpack("i", control[0][2][:4])[0])
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, messages.Failure):
-        return error.text
-    if isinstance(error, OSError):
-        return (
-            f"cannot make a network for the container: {error.filename or 'relay'}: {(error.strerror or '').lower()} "
-            "(--network host needs nothing of the kernel)"
-        )
-    return f"cannot make a network for the container: {type(error).__name__}: {error}"
 
 
 def join_namespace(pid: int, start_ticks: int, *, has_user_namespace: bool) -> None:

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import _socket
 import _thread
+import errno
 import os
-import struct
 
 from minidock.runtime import syscalls
 from minidock.runtime.network import rules
-from minidock.runtime.network.netlink import NETFILTER, Netlink, family_of
+from minidock.runtime.network.netlink import LOOPBACK, NETFILTER, Netlink, family_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from minidock.runtime.launch import EndpointOrders, NetworkOrders
 
 _MTU = 65520  # nothing of it ever travels
@@ -54,94 +56,160 @@ def network_of(address: bytes, prefix: int) -> bytes:
     return (int.from_bytes(address, "big") >> host_bits << host_bits).to_bytes(len(address), "big")
 
 
+class _Device:
+    """One end of a container's connection with a network; the other end has the same index."""
+
+    def __init__(self, index: int, endpoint: EndpointOrders) -> None:
+        self.index, self.endpoint = index, endpoint
+
+
 class Gateway:
-    """The thread, and what it has made; everything but ``socket`` is there once the constructor has returned."""
+    """The thread, and what it has made. What the methods do happens in the thread, and is done when they return."""
 
     def __init__(self, orders: NetworkOrders, container: int) -> None:
         self.streams: list[_socket.socket] = []
         self.datagrams: list[_socket.socket] = []
-        self.name_servers: list[tuple[_socket.socket, _socket.socket]] = []
-        self.gateways = [gateway for one in orders["endpoints"] for _, _, gateway in addresses(one)]
+        self.gateways: list[bytes] = []
+        self._opens_host = orders["opens_host"]
+        self._container = os.dup(container)
+        self._devices: list[_Device] = []
+        self._routes: dict[int, int] = {}  # of each family, the device that leads elsewhere
         self._requests, self._ask = os.pipe()
         self._answers, self._tell = os.pipe()
+        self._work: Callable[[], object] = self._enter
         self._failure: BaseException | None = None
-        _thread.start_new_thread(self._run, (orders, container))
-        os.read(self._answers, 4)
-        if self._failure is not None:
-            raise self._failure
+        _thread.start_new_thread(self._run, ())
+        self._call(self._enter)
 
     def socket(self, family: int, kind: int) -> _socket.socket:
         """Return a new socket in the gateway's namespace that does not block. Raises: OSError."""
-        os.write(self._ask, struct.pack("=ii", family, kind | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC))
-        fd = int(struct.unpack("=i", os.read(self._answers, 4))[0])
-        if fd < 0:
-            raise OSError(-fd, os.strerror(-fd), "socket")
-        return _socket.socket(fileno=fd)
+        made: list[_socket.socket] = []
+        kind |= _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC
+        self._call(lambda: made.append(_socket.socket(family, kind)))
+        return made[0]
 
-    def _run(self, orders: NetworkOrders, container: int) -> None:
-        try:
-            self._make(orders, container)
-        except BaseException as error:  # told where the thread was started
-            self._failure = error
-        os.write(self._tell, bytes(4))
-        while self._failure is None:
-            family, kind = struct.unpack("=ii", os.read(self._requests, 8))
+    def add(self, endpoints: list[EndpointOrders]) -> list[tuple[_socket.socket, _socket.socket]]:
+        """Connect the container with networks; return what is asked for names, by datagrams and by streams.
+
+        Nothing stays of a connection that cannot be made. Raises: OSError.
+        """
+        servers: list[tuple[_socket.socket, _socket.socket]] = []
+        self._call(lambda: self._add(endpoints, servers))
+        return servers
+
+    def remove(self, endpoint: EndpointOrders) -> None:
+        """Take the container off a network. Its gateway goes on to answer for names: the container knows no other."""
+        self._call(lambda: self._remove(endpoint))
+
+    def _call(self, work: Callable[[], object]) -> None:
+        self._work = work
+        os.write(self._ask, b"w")
+        os.read(self._answers, 1)
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    def _run(self) -> None:
+        while os.read(self._requests, 1):
             try:
-                fd = _socket.socket(family, kind).detach()
-            except OSError as error:
-                fd = -(error.errno or 1)
-            os.write(self._tell, struct.pack("=i", fd))
+                self._work()
+            except BaseException as error:  # told where the work was asked for
+                self._failure = error
+            os.write(self._tell, b"d")
 
-    def _make(self, orders: NetworkOrders, container: int) -> None:
-        syscalls.setns(container, syscalls.CLONE_NEWNET)
-        inside = Netlink()
+    def _enter(self) -> None:
+        syscalls.setns(self._container, syscalls.CLONE_NEWNET)
+        self._inside = Netlink()
         _allow_low_ports()
         syscalls.unshare(syscalls.CLONE_NEWNET)
-        outside = Netlink()
-        outside.rise()
-        inside.rise()
-        routed: set[int] = set()
-        for number, endpoint in enumerate(orders["endpoints"]):
-            index = _FIRST_INDEX + number
-            mac = bytes.fromhex(endpoint["mac"].replace(":", ""))
-            outside.add_pair(index, f"md{number}", f"eth{number}", container, mac, _MTU)
-            outside.rise(index)
-            inside.rise(index)
-            for address, prefix, gateway in addresses(endpoint):
-                outside.add_address(index, gateway, prefix, has_neighbours=True)
-                # The others on the network are reached through the relay too: nobody would answer for them here.
-                inside.add_address(index, address, prefix, has_neighbours=False)
-                inside.add_route(index, gateway, len(gateway) * 8, None)
-                inside.add_route(index, network_of(address, prefix), prefix, gateway)
-                if not endpoint["is_internal"] and family_of(gateway) not in routed:
-                    routed.add(family_of(gateway))
-                    inside.add_route(index, bytes(len(gateway)), 0, gateway)
-        inside.close()
-        self._listen(outside, opens_host=orders["opens_host"])
-        outside.close()
+        self._outside = Netlink()
+        self._netfilter = Netlink(NETFILTER)
+        self._outside.rise()
+        self._inside.rise()
 
-    def _listen(self, outside: Netlink, *, opens_host: bool) -> None:
-        netfilter = Netlink(NETFILTER)
-        families = sorted({family_of(gateway) for gateway in self.gateways})
-        port = 0
+    def _add(self, endpoints: list[EndpointOrders], servers: list[tuple[_socket.socket, _socket.socket]]) -> None:
+        known = list(self._devices)
+        try:
+            for endpoint in endpoints:
+                self._add_device(endpoint)
+            self._lead_out()
+            self._listen()
+            self._serve_names(endpoints, servers)
+        except OSError:
+            for device in [device for device in self._devices if device not in known]:
+                self._remove(device.endpoint)
+            raise
+
+    def _serve_names(
+        self, endpoints: list[EndpointOrders], servers: list[tuple[_socket.socket, _socket.socket]]
+    ) -> None:
+        for gateway in dict.fromkeys(gateway for one in endpoints for _, _, gateway in addresses(one)):
+            family, text = family_of(gateway), _socket.inet_ntop(family_of(gateway), gateway)
+            datagrams = _socket.socket(family, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+            try:
+                datagrams.bind((text, 53))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue  # the container has been on this network before
+            servers.append((datagrams, _listener(family, 53, text)))
+
+    def _add_device(self, endpoint: EndpointOrders) -> None:
+        used = {device.index for device in self._devices}
+        number = next(number for number in range(len(used) + 1) if _FIRST_INDEX + number not in used)
+        index = _FIRST_INDEX + number
+        mac = bytes.fromhex(endpoint["mac"].replace(":", ""))
+        self._outside.add_pair(index, f"md{number}", f"eth{number}", self._container, mac, _MTU)
+        try:
+            self._outside.rise(index)
+            self._inside.rise(index)
+            for address, prefix, gateway in addresses(endpoint):
+                self._outside.add_address(index, gateway, prefix, has_neighbours=True)
+                # The others on the network are reached through the relay too: nobody would answer for them here.
+                self._inside.add_address(index, address, prefix, has_neighbours=False)
+                self._inside.add_route(index, gateway, len(gateway) * 8, None)
+                self._inside.add_route(index, network_of(address, prefix), prefix, gateway)
+        except OSError:
+            self._outside.remove_device(index)
+            raise
+        self._devices.append(_Device(index, endpoint))
+        self.gateways += [gateway for _, _, gateway in addresses(endpoint) if gateway not in self.gateways]
+
+    def _lead_out(self) -> None:
+        """Give the container a way to elsewhere where it has none and one of its networks leads there."""
+        for device in self._devices:
+            for _, _, gateway in addresses(device.endpoint):
+                if not device.endpoint["is_internal"] and family_of(gateway) not in self._routes:
+                    self._inside.add_route(device.index, bytes(len(gateway)), 0, gateway)
+                    self._routes[family_of(gateway)] = device.index
+
+    def _remove(self, endpoint: EndpointOrders) -> None:
+        device = next(device for device in self._devices if device.endpoint == endpoint)
+        self._devices.remove(device)
+        self._outside.remove_device(device.index)
+        self._routes = {family: index for family, index in self._routes.items() if index != device.index}
+        for _, _, gateway in addresses(endpoint):
+            try:
+                self._outside.add_address(LOOPBACK, gateway, len(gateway) * 8, has_neighbours=False)
+            except FileExistsError:
+                continue  # it has been off this network before
+        self._lead_out()
+
+    def _listen(self) -> None:
+        families = sorted({family_of(gateway) for gateway in self.gateways} - {one.family for one in self.streams})
+        port = self.streams[0].getsockname()[1] if self.streams else 0
         for family in families:
             listener = _listener(family, port)
             port = listener.getsockname()[1]
             self.streams.append(listener)
-        rules.redirect_tcp(netfilter, port, self.gateways, opens_host=opens_host)
+        rules.redirect_tcp(self._netfilter, port, self.gateways, opens_host=self._opens_host)
         try:
-            rules.divert_udp(netfilter, port, self.gateways, opens_host=opens_host)
+            rules.divert_udp(self._netfilter, port, self.gateways, opens_host=self._opens_host)
             for family in families:
-                outside.take_marked(family, rules.MARK, rules.TABLE)
+                self._outside.take_marked(family, rules.MARK, rules.TABLE)
                 self.datagrams.append(_transparent(family, port))
         except OSError:
             pass  # a kernel without nft_tproxy: names and TCP only, as the documentation says
-        netfilter.close()
-        for gateway in self.gateways:
-            family, text = family_of(gateway), _socket.inet_ntop(family_of(gateway), gateway)
-            datagrams = _socket.socket(family, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
-            datagrams.bind((text, 53))
-            self.name_servers.append((datagrams, _listener(family, 53, text)))
 
 
 def _listener(family: int, port: int, address: str = "") -> _socket.socket:

@@ -19,7 +19,7 @@ ROUTE, NETFILTER = 0, 12
 REQUEST, ACK, EXCLUSIVE, CREATE, APPEND = 1, 4, 0x200, 0x400, 0x800
 NESTED = 0x8000
 
-_NEW_LINK, _NEW_ADDRESS, _NEW_ROUTE, _NEW_RULE = 16, 20, 24, 32
+_NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _NEW_ROUTE, _NEW_RULE = 16, 17, 20, 24, 32
 _LINK_ADDRESS, _LINK_NAME, _LINK_MTU, _LINK_INFO, _LINK_NETNS_FD = 1, 3, 4, 18, 28
 _UP = 1
 _ADDRESS, _LOCAL_ADDRESS = 1, 2
@@ -28,7 +28,7 @@ _DESTINATION, _OUT, _GATEWAY = 1, 4, 5
 _PROTOCOL_BOOT, _SCOPE_LINK, _SCOPE_HOST, _UNICAST, _LOCAL, _TABLE_MAIN = 3, 253, 254, 1, 2, 254
 _RULE_TO_TABLE, _RULE_MARK, _RULE_TABLE = 1, 10, 15
 _ERROR = 2
-_LOOPBACK = 1
+LOOPBACK = 1
 
 
 def attribute(kind: int, data: bytes) -> bytes:
@@ -93,7 +93,11 @@ class Netlink:
         body += nested(_LINK_INFO, attribute(1, b"veth"), nested(2, attribute(1, peer)))
         self.ask("network device veth", _NEW_LINK, CREATE | EXCLUSIVE, body)
 
-    def rise(self, index: int = _LOOPBACK) -> None:
+    def remove_device(self, index: int) -> None:
+        """Remove a device, and with it its peer and all their addresses and routes."""
+        self.ask("network device", _DELETE_LINK, 0, _link(index))
+
+    def rise(self, index: int = LOOPBACK) -> None:
         """Switch a device on."""
         self.ask("network device", _NEW_LINK, 0, _link(index, flags=_UP))
 
@@ -118,7 +122,7 @@ class Netlink:
         rule = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, _RULE_TO_TABLE, 0)
         rule += attribute(_RULE_MARK, struct.pack("=I", mark)) + attribute(_RULE_TABLE, struct.pack("=I", table))
         self.ask("routing rule", _NEW_RULE, CREATE | EXCLUSIVE, rule)
-        route = _route(family, table, _SCOPE_HOST, _LOCAL) + attribute(_OUT, struct.pack("=I", _LOOPBACK))
+        route = _route(family, table, _SCOPE_HOST, _LOCAL) + attribute(_OUT, struct.pack("=I", LOOPBACK))
         self.ask("local route", _NEW_ROUTE, CREATE | EXCLUSIVE, route)
 
 

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import _socket
 import errno
-import os
-import struct
 
-from minidock.runtime.network import peers
+from minidock.runtime.network import control, peers
 from minidock.runtime.network.datagrams import LARGEST, Flows
-from minidock.runtime.network.gateway import Gateway, addresses, make_transparent, network_of, packed
+from minidock.runtime.network.destinations import (
+    connected,
+    destination,
+    diverted,
+    family_and,
+    is_of_host,
+    is_special,
+    reason,
+)
+from minidock.runtime.network.gateway import Gateway, addresses, make_transparent, network_of
 from minidock.runtime.network.loop import IN, Loop, accepted, new_socket
 from minidock.runtime.network.resolver import PORT, Resolver
 from minidock.runtime.network.streams import Pair, reset
@@ -22,11 +29,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from minidock.runtime.launch import NetworkOrders
+    from minidock.runtime.launch import EndpointOrders, NetworkOrders
     from minidock.runtime.network.published import Bound
 
-_ORIGINAL_DESTINATION = 80
-_IP, _IPV6 = 0, 41
 _PAUSE = 0.1  # seconds without accepting when there are no descriptors
 _AT_ONCE = 64
 _MAPPED = bytes(10) + b"\xff\xff"  # IPv4 addresses written as IPv6 ones
@@ -41,45 +46,106 @@ class Relay:
 
     def __init__(self, loop: Loop, orders: NetworkOrders, gateway: Gateway, bound: list[Bound]) -> None:
         self._loop = loop
-        self._orders = orders
+        self._opens_host = orders["opens_host"]
+        self._id = orders["id"]
         self._gateway = gateway
         self._flows = Flows(loop)
-        self._is_internal = all(endpoint["is_internal"] for endpoint in orders["endpoints"])
-        self._servers = [] if self._is_internal else orders["resolvers"]
-        self._subnets = [(address, prefix) for one in orders["endpoints"] for address, prefix, _ in addresses(one)]
-        self._inside = _socket.inet_ntop(*_family_and(self._subnets[0][0]))
-        self._memberships = [
-            peers.Membership(one["directory"], orders["id"], one["names"], [item[0] for item in addresses(one)])
-            for one in orders["endpoints"]
-        ]
+        self._endpoints: list[tuple[EndpointOrders, peers.Membership]] = []
+        self._all_servers = orders["resolvers"]
+        self._resolver = Resolver(loop, self._servers, self._look_up)
         self._listeners: list[_socket.socket] = []
-        self._serve(bound)
-
-    def _serve(self, bound: list[Bound]) -> None:
-        for listener in self._gateway.streams:
-            self._accept(listener, self._go_out)
-        for receiver in self._gateway.datagrams:
-            self._receive(receiver, self._send_out)
-        resolver = Resolver(self._loop, self._servers, self._look_up)
-        for receiver, listener in self._gateway.name_servers:
-            self._receive(receiver, resolver.serve)
-            self._accept(listener, self._resolve_stream)
-        for membership in self._memberships:
-            self._accept(membership.streams, self._expect_header)
-            self._accept(membership.packets, self._expect_flow)
+        self._served: set[_socket.socket] = set()
+        self.connect(orders["endpoints"])
         for one in bound:
             if one.socket.type == _socket.SOCK_STREAM:
                 self._accept(one.socket, self._publisher(one.container_port))
             else:
                 self._receive(one.socket, self._taker(one.container_port))
+        if orders["control"]:
+            self._accept(control.listen(orders["control"]), self._expect_request)
+
+    def connect(self, endpoints: list[EndpointOrders]) -> None:
+        """Connect the container with networks. Raises: OSError; then it is connected with none of them."""
+        joined = [
+            (one, peers.Membership(one["directory"], self._id, one["names"], [item[0] for item in addresses(one)]))
+            for one in endpoints
+        ]
+        try:
+            name_servers = self._gateway.add(endpoints)
+        except OSError:
+            for _, membership in joined:
+                membership.leave()
+            raise
+        self._endpoints += joined
+        for listener in self._gateway.streams:
+            if listener not in self._served:
+                self._served.add(listener)
+                self._accept(listener, self._go_out)
+        for receiver in self._gateway.datagrams:
+            if receiver not in self._served:
+                self._served.add(receiver)
+                self._receive(receiver, self._send_out)
+        for receiver, listener in name_servers:
+            self._receive(receiver, self._resolver.serve)
+            self._accept(listener, self._resolve_stream)
+        for _, membership in joined:
+            self._accept(membership.streams, self._expect_header)
+            self._accept(membership.packets, self._expect_flow)
+
+    def disconnect(self, endpoint: EndpointOrders) -> None:
+        """Take the container off the network of an endpoint. Raises: LookupError, OSError."""
+        joined = next((one for one in self._endpoints if one[0]["directory"] == endpoint["directory"]), None)
+        if joined is None:
+            raise LookupError("the container is not connected with that network")
+        self._gateway.remove(joined[0])
+        self._endpoints.remove(joined)
+        for listener in (joined[1].streams, joined[1].packets):
+            self._loop.forget(listener.fileno())
+            self._listeners.remove(listener)
+        joined[1].leave()
 
     def close(self) -> None:
         """Stop listening and leave the networks; what is under way may go on for a moment."""
         for listener in self._listeners:
             self._loop.forget(listener.fileno())
             listener.close()
-        for membership in self._memberships:
+        for _, membership in self._endpoints:
             membership.leave()
+
+    def _servers(self) -> list[str]:
+        return [] if self._is_internal else self._all_servers
+
+    @property
+    def _is_internal(self) -> bool:
+        return all(endpoint["is_internal"] for endpoint, _ in self._endpoints)
+
+    @property
+    def _inside(self) -> str:
+        """The address at which the container's own services are called. Raises: Refused if it has none."""
+        for endpoint, _ in self._endpoints:
+            for address, _, _ in addresses(endpoint):
+                return _socket.inet_ntop(*family_and(address))
+        raise Refused
+
+    def _expect_request(self, caller: _socket.socket) -> None:
+        """Carry out one change of the networks, once it has come (`control`)."""
+
+        def read(events: int) -> None:
+            self._loop.forget(caller.fileno())
+            try:
+                said = caller.recv(LARGEST)
+                if said:
+                    verb, endpoint = control.request(said)
+                    if verb == control.CONNECT:
+                        self.connect([endpoint])
+                    else:
+                        self.disconnect(endpoint)
+                    control.answer(caller, "")
+            except Exception as error:
+                control.answer(caller, reason(error))
+            caller.close()
+
+        self._loop.want(caller.fileno(), IN, read)
 
     # Connections
 
@@ -109,7 +175,7 @@ class Relay:
 
     def _go_out(self, caller: _socket.socket) -> None:
         """Connect a connection of the container with where it wanted to go."""
-        address, port = _destination(caller)
+        address, port = destination(caller)
         peer = self._peer(address, peers.STREAM)
         if peer is not None:
             Pair(self._loop, caller, peer, peers.header(address, port))
@@ -157,9 +223,9 @@ class Relay:
     def _own(self, said: bytes) -> tuple[str, int]:
         """Return address and port of a header if the address is the container's. Raises: ValueError."""
         address, port = peers.parse_header(said)
-        if all(address != own for own, _ in self._subnets):
+        if all(address != own for endpoint, _ in self._endpoints for own, _, _ in addresses(endpoint)):
             raise ValueError("not an address of this container")
-        return _socket.inet_ntop(*_family_and(address)), port
+        return _socket.inet_ntop(*family_and(address)), port
 
     # Datagrams
 
@@ -177,7 +243,7 @@ class Relay:
 
     def _send_out(self, receiver: _socket.socket) -> None:
         data, control, _, caller = receiver.recvmsg(LARGEST, 256)
-        address, port = _diverted(control)
+        address, port = diverted(control)
         key = (caller[:2], address, port)
 
         def make() -> tuple[_socket.socket, Callable[[bytes], object], _socket.socket | None]:
@@ -185,7 +251,7 @@ class Relay:
             back = self._gateway.socket(receiver.family, _socket.SOCK_DGRAM)
             make_transparent(back)
             back.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-            back.bind((_socket.inet_ntop(*_family_and(address)), port))
+            back.bind((_socket.inet_ntop(*family_and(address)), port))
             return called, lambda answer: back.sendto(answer, caller), back
 
         try:
@@ -199,7 +265,7 @@ class Relay:
             peer.send(peers.header(address, port))
             return peer
         text, port = self._allowed(address, port)
-        return _connected(new_socket(_family_and(address)[0], _socket.SOCK_DGRAM), text, port)
+        return connected(new_socket(family_and(address)[0], _socket.SOCK_DGRAM), text, port)
 
     def _taker(self, port: int) -> Callable[[_socket.socket], None]:
         """Return what passes a datagram for a published port on to the container."""
@@ -215,7 +281,7 @@ class Relay:
 
     def _into(self, address: str, port: int) -> _socket.socket:
         family = _socket.AF_INET6 if ":" in address else _socket.AF_INET
-        return _connected(self._gateway.socket(family, _socket.SOCK_DGRAM), address, port)
+        return connected(self._gateway.socket(family, _socket.SOCK_DGRAM), address, port)
 
     def _expect_flow(self, caller: _socket.socket) -> None:
         """Pass the datagrams of another container's flow on, once its header has come."""
@@ -254,22 +320,23 @@ class Relay:
     # Names
 
     def _look_up(self, name: str) -> list[bytes] | None:
-        for membership in self._memberships:
+        for _, membership in self._endpoints:
             found = membership.addresses_of(name)
             if found is not None:
                 return found
         return None
 
     def _resolve_stream(self, caller: _socket.socket) -> None:
-        if not self._servers:
+        servers = self._servers()
+        if not servers:
             raise Refused
-        self._dial(caller, self._servers[0], PORT)
+        self._dial(caller, servers[0], PORT)
 
     # Where to
 
     def _peer(self, address: bytes, suffix: str) -> _socket.socket | None:
         """Return a connection to the container of the same network that has an address; None if it is elsewhere."""
-        for membership, endpoint in zip(self._memberships, self._orders["endpoints"], strict=True):
+        for endpoint, membership in self._endpoints:
             for own, prefix, gateway in addresses(endpoint):
                 if (
                     address != gateway
@@ -285,74 +352,11 @@ class Relay:
     def _allowed(self, address: bytes, port: int) -> tuple[str, int]:
         """Return where on the host or beyond an address leads. Raises: Refused if that is not for containers."""
         if address in self._gateway.gateways:
-            if not self._orders["opens_host"]:
+            if not self._opens_host:
                 raise Refused
             return ("127.0.0.1" if len(address) == 4 else "::1"), port
         if address[:12] == _MAPPED:
             address = address[12:]
-        if self._is_internal or _is_special(address) or _is_of_host(address):
+        if self._is_internal or is_special(address) or is_of_host(address):
             raise Refused
-        return _socket.inet_ntop(*_family_and(address)), port
-
-
-def _family_and(address: bytes) -> tuple[int, bytes]:
-    return (_socket.AF_INET if len(address) == 4 else _socket.AF_INET6), address
-
-
-def _is_special(address: bytes) -> bool:
-    """Whether an address is a loopback one, unspecified, or one of many receivers."""
-    if len(address) == 16:
-        return address[:12] == bytes(12) or address[0] == 0xFF
-    return address[0] in (0, 127) or address[0] >= 0xE0
-
-
-def _is_of_host(address: bytes) -> bool:
-    """Whether an address is one of the host's own: services there may trust whoever comes from the host."""
-    family, text = _family_and(address)[0], _socket.inet_ntop(*_family_and(address))
-    with_socket = new_socket(family, _socket.SOCK_DGRAM)
-    try:
-        with_socket.connect((text, 9))
-        return packed(with_socket.getsockname()[0].partition("%")[0]) == address
-    except OSError:
-        return False  # there is no way there anyhow
-    finally:
-        with_socket.close()
-
-
-def _connected(socket: _socket.socket, address: str, port: int) -> _socket.socket:
-    try:
-        socket.connect((address, port))
-    except OSError:
-        socket.close()
-        raise
-    return socket
-
-
-def _destination(caller: _socket.socket) -> tuple[bytes, int]:
-    """Return where a redirected connection was to go."""
-    if caller.family == _socket.AF_INET:
-        data = caller.getsockopt(_IP, _ORIGINAL_DESTINATION, 16)
-        return data[4:8], struct.unpack_from(">H", data, 2)[0]
-    data = caller.getsockopt(_IPV6, _ORIGINAL_DESTINATION, 28)
-    return data[8:24], struct.unpack_from(">H", data, 2)[0]
-
-
-def _diverted(control: list[tuple[int, int, bytes]]) -> tuple[bytes, int]:
-    """Return where a diverted datagram was to go."""
-    for level, _, data in control:
-        at, size = (4, 4) if level == _IP else (8, 16)
-        return data[at : at + size], struct.unpack_from(">H", data, 2)[0]
-    raise OSError(errno.ENOMSG, "a datagram without destination")
-
-
-def leave_everything_but(kept: list[int]) -> None:
-    """Close what the stub has open: the streams of the container, its pipes."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) not in kept:
-            try:
-                os.close(int(name))
-            except OSError:
-                continue  # the listing's own
+        return _socket.inet_ntop(*family_and(address)), port

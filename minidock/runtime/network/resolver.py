@@ -17,9 +17,11 @@ _PATIENCE = 2.0  # seconds until the next name server is asked
 
 
 class Resolver:
-    """The name server of a container; ``servers`` are asked for what ``look_up`` does not know."""
+    """The name server of a container; what ``servers`` returns is asked for what ``look_up`` does not know."""
 
-    def __init__(self, loop: Loop, servers: list[str], look_up: Callable[[str], list[bytes] | None]) -> None:
+    def __init__(
+        self, loop: Loop, servers: Callable[[], list[str]], look_up: Callable[[str], list[bytes] | None]
+    ) -> None:
         self._loop = loop
         self._servers = servers
         self._look_up = look_up
@@ -44,10 +46,11 @@ class Resolver:
 
     def _forward(self, query: bytes, reply: Callable[[bytes | None], None], number: int) -> None:
         """Ask a name server, and the next one if that cannot be reached or does not answer."""
-        if number >= len(self._servers):
+        servers = self._servers()
+        if number >= len(servers):
             reply(names.failure(query))
             return
-        address = self._servers[number]
+        address = servers[number]
         try:
             asked = new_socket(_socket.AF_INET6 if ":" in address else _socket.AF_INET, _socket.SOCK_DGRAM)
         except OSError:

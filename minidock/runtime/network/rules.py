@@ -18,7 +18,7 @@ MARK, TABLE = 0x6D64, 100
 
 _SUBSYSTEM = 10
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-_NEW_TABLE, _NEW_CHAIN, _NEW_RULE = 0, 3, 6
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = 0, 2, 3, 6
 _BOTH_FAMILIES = 1
 _PREROUTING = 0
 _DESTINATION_NAT, _MANGLE = -100, -150
@@ -55,11 +55,16 @@ def divert_udp(netlink: Netlink, port: int, gateways: Sequence[bytes], *, opens_
 
 
 def _install(netlink: Netlink, name: str, kind: bytes, priority: int, rules: Sequence[Sequence[bytes]]) -> None:
-    """Make a table with one chain of rules, as one transaction."""
+    """Make a table with one chain of rules, in place of one with its name, as one transaction."""
     table = attribute(1, text(name))
     hook = nested(4, attribute(1, _number(_PREROUTING)), attribute(2, struct.pack(">i", priority)))
     chain = attribute(1, text(name)) + attribute(3, text(name)) + hook + attribute(7, kind + b"\0")
-    wanted = [(_NEW_TABLE, CREATE, table), (_NEW_CHAIN, CREATE, chain)]
+    wanted = [
+        (_NEW_TABLE, CREATE, table),
+        (_DELETE_TABLE, 0, table),
+        (_NEW_TABLE, CREATE, table),
+        (_NEW_CHAIN, CREATE, chain),
+    ]
     for rule in rules:
         listed = nested(4, *(nested(1, expression) for expression in rule))
         wanted.append((_NEW_RULE, CREATE | APPEND, attribute(1, text(name)) + attribute(2, text(name)) + listed))

@@ -20,7 +20,7 @@ def test_without_a_server_that_can_be_reached_a_query_fails_at_once() -> None:
         receiver.bind(("127.0.0.1", 0))
         caller.settimeout(5)
         caller.sendto(QUERY, receiver.getsockname())
-        Resolver(loop, ["no address", "255.255.255.255"], lambda name: None).serve(receiver)
+        Resolver(loop, lambda: ["no address", "255.255.255.255"], lambda name: None).serve(receiver)
         assert caller.recv(512) == failure(QUERY)
 
 
@@ -30,5 +30,5 @@ def test_a_caller_that_is_gone_does_no_harm() -> None:
         receiver.bind(("127.0.0.1", 0))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
             caller.sendto(QUERY, receiver.getsockname())
-        Resolver(loop, [], lambda name: [b"\x7f\x00\x00\x01"]).serve(receiver)
+        Resolver(loop, list, lambda name: [b"\x7f\x00\x00\x01"]).serve(receiver)
         assert not loop.turn(0)
