@@ -22,6 +22,7 @@ from minidock.registry.transport import Request, Response, Transport
 CLIENT_ID = "minidock"
 LARGEST_TOKEN = 1 << 20
 _SHORTEST_LIFE = 60  # seconds, if a server does not say; then, too, by the specification
+_LONGEST_LIFE = 1 << 20
 _MARGIN = 10
 
 
@@ -147,12 +148,12 @@ class Authorization:
             members = json.loads(data)
             text = members.get("token") or members.get("access_token") or ""
             life = members.get("expires_in") or _SHORTEST_LIFE
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, RecursionError) as error:
             raise RegistryError(f"{without_query(realm)}: the answer is no token") from error
         is_sound = isinstance(text, str) and text.isascii() and text.isprintable() and " " not in text
         if not text or not is_sound or not isinstance(life, int | float):
             raise RegistryError(f"{without_query(realm)}: the answer is no token")
-        return _Token(f"Bearer {text}", self._clock() + max(float(life), _SHORTEST_LIFE) - _MARGIN)
+        return _Token(f"Bearer {text}", self._clock() + min(max(life, _SHORTEST_LIFE), _LONGEST_LIFE) - _MARGIN)
 
 
 def read_bounded(response: Response, limit: int, what: str) -> bytes:
@@ -167,13 +168,19 @@ def read_bounded(response: Response, limit: int, what: str) -> bytes:
     return b"".join(parts)
 
 
+def printable(value: object) -> str:
+    """Return text of a server as a terminal may show it, empty if it is none."""
+    text = value if isinstance(value, str) else ""
+    return "".join(character if character.isprintable() else " " for character in text)[:400]
+
+
 def _refusal(realm: str, status: int, data: bytes) -> RegistryRefused:
     code, detail = "", ""
     try:
         members = json.loads(data)
         first = (members.get("errors") or [{}])[0]
-        code, detail = str(first.get("code") or ""), str(first.get("message") or members.get("details") or "")
-    except (ValueError, AttributeError, IndexError, KeyError, TypeError):
+        code, detail = printable(first.get("code")), printable(first.get("message") or members.get("details"))
+    except (ValueError, AttributeError, IndexError, KeyError, TypeError, RecursionError):
         pass  # an answer in words of its own: the status says enough
     if status in (401, 403):
         code, detail = code or "UNAUTHORIZED", detail or "incorrect username or password"

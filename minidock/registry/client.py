@@ -240,7 +240,7 @@ def _offset_of(response: Response, offset: int, descriptor: Descriptor) -> int:
     """Return where the bytes of a response begin in the blob. Raises: RegistryError for a part nobody asked for."""
     if response.status == 200:
         length = header(response, "Content-Length")
-        if length.isascii() and length.isdigit() and int(length) != descriptor.size:
+        if length.isascii() and length.isdigit() and length.lstrip("0") != str(descriptor.size or ""):
             raise RegistryError(f"blob {descriptor.digest} has {length} bytes there, not {descriptor.size}")
         return 0
     found = _RANGE.fullmatch(header(response, "Content-Range").strip())
@@ -254,7 +254,7 @@ def _tags(data: bytes) -> list[str]:
     try:
         listed = json.loads(data)["tags"] or []
         found = [str(tag) for tag in listed]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RegistryError("the list of tags is malformed") from error
     wrong = [tag for tag in found if not _TAG.fullmatch(tag)]
     if wrong:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from urllib.parse import urljoin
 
 from minidock.errors import RegistryError, RegistryRefused, RegistryUnreachable
-from minidock.registry.authorization import Authorization, read_bounded
+from minidock.registry.authorization import Authorization, printable, read_bounded
 from minidock.registry.challenge import parse_challenges
 from minidock.registry.origin import Origin, check_step, without_query
 from minidock.registry.transport import Request, Response, Transport, header, headers
@@ -178,12 +178,6 @@ def error_of(data: bytes) -> tuple[str, str]:
     try:
         first = json.loads(data)["errors"][0]
         code, message = first.get("code"), first.get("message")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return "", ""
-    return _printable(code), _printable(message)
-
-
-def _printable(value: object) -> str:
-    """Return text of a server as a terminal may show it."""
-    text = value if isinstance(value, str) else ""
-    return "".join(character if character.isprintable() else " " for character in text)[:400]
+    return printable(code), printable(message)

@@ -188,11 +188,41 @@ def test_a_realm_may_not_lead_to_this_machine_nor_out_of_encryption(realm: str, 
     assert [request.headers.get("Authorization", "") for request in memory.requests] == ["", "Basic dTpw", "Bearer abc"]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"token": 7}', b'{"token": "a b"}', b'{"token": "a\\r\\nX: y"}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"token": 7}', b'{"token": "a b"}', b'{"token": "a\\r\\nX: y"}', b'{"a":' * 100_000],
+)
 def test_an_answer_that_is_no_token_is_refused(body: bytes) -> None:
     asked = Answer(401, headers=[("WWW-Authenticate", 'Bearer realm="https://auth.example/token"')])
     with pytest.raises(RegistryError, match="the answer is no token"):
         fetch(repository(Memory(in_turn([asked, Answer(200, body)]))), BLOB, Kept())
+
+
+@pytest.mark.parametrize("life", [b"9" * 4000, b"1e999", b"NaN", b"-1", b"null"])
+def test_a_token_of_any_life_is_used(life: bytes) -> None:
+    asked = Answer(401, headers=[("WWW-Authenticate", 'Bearer realm="https://auth.example/token"')])
+    token = Answer(200, b'{"token": "abc", "expires_in": ' + life + b"}")
+    kept = Kept()
+    fetch(repository(Memory(in_turn([asked, token, ranged(DATA)]))), BLOB, kept)
+    assert kept.data == DATA
+
+
+@pytest.mark.parametrize("is_token", [False, True])
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"errors": [{"code": "DENIED", "message": "\\u001b[2J\\n\\u202e!"}]}', b'{"errors": 7}']
+)
+def test_what_a_server_says_of_a_refusal_cannot_harm_the_terminal(body: bytes, *, is_token: bool) -> None:
+    asked = Answer(401, headers=[("WWW-Authenticate", 'Bearer realm="https://auth.example/token"')])
+    refusal = Answer(403, body)
+    with pytest.raises(RegistryError) as caught:
+        fetch(repository(Memory(in_turn([asked, refusal] if is_token else [refusal]))), BLOB, Kept())
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, str(len(DATA) + 1), "0"])
+def test_a_length_that_is_not_the_blobs_is_refused(length: str) -> None:
+    with pytest.raises(RegistryError, match="bytes there, not"):
+        fetch(repository(Memory(in_turn([Answer(200, DATA, [("Content-Length", length)])]))), BLOB, Kept())
 
 
 @pytest.mark.parametrize("status", [200, 401, 500])
