@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import BinaryIO
 
 from minidock.core import mediatype
 from minidock.core.config import ImageConfig
-from minidock.core.descriptor import Descriptor
+from minidock.core.descriptor import Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.engine.decompress import Plain, decompressed
+from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, MinidockError, StoreError, TarError
 from minidock.store.session import Session
 
+_CHUNK = 1 << 20
 _UNKNOWN = "unknown"  # the platform of what is no image: attestations
 
 
@@ -58,6 +61,31 @@ def ingest(
     layer = ws.store.layers.ingest(session, _Bounded(decompressed(stream), _room(ws), check))
     if layer.diff_id != diff_id:
         raise BlobCorrupt(str(diff_id), layer.diff_id)
+
+
+def check_content(ws: Workspace, stream: BinaryIO, diff_id: Digest, check: Callable[[], None]) -> None:
+    """Make sure that a layer that came is another form of one that is here. Raises: TarError, BlobCorrupt."""
+    plain = _Bounded(decompressed(stream), _room(ws), check)
+    found = sha256()
+    while chunk := plain.read(_CHUNK):
+        found.update(chunk)
+    if found.hexdigest() != diff_id.hex:
+        raise BlobCorrupt(str(diff_id), Digest(found.hexdigest()))
+
+
+def known_layers(ws: Workspace) -> set[tuple[Digest, Digest]]:
+    """Return which digest of a layer belongs to which diff_id, of all images: each was compared when it came."""
+    known: set[tuple[Digest, Digest]] = set()
+    for item in ws.store.images.list():
+        image_id = config_digest(item)
+        try:
+            manifest = Manifest.from_bytes(ws.store.blobs.read(item.digest))
+            diff_ids = ImageConfig.from_bytes(ws.store.blobs.read(image_id)).diff_ids if image_id else ()
+        except StoreError:  # gone meanwhile, or another program's
+            continue
+        if len(diff_ids) == len(manifest.layers):
+            known.update(zip((layer.digest for layer in manifest.layers), diff_ids, strict=True))
+    return known
 
 
 def _room(ws: Workspace) -> int:

@@ -16,7 +16,7 @@ from functools import partial
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.transfers import TransferObserver, TransferProgress, TransferState
-from minidock.engine.incoming import ingest
+from minidock.engine.incoming import check_content, ingest, known_layers
 from minidock.engine.workspace import Workspace
 from minidock.errors import RegistryError, RegistryRefused, RegistryUnreachable
 from minidock.registry.client import Repository
@@ -132,11 +132,13 @@ class LayerFetcher:
 
     def fetch(self, layers: Sequence[tuple[Descriptor, Digest]]) -> None:
         """Have all layers in the store, each given with its diff_id. Raises: RegistryError, TarError, BlobCorrupt."""
-        distinct = {layer.digest: (layer, diff_id) for layer, diff_id in layers}
+        distinct = {(layer.digest, diff_id): layer for layer, diff_id in layers}
         self._session.pin(digest for layer, diff_id in layers for digest in (layer.digest, diff_id))
         missing = []
-        for layer, diff_id in distinct.values():
-            is_here = self._is_here(layer, diff_id)
+        here = {pair for pair, layer in distinct.items() if self._is_here(layer, pair[1])}
+        here &= known_layers(self._ws) if here else set()
+        for (digest, diff_id), layer in distinct.items():
+            is_here = (digest, diff_id) in here
             text = "Already exists" if is_here else "Pulling fs layer"
             self._observer(TransferState(layer.digest.short, text, is_last=is_here))
             if not is_here:
@@ -157,9 +159,7 @@ class LayerFetcher:
         item = layer.digest.short
         what = f"another process that downloads layer {item}"
         with self._ws.store.locks.key(layer.digest.hex, what, self._crew.check):
-            if self._is_here(layer, diff_id):
-                self._observer(TransferState(item, "Already exists", is_last=True))
-                return
+            was_here = self._is_here(layer, diff_id)
             download = self._downloaded(layer)
             try:
                 self._unpack(layer, diff_id, download)
@@ -171,7 +171,7 @@ class LayerFetcher:
                 if download is not None:
                     download.discard()
                 raise
-        self._observer(TransferState(item, "Pull complete", is_last=True))
+        self._observer(TransferState(item, "Already exists" if was_here else "Pull complete", is_last=True))
 
     def _downloaded(self, layer: Descriptor) -> Download | None:
         """Return a layer as it came, whole and verified; None if the store has it."""
@@ -213,10 +213,14 @@ class LayerFetcher:
     def _unpack(self, layer: Descriptor, diff_id: Digest, download: Download | None) -> None:
         blobs = self._ws.store.blobs
         with self._ws.store.locks.key(Digest.sha256(f"unpack {diff_id}".encode()).hex, "a layer", self._crew.check):
-            if blobs.has(diff_id):
+            is_here = blobs.has(diff_id)
+            if is_here and layer.digest == diff_id:
                 return
             path = self._ws.store.layout.blob(layer.digest) if download is None else download.opened().path
             with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as packed:
+                if is_here:
+                    check_content(self._ws, packed, diff_id, self._crew.check)
+                    return
                 self._observer(TransferProgress(layer.digest.short, "Extracting", layer.size, layer.size))
                 ingest(self._ws, self._session, packed, diff_id, self._crew.check)
 

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from minidock.core import mediatype
+from minidock.core.descriptor import REF_NAME
 from minidock.core.digest import Digest
 from minidock.core.reference import Reference
 from minidock.engine.pull import pull, pull_all
 from minidock.engine.workspace import Workspace, open_workspace
-from minidock.errors import MinidockError
+from minidock.errors import BlobCorrupt, MinidockError
 from minidock.registry.credentials import CredentialFiles
 from minidock.registry.registries import Registries
 from minidock.registry.settings import Settings
@@ -216,6 +217,27 @@ def test_no_byte_of_a_layer_can_be_another(ws: Workspace, tmp_path: Path, at: in
     check_store(ws)
 
 
+@pytest.mark.parametrize("is_there", [False, True], ids=["new blob", "known blob"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_layer_that_is_here_does_not_stand_for_another(
+    ws: Workspace, tmp_path: Path, layers: int, *, is_there: bool
+) -> None:
+    """The manifest names one layer and the config another, and the store has what the config names."""
+    kept = Lies()
+    pull(ws, registries_of(Memory(kept.give), tmp_path), Reference.parse("registry.example/kept:1"), lambda e: None)
+    other = digest_of(tar_of({"g": b"other"}))
+    rootfs = {"type": "layers", "diff_ids": [other]}
+    if is_there:
+        known = Lies(config={**kept.config, "rootfs": rootfs}, layer=OTHER)
+        pull(ws, registries_of(Memory(known.give), tmp_path), Reference.parse("registry.example/b:1"), lambda e: None)
+    wrong = [digest_of(TAR), other][:layers]
+    lie = Lies(config={**kept.config, "rootfs": {"type": "layers", "diff_ids": wrong}}, layer=OTHER, layers=layers)
+    names = [item.annotations[REF_NAME] for item in ws.store.images.list()]
+    with pytest.raises(BlobCorrupt):
+        pull(ws, registries_of(Memory(lie.give), tmp_path), Reference.parse("registry.example/a:1"), lambda e: None)
+    assert [item.annotations[REF_NAME] for item in ws.store.images.list()] == names
+
+
 def test_a_digest_gets_its_own_manifest_or_none(ws: Workspace, tmp_path: Path) -> None:
     wanted = Digest.sha256(b"another")
     with pytest.raises(MinidockError, match="manifest verification failed"):
@@ -233,6 +255,7 @@ def test_a_digest_gets_its_own_manifest_or_none(ws: Workspace, tmp_path: Path) -
     [
         (b"{}", "", "malformed"),
         (b'{"tags": 7}', "", "malformed"),
+        (b"[" * 100_000, "", "malformed"),
         (b'{"tags": ["../x"]}', "", "which is no tag"),
         (b'{"tags": ["-x"]}', "", "which is no tag"),
         (b'{"tags": []}', '<https://elsewhere.example/next>; rel="next"', "goes on at https://elsewhere.example"),
