@@ -175,7 +175,21 @@ def load_object(data: bytes, what: str) -> dict[str, Any]:
 
 def parse_object(data: bytes, what: str) -> dict[str, Any]:
     """Return the JSON object in ``data``, in which no name is there twice. Raises: StoreError that names ``what``."""
+    members = _parse(data, what)
+    if not isinstance(members, dict):
+        raise StoreError(f"{what}: not an object")
+    return members
 
+
+def parse_list(data: bytes, what: str) -> list[dict[str, Any]]:
+    """Return the JSON objects of the list in ``data``; each name is there once. Raises: StoreError that names it."""
+    items = _parse(data, what)
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise StoreError(f"{what}: not a list of objects")
+    return items
+
+
+def _parse(data: bytes, what: str) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) < len(pairs):
@@ -185,12 +199,9 @@ def parse_object(data: bytes, what: str) -> dict[str, Any]:
         return members
 
     try:
-        members = json.loads(data, object_pairs_hook=once)
+        return json.loads(data, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{what}: not JSON") from error
-    if not isinstance(members, dict):
-        raise StoreError(f"{what}: not an object")
-    return members
 
 
 def check_spelling(members: Mapping[str, Any], known: Collection[str], what: str) -> None:

@@ -14,13 +14,14 @@ from typing import Protocol
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, HARDLINK, SYMLINK, Entry, Tree
-from minidock.engine.decompress import decompressed
+from minidock.engine.incoming import ingest
 from minidock.engine.workspace import Workspace
-from minidock.errors import BlobCorrupt, MinidockError, StoreError, TarError
+from minidock.errors import BlobCorrupt, MinidockError, SparseTar, StoreError, TarError
 from minidock.store.session import Session
 from minidock.store.tar_reader import Reader
 
 _MOST_MEMBERS = 200_000
+_MOST_MEMORY = 48 << 20
 _LARGEST_DOCUMENT = 4 << 20
 _CHUNK = 1 << 20
 
@@ -77,7 +78,10 @@ class ArchiveFiles:
         self._path = path
         entries: dict[str, Entry] = {}
         with open(path, "rb") as file:
-            for entry in Reader(file):
+            reader = Reader(file, _MOST_MEMORY)
+            for entry in reader:
+                if reader.holes is not None:
+                    raise SparseTar(entry.path)
                 if len(entries) >= _MOST_MEMBERS:
                     raise TarError(f"more than {_MOST_MEMBERS} members in an archive of images")
                 if entry.kind == HARDLINK:
@@ -151,7 +155,5 @@ def ingest_tar(ws: Workspace, session: Session, section: Section, diff_id: Diges
     if ws.store.blobs.has(diff_id):
         return
     buffered = io.BufferedReader(section, _CHUNK)
-    layer = ws.store.layers.ingest(session, decompressed(buffered))
+    ingest(ws, session, buffered, diff_id)
     buffered.detach()  # or it would close the section, whose digest is still to be compared
-    if layer.diff_id != diff_id:
-        raise BlobCorrupt(str(diff_id), layer.diff_id)

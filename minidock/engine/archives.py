@@ -11,10 +11,12 @@ from minidock.core.copying import Planned
 from minidock.core.entries import FILE, Entry
 from minidock.core.selecting import Selected
 from minidock.engine.copy_parts import Part
-from minidock.engine.decompress import Plain, decompressed
-from minidock.errors import BuildError, TarError
+from minidock.engine.decompress import decompressed
+from minidock.errors import BuildError, SparseTar, TarError
 from minidock.store.members import read_entries
 from minidock.store.tar import BLOCK_SIZE
+from minidock.store.tar_filled import Filled
+from minidock.store.tar_reader import Source
 
 _CHUNK = 1 << 20
 
@@ -59,7 +61,7 @@ def open_archive(part: Part, item: Selected) -> Archive | None:
             raise BuildError(f"failed to unpack {item.name}: {error}") from error
 
 
-def _unpacked(head: bytes, rest: Plain) -> Archive:
+def _unpacked(head: bytes, rest: Source) -> Archive:
     file = tempfile.TemporaryFile()  # noqa: SIM115  # belongs to the archive, which closes it
     try:
         file.write(head)
@@ -67,6 +69,10 @@ def _unpacked(head: bytes, rest: Plain) -> Archive:
             file.write(chunk)
         file.seek(0)
         return Archive(tuple(read_entries(file)), file)
+    except SparseTar:
+        with file:
+            file.seek(0)
+            return _unpacked(b"", Filled(file))
     except BaseException:
         file.close()
         raise

@@ -27,12 +27,13 @@ from minidock.engine.secrets import Secrets
 from minidock.engine.sources import ContextSource, Source
 from minidock.engine.url_part import authorization
 from minidock.engine.workspace import Workspace
-from minidock.errors import BuildError, TarError
+from minidock.errors import BuildError, SparseTar, TarError
 from minidock.registry import download
 from minidock.store.members import read_entries
 from minidock.store.session import Session
 from minidock.store.statcache import StatCache
 from minidock.store.tar import BLOCK_SIZE
+from minidock.store.tar_filled import Filled
 from minidock.store.tar_reader import Source as TarStream
 
 STDIN = "-"
@@ -293,8 +294,15 @@ def _from_tar(fetching: Fetching, head: bytes, stream: BinaryIO, scope: str) -> 
             unpacked, _ = _write(fetching, _chunks(b"", plain))
         fetching.ws.store.disk.unlink(path)
         path = unpacked
-    with open(path, "rb") as tar:
-        return TarContext(path, read_entries(tar), scope), size
+    try:
+        with open(path, "rb") as tar:
+            return TarContext(path, read_entries(tar), scope), size
+    except SparseTar:
+        with open(path, "rb") as tar:
+            filled, _ = _write(fetching, _chunks(b"", Filled(tar)))
+        fetching.ws.store.disk.unlink(path)
+        with open(filled, "rb") as tar:
+            return TarContext(filled, read_entries(tar), scope), size
 
 
 def _chunks(head: bytes, stream: TarStream) -> Iterator[bytes]:

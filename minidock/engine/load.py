@@ -8,16 +8,15 @@ Source: OCI image-spec, image-layout.md; moby, daemon/internal/image/tarexport/l
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard
 
 from minidock.core.config import ImageConfig
-from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, load_object
+from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, check_spelling, load_object, parse_list
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.engine import images
@@ -42,6 +41,7 @@ from minidock.store.session import Session
 
 _CHUNK = 1 << 20
 _DEEPEST = 4  # an index in an index …
+_ROW = ("Config", "RepoTags", "Layers")
 _DIGEST_NAME = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?")
 
 
@@ -155,9 +155,11 @@ def _check_agreement(files: Files, found: Sequence[_Found]) -> None:
     """Make sure that who goes by manifest.json finds the same images. Raises: StoreError."""
     if not files.has(MANIFEST_FILE):
         return
-    told = {name[1] for path, _, _ in _rows(files) if (name := _DIGEST_NAME.fullmatch(path))}
+    told = {name[1]: tags for path, tags, _ in _rows(files) if (name := _DIGEST_NAME.fullmatch(path))}
+    holders = {_familiar(tag): digest for digest, tags in told.items() for tag in tags}
     for image in found:
-        if Digest.sha256(image.data).hex not in told:
+        digest = Digest.sha256(image.data).hex
+        if digest not in told or any(holders.get(name, digest) != digest for name in image.names):
             raise StoreError("index.json and manifest.json of the archive tell of different images")
 
 
@@ -248,11 +250,19 @@ def _answers(item: Descriptor, tag: str, digest: str) -> bool:
 
 def _rows(files: Files) -> list[tuple[str, list[str], list[str]]]:
     """Return config, tags and layers of every image in docker's manifest.json. Raises: StoreError."""
-    try:
-        listed = json.loads(read_document(files, MANIFEST_FILE))
-        return [(str(row["Config"]), list(row.get("RepoTags") or ()), list(row["Layers"])) for row in listed]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise StoreError("manifest.json of the archive is malformed") from error
+    what = f"{MANIFEST_FILE} of the archive"
+    rows = []
+    for row in parse_list(read_document(files, MANIFEST_FILE), what):
+        check_spelling(row, _ROW, what)
+        config, tags, layers = row.get("Config"), row.get("RepoTags") or [], row.get("Layers")
+        if not (isinstance(config, str) and _is_texts(tags) and _is_texts(layers)):
+            raise StoreError(f"{what} is malformed")
+        rows.append((config, tags, layers))
+    return rows
+
+
+def _is_texts(value: object) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _of_docker(ws: Workspace, session: Session, files: Files) -> Iterator[_Found]:
@@ -263,6 +273,6 @@ def _of_docker(ws: Workspace, session: Session, files: Files) -> Iterator[_Found
         if len(layers) != len(config.diff_ids):
             raise StoreError(f"{len(layers)} layers in manifest.json, but {len(config.diff_ids)} in the config")
         for diff_id, layer in zip(config.diff_ids, layers, strict=True):
-            with files.open(str(layer)) as section:
+            with files.open(layer) as section:
                 ingest_tar(ws, session, section, diff_id)
-        yield _Found(config, data, tuple(dict.fromkeys(_familiar(str(tag)) for tag in tags)))
+        yield _Found(config, data, tuple(dict.fromkeys(_familiar(tag) for tag in tags)))

@@ -27,12 +27,13 @@ from minidock.core.entries import (
     content_size,
     has_complete_parents,
 )
-from minidock.errors import BlobCorrupt, InvalidDigest, MinidockError, StoreError, TarError
+from minidock.errors import BlobCorrupt, InvalidDigest, MinidockError, SparseTar, StoreError, TarError
 from minidock.store import tar
 from minidock.store.blobs import Blobs, BlobWriter
 from minidock.store.layout import Layout
 from minidock.store.members import read_entries
 from minidock.store.session import Session
+from minidock.store.tar_filled import Filled
 from minidock.store.tar_reader import Source
 from minidock.store.writer import Disk
 
@@ -175,10 +176,29 @@ class Layers:
         return layer
 
     def ingest(self, session: Session, stream: Source) -> Layer:
-        """Store an uncompressed tar as a layer, byte for byte, reading it once. Raises: TarError."""
+        """Store an uncompressed tar as a layer, byte for byte, reading it once. Raises: TarError, SparseTar."""
+        return self._ingest(session, stream, fills_holes=False)
+
+    def ingest_filled(self, session: Session, stream: Source) -> Layer:
+        """Store an uncompressed tar as a layer; files with holes are written out, all else is as in the tar.
+
+        Raises: TarError.
+        """
+        return self._ingest(session, stream, fills_holes=True)
+
+    def _ingest(self, session: Session, stream: Source, *, fills_holes: bool) -> Layer:
         tee = _Tee(stream, BlobWriter(session, self._disk))
         try:
             entries = read_entries(tee)
+        except SparseTar:
+            if not fills_holes:
+                tee.blob.discard()
+                raise
+            tee.blob.suspend()  # what was read so far is there, and only there
+            with open(tee.blob.path, "rb") as start:
+                layer = self._ingest(session, Filled(start, stream), fills_holes=False)
+            session.discard(tee.blob.path)
+            return layer
         except BaseException:
             tee.blob.discard()
             raise

@@ -25,27 +25,22 @@ from minidock.core.entries import (
     name_of,
     parent_of,
 )
-from minidock.errors import StoreError, TarError
+from minidock.errors import SparseTar, StoreError, TarError
 from minidock.store.tar_reader import Reader, Source
 
-_MOST_MEMORY = 1 << 30  # for the entries of one layer: some 1.5 million files
-_ENTRY_SIZE = 600  # bytes of memory for an entry, without names and attributes
 _MOST_ROUNDS = 40  # links that are themselves below links
 
 
-def read_entries(source: Source, most_memory: int = _MOST_MEMORY) -> list[Entry]:
+def read_entries(source: Source) -> list[Entry]:
     """Return the entries of a whole tar stream with the digests of their content.
 
-    Raises: TarError, also for what would take more than ``most_memory`` bytes.
+    Raises: TarError; SparseTar where the content of a file is not in the stream as it is.
     """
     reader = Reader(source)
     found: dict[tuple[str, bool], Entry] = {}
-    memory = 0
     for entry in reader:
-        memory += _ENTRY_SIZE + len(entry.path) + len(entry.linkname)
-        memory += sum(len(name) + len(value) for name, value in entry.xattrs)
-        if memory > most_memory:
-            raise TarError(f"the names and attributes of a layer take more than {most_memory >> 20} MiB")
+        if reader.holes is not None:
+            raise SparseTar(entry.path)
         if entry.kind == FILE:
             slow, fast = sha256(), xxh3_128()
             while chunk := reader.read():

@@ -5,8 +5,7 @@ Source: as of `tar`, which writes them.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Protocol
 
 from minidock.core.entries import (
@@ -26,13 +25,24 @@ from minidock.core.entries import (
 )
 from minidock.errors import TarError
 from minidock.store.tar import BLOCK_SIZE, OPAQUE_NAME, WHITEOUT_PREFIX, XATTR
+from minidock.store.tar_fields import (
+    check_sum,
+    clean_path,
+    decode_number,
+    fitting,
+    identity,
+    parse_records,
+    record_number,
+    seconds,
+    text_of,
+    ustar_name,
+    xattrs_of,
+)
+from minidock.store.tar_sparse import Holes, holes_of
 
 _MAX_RECORD = 1 << 20  # a long name or extended header, in bytes
 _MAX_RECORDS = 16  # of those before one member
 _MAX_GLOBALS = 100  # values that hold for all members
-_MAX_XATTRS = 1 << 17  # bytes of the attributes of one member, twice what Linux takes for one
-_MAX_DEPTH = 256
-_MAX_NAME, _MAX_PATH = 255, 4095  # bytes, as Linux has them
 _MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
 _MAX_TIME = 1 << 40  # seconds: more than 30,000 years
 _KINDS = {
@@ -46,12 +56,11 @@ _KINDS = {
     b"5": DIRECTORY,
     b"6": FIFO,
 }
-_PLAIN = re.compile(rb"[0-7]+")
-_OCTAL = re.compile(rb"[ \0]*([0-7]*)[ \0]*")
-_KNOWN_RECORDS = frozenset(("path", "linkpath", "size", "uid", "gid", "mtime"))
-_PREFIXES = (XATTR, "GNU.sparse")
-# Of overlayfs itself: in a layer they would be control data, and an image never controls its unpacking.
-_PRIVATE_XATTRS = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "user.minidock.")
+_ENTRY_SIZE = 600  # bytes of memory for an entry, without names and attributes
+_USUAL_NAMES = 400  # bytes of names and attributes that an entry may have on average, once there are many
+_MOST_MEMORY = 1 << 30  # for the entries of one tar: some 1.5 million files
+_LARGE = 32 << 20
+_MOST_HOLES = 1 << 30  # bytes of files that the tar does not hold
 
 
 class Source(Protocol):
@@ -65,12 +74,17 @@ class Source(Protocol):
 class Reader:
     """Members of a tar stream, one after the other; the content of a member is read before the next one.
 
-    ``offset`` is the position in the stream. Work and memory are bounded for every member. Raises: TarError.
+    ``offset`` is the position in the stream. Work and memory are bounded for every member, and the memory that all
+    entries take together by ``most_memory`` bytes. ``holes`` is set where the current member is a file with holes:
+    `read` fills them, but the content stands nowhere in the stream as it is. Raises: TarError.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, most_memory: int = _MOST_MEMORY) -> None:
         self._source = source
+        self._most_memory = most_memory
+        self._count = self._names_size = self._holes_size = 0
         self.offset = 0
+        self.holes: Holes | None = None
         self._left = 0  # content of the current member not read yet
         self._pad = 0
         self._globals: dict[str, bytes] = {}
@@ -82,10 +96,22 @@ class Reader:
             entry = self._member()
             if entry is None:
                 return
+            self._count_memory(entry)
             yield entry
+
+    def _count_memory(self, entry: Entry) -> None:
+        self._count += 1
+        self._names_size += len(entry.path) + len(entry.linkname)
+        self._names_size += sum(len(name) + len(value) for name, value in entry.xattrs) if entry.xattrs else 0
+        total = self._count * _ENTRY_SIZE + self._names_size
+        if total > self._most_memory or self._names_size > _LARGE + self._count * _USUAL_NAMES:
+            raise TarError(f"the names and attributes of its members take more than {total >> 20} MiB")
 
     def read(self, size: int = 1 << 20) -> bytes:
         """Return the next bytes of the current member's content, empty at its end."""
+        return self._stored(size) if self.holes is None else self.holes.read(size, self._stored)
+
+    def _stored(self, size: int) -> bytes:
         wanted = min(size, self._left)
         if not wanted:
             return b""
@@ -96,7 +122,8 @@ class Reader:
     def skip(self) -> None:
         """Pass over what is left of the current member."""
         while self._left:
-            self.read()
+            self._stored(1 << 20)
+        self.holes = None
         if self._pad:
             self._exactly(self._pad)
             self._pad = 0
@@ -124,7 +151,7 @@ class Reader:
                 return None
             kind = block[156:157]
             if kind in (b"x", b"g", b"L", b"K"):
-                self._read_record(kind, _decode_number(block[124:136], "size"), records)
+                self._read_record(kind, decode_number(block[124:136], "size"), records)
                 continue
             return self._entry(block, kind, {**self._globals, **records})
         raise TarError("too many extended headers before one member")
@@ -138,11 +165,7 @@ class Reader:
             block += self._exactly(BLOCK_SIZE - len(block))
         if not any(block):
             return None
-        if not _PLAIN.match(block[148:156].lstrip(b" \0")):
-            raise TarError("not a tar archive: there is no header")
-        stored = _decode_number(block[148:156], "checksum")
-        if stored != sum(block) - sum(block[148:156]) + 8 * 32:
-            raise TarError("not a tar archive: the checksum of a header is wrong")
+        check_sum(block)
         return block
 
     def _read_record(self, kind: bytes, size: int, records: dict[str, bytes]) -> None:
@@ -155,23 +178,33 @@ class Reader:
         elif kind == b"K":
             records["linkpath"] = data.rstrip(b"\0")
         else:
-            (self._globals if kind == b"g" else records).update(_parse_records(data))
+            (self._globals if kind == b"g" else records).update(parse_records(data))
+            if kind == b"g" and any(key.startswith((XATTR, "GNU.sparse")) for key in self._globals):
+                raise TarError("a global header with attributes that no two files have in common")
             if len(self._globals) > _MAX_GLOBALS or sum(map(len, self._globals.values())) > _MAX_RECORD:
                 raise TarError("too many global headers")
 
     def _entry(self, block: bytes, type_flag: bytes, records: dict[str, bytes]) -> Entry:
-        kind = _KINDS.get(type_flag)
-        if type_flag == b"S" or any(key.startswith("GNU.sparse") for key in records):
-            raise TarError("sparse files are not supported: write the tar without --sparse")
-        raw = records.get("path") or _ustar_name(block)
+        is_sparse = type_flag == b"S" or any(key.startswith("GNU.sparse.") for key in records)
+        kind = FILE if type_flag == b"S" else _KINDS.get(type_flag)
+        raw = (records.get("GNU.sparse.name") if is_sparse else None) or records.get("path") or ustar_name(block)
         if kind is None:
-            raise TarError(f"{_text(raw)}: unknown type {type_flag!r}")
+            raise TarError(f"{text_of(raw)}: unknown type {type_flag!r}")
+        size = record_number(records, "size", block[124:136]) if kind == FILE else 0
         if kind == FILE and raw.endswith(b"/"):
             kind = DIRECTORY  # as written before ustar
-        size = _record_number(records, "size", block[124:136]) if kind == FILE else 0
+            if size:
+                raise TarError(f"{text_of(raw)}: a directory with content, which others take for a file")
         self._left, self._pad = size, -size % BLOCK_SIZE
-        path = clean_path(_text(raw))
-        link = _text(records.get("linkpath") or block[157:257].split(b"\0", 1)[0])
+        if is_sparse and kind == FILE:
+            self.holes = holes_of(block, type_flag, records, size, self._exactly)
+            self._left -= self.holes.map_size
+            self._holes_size += self.holes.size - self._left
+            size = self.holes.size
+            if self._holes_size > _MOST_HOLES:
+                raise TarError(f"{text_of(raw)}: holes of more than {_MOST_HOLES} bytes in the files of a tar")
+        path = clean_path(text_of(raw))
+        link = text_of(records.get("linkpath") or block[157:257].split(b"\0", 1)[0])
         if kind == HARDLINK:
             link = clean_path(link)
         elif kind == SYMLINK and (not link or "\0" in link):
@@ -181,16 +214,16 @@ class Reader:
         entry = Entry(
             path=path,
             kind=kind,
-            mode=_decode_number(block[100:108], "mode") & 0o7777,
-            uid=_identity(_record_number(records, "uid", block[108:116]), path),
-            gid=_identity(_record_number(records, "gid", block[116:124]), path),
+            mode=decode_number(block[100:108], "mode") & 0o7777,
+            uid=identity(record_number(records, "uid", block[108:116]), path),
+            gid=identity(record_number(records, "gid", block[116:124]), path),
             size=size,
-            mtime=_seconds(records, block),
-            linkname=_fitting(link) if kind in (SYMLINK, HARDLINK) else "",
-            major=_decode_number(block[329:337], "device") if kind in (CHAR, BLOCK) else 0,
-            minor=_decode_number(block[337:345], "device") if kind in (CHAR, BLOCK) else 0,
-            xattrs=_xattrs(records),
-            offset=self.offset if kind == FILE else 0,
+            mtime=seconds(records, block),
+            linkname=fitting(link) if kind in (SYMLINK, HARDLINK) else "",
+            major=decode_number(block[329:337], "device") if kind in (CHAR, BLOCK) else 0,
+            minor=decode_number(block[337:345], "device") if kind in (CHAR, BLOCK) else 0,
+            xattrs=xattrs_of(records),
+            offset=self.offset if kind == FILE and self.holes is None else 0,
         )
         if not (0 <= entry.major <= _MAX_MAJOR and 0 <= entry.minor <= _MAX_MINOR):
             raise TarError(f"{path}: there is no device {entry.major}:{entry.minor}")
@@ -212,112 +245,3 @@ def _as_deletion(entry: Entry) -> Entry:
     if not hidden or hidden in (".", "..") or hidden.startswith(WHITEOUT_PREFIX):
         raise TarError(f"{entry.path}: malformed whiteout")
     return Entry(join(directory, hidden), WHITEOUT)
-
-
-def clean_path(text: str) -> str:
-    """Return a member's name relative to the root, without ``.`` parts. Raises: TarError if it leaves the root."""
-    parts = [part for part in text.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise TarError(f"{text}: a name with '..' in a layer")
-    if len(parts) > _MAX_DEPTH:
-        raise TarError(f"{text[:60]}…: more than {_MAX_DEPTH} directories deep")
-    if any("\0" in part for part in parts):
-        raise TarError(f"{text!r}: a name with a NUL byte")
-    if len(text) > _MAX_NAME // 4 and any(len(_raw(part)) > _MAX_NAME for part in parts):
-        raise TarError(f"{text[:60]}…: a name longer than {_MAX_NAME} bytes")
-    return _fitting("/".join(parts))
-
-
-def _fitting(path: str) -> str:
-    if len(path) > _MAX_PATH // 4 and len(_raw(path)) > _MAX_PATH:
-        raise TarError(f"{path[:60]}…: longer than {_MAX_PATH} bytes")
-    return path
-
-
-def _raw(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _ustar_name(block: bytes) -> bytes:
-    name = block[:100].split(b"\0", 1)[0]
-    if block[257:263] != b"ustar\0":  # GNU has other fields where ustar has the prefix
-        return name
-    prefix = block[345:500].split(b"\0", 1)[0]
-    return prefix + b"/" + name if prefix else name
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def _decode_number(field: bytes, what: str) -> int:
-    if field[-1:] == b"\0" and _PLAIN.fullmatch(field, 0, len(field) - 1):
-        return int(field[:-1], 8)  # as nearly every writer has it
-    if field[0] & 0x80:  # GNU base-256: a two's complement number in the rest of the field
-        value = int.from_bytes(field, "big", signed=False) & ((1 << (8 * len(field) - 1)) - 1)
-        if field[0] & 0x40:
-            value -= 1 << (8 * len(field) - 1)
-        if value < 0 and what != "mtime":
-            raise TarError(f"negative {what} in a header")
-        return value
-    match = _OCTAL.match(field)
-    if match is None or match.end() < len(field.split(b"\0", 1)[0]):
-        raise TarError(f"malformed {what} in a header: {field!r}")
-    return int(match[1] or b"0", 8)
-
-
-def _record_number(records: Mapping[str, bytes], name: str, field: bytes) -> int:
-    if name not in records:
-        return _decode_number(field, name)
-    text = records[name]
-    if not text.isdigit() or len(text) > 19:
-        raise TarError(f"malformed {name} in an extended header: {text[:40]!r}")
-    return int(text)
-
-
-def _seconds(records: Mapping[str, bytes], block: bytes) -> int:
-    if "mtime" not in records:
-        return _decode_number(block[136:148], "mtime")
-    whole, _, _ = records["mtime"].partition(b".")
-    if not whole.removeprefix(b"-").isdigit() or len(whole) > 19:
-        raise TarError(f"malformed mtime in an extended header: {records['mtime'][:40]!r}")
-    return int(whole)
-
-
-def _identity(number: int, path: str) -> int:
-    if not 0 <= number <= 0xFFFFFFFE:
-        raise TarError(f"{path}: owner {number} is out of range")
-    return number
-
-
-def _xattrs(records: Mapping[str, bytes]) -> tuple[tuple[str, str], ...]:
-    found = []
-    for key, value in records.items():
-        if key.startswith(XATTR):
-            name = key.removeprefix(XATTR)
-            if not name.startswith(_PRIVATE_XATTRS):
-                found.append((name, value.decode("latin-1")))
-    if found and sum(len(name) + len(value) for name, value in found) > _MAX_XATTRS:
-        raise TarError(f"extended attributes of more than {_MAX_XATTRS} bytes")
-    return tuple(sorted(found))
-
-
-def _parse_records(data: bytes) -> dict[str, bytes]:
-    records: dict[str, bytes] = {}
-    position = 0
-    while position < len(data):
-        space = data.find(b" ", position, position + 20)
-        length_text = data[position:space] if space > 0 else b""
-        if not length_text.isdigit():
-            raise TarError("malformed extended header")
-        end = position + int(length_text)
-        if end <= space + 1 or end > len(data) or data[end - 1 : end] != b"\n":
-            raise TarError("malformed extended header")
-        key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if not equals:
-            raise TarError("malformed extended header")
-        name = key.decode("utf-8", "surrogateescape")
-        if name in _KNOWN_RECORDS or name.startswith(_PREFIXES):
-            records[name] = value
-        position = end
-    return records

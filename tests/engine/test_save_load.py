@@ -44,6 +44,7 @@ from tests.engine.building import (
     workspace,
     write_context,
 )
+from tests.store.tar_blocks import file, pax
 
 LAYER = root_tar([(member("f"), b"content")])
 DIFF_ID = f"sha256:{hashlib.sha256(LAYER).hexdigest()}"
@@ -82,6 +83,22 @@ def of_docker(config: bytes = CONFIG, layer: bytes = LAYER, layers: int = 1, pat
     return root_tar(
         [(member(path), config), (member("x/layer.tar"), layer), (member("manifest.json"), json.dumps(rows).encode())]
     )
+
+
+def of_rows(text: bytes) -> bytes:
+    """Return an archive with nothing but a manifest.json."""
+    return root_tar([(member("manifest.json"), text)])
+
+
+def of_holes() -> bytes:
+    """Return an archive whose manifest.json is a file with holes."""
+    return pax(GNU__sparse__size=b"9", GNU__sparse__map=b"0,1") + file(b"manifest.json", b"[")
+
+
+def many_attributes() -> bytes:
+    """Return an archive that is small when it is packed and fills memory when its members are listed."""
+    packed = pax(**{"SCHILY.xattr.user.x": b"v" * 100_000})
+    return gzip.compress(b"".join(packed + file(b"%d" % number) for number in range(600)), 1)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +207,15 @@ def test_saving_nothing_is_an_error(ws: Workspace) -> None:
         (root_tar([link("manifest.json", "manifest.json")]), "too many levels"),
         (root_tar([(member("../manifest.json"), b"[]")]), "'..'"),
         (root_tar([(member("manifest.json"), b'[{"Config": 1}]')]), "manifest.json of the archive is malformed"),
+        (of_rows(b'[{"Config": "c", "RepoTags": "abc", "Layers": []}]'), "manifest.json of the archive is malformed"),
+        (of_rows(b'[{"Config": "c", "Layers": "abc"}]'), "manifest.json of the archive is malformed"),
+        (of_rows(b"[7]"), "manifest.json of the archive: not a list of objects"),
+        (of_rows(b"{}"), "manifest.json of the archive: not a list of objects"),
+        (of_rows(b"[" * 100_000), "manifest.json of the archive: not JSON"),
+        (of_rows(b'[{"config": "c", "Config": "d", "Layers": []}]'), "'config' could be taken for 'Config'"),
+        (of_rows(b'[{"Config": "c", "Layers": [], "Layers": ["x"]}]'), "'Layers' is there twice"),
+        (of_holes(), "manifest.json: a file with holes"),
+        (many_attributes(), "attributes of its members take more than"),
         (of_docker(config=b'{"rootfs": {"diff_ids": ["' + b"x" * 9 + b'"]}}', path="c.json"), "digest"),
     ],
 )
@@ -345,6 +371,19 @@ def test_an_archive_with_two_lists_of_images_has_the_same_in_both(
         with pytest.raises(MinidockError, match="tell of different images"):
             load(other, io.BytesIO(changed))
     assert other.store.images.list() == ()
+
+
+def test_a_name_leads_to_the_same_image_in_both_lists(ws: Workspace, other: Workspace, tmp_path: Path) -> None:
+    built(ws, tmp_path, "app:1")
+    archive = saved(ws, "app:1", "base:1")
+    assert archive.count(b'"RepoTags":["app:1"]') == archive.count(b'"RepoTags":["base:1"]') == 1
+    swapped = (
+        archive.replace(b'["app:1"]', b'["?"]').replace(b'["base:1"]', b'["app:1"]').replace(b'["?"]', b'["base:1"]')
+    )
+    with pytest.raises(MinidockError, match="tell of different images"):
+        load(other, io.BytesIO(swapped))
+    assert other.store.images.list() == ()
+    assert len(load(other, io.BytesIO(archive))) == 2
 
 
 def test_blobs_of_a_layout_on_disk_are_files(ws: Workspace, tmp_path: Path) -> None:
