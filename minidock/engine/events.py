@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from minidock.core.digest import Digest
     from minidock.core.happening import Filter, Happening
     from minidock.core.networks import Network
     from minidock.engine.workspace import Workspace
@@ -24,6 +25,11 @@ def tell(ws: Workspace, record: ContainerRecord, action: str, **attributes: str)
 
 def _actor(record: ContainerRecord, attributes: Mapping[str, str]) -> dict[str, str]:
     return {**record.labels, "image": record.image_name, "name": record.name, **attributes}
+
+
+def tell_image(ws: Workspace, action: str, image_id: Digest, name: str = "") -> None:
+    """Write down that ``action`` has happened to an image, to one of its names if there is ``name``."""
+    ws.store.record_event("image", action, str(image_id), {"name": name or str(image_id)})
 
 
 def line(record: ContainerRecord, action: str) -> bytes:

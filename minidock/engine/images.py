@@ -15,6 +15,7 @@ from minidock.core.digest import Digest
 from minidock.core.image_steps import StepLines, lines_from_text, lines_to_text
 from minidock.core.reference import Reference
 from minidock.core.summary import HistoryRow
+from minidock.engine import events
 from minidock.engine.image_list import config_digest, moment
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobNotFound, InvalidReference, MinidockError, NoSuchImage
@@ -210,6 +211,7 @@ def tag(ws: Workspace, source: str, target: str) -> None:
         load(ws, image.image_id)  # somebody may have removed it before it was pinned
         data, manifest = stored(ws, image)
         publish(ws, session, image.config, [name], data=data, manifest=manifest)
+    events.tell_image(ws, "tag", image.image_id, name)
 
 
 def history(ws: Workspace, text: str) -> tuple[HistoryRow, ...]:

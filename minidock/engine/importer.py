@@ -17,7 +17,7 @@ from minidock.core.entries import Entry
 from minidock.core.platform import Platform
 from minidock.core.process import DEFAULT_PATH
 from minidock.core.times import format_time
-from minidock.engine import from_host, images
+from minidock.engine import events, from_host, images
 from minidock.engine.decompress import decompressed
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, MinidockError
@@ -57,7 +57,11 @@ def import_image(ws: Workspace, stream: BinaryIO, request: ImportRequest) -> Dig
         if request.platform is not None:
             wanted = request.platform
             image = replace(image, os=wanted.os, architecture=wanted.architecture, variant=wanted.variant)
-        return images.publish(ws, session, image, names)[0]
+        image_id = images.publish(ws, session, image, names)[0]
+    events.tell_image(ws, "import", image_id)
+    for name in names:
+        events.tell_image(ws, "tag", image_id, name)
+    return image_id
 
 
 def import_tar(

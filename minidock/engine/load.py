@@ -19,7 +19,7 @@ from minidock.core.config import ImageConfig
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, check_spelling, load_object, parse_list
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform
-from minidock.engine import images
+from minidock.engine import events, images
 from minidock.engine.archive_files import (
     ArchiveFiles,
     Files,
@@ -93,6 +93,7 @@ def _publish(ws: Workspace, session: Session, image: _Found) -> Iterator[Loaded]
     before = {name: _holder(ws, name) for name in image.names}
     annotations = image.manifest.annotations if image.manifest else {}
     images.publish(ws, session, image.config, image.names, data=image.data, annotations=annotations)
+    events.tell_image(ws, "load", image_id)
     for name, holder in before.items():
         yield Loaded(image_id, name, None if holder == image_id else holder)
     if not image.names:

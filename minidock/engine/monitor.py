@@ -152,6 +152,8 @@ def _end(disk: Disk, orders: Orders, hub: Hub, code: int, seconds: float) -> Non
     is_next = not is_stopped and _is_restarted(record, code, orders["restarts"])
     state = {**orders["state"], "pid": 0, "exit_code": code, "finished_at": now()}
     _write_state(disk, directory, {**state, "status": "restarting" if is_next else "exited"})
+    if os.path.exists(f"{directory}/oom-killed"):
+        _tell(disk, orders, "oom", {}, record)
     _tell(disk, orders, "die", {"exitCode": str(code), "execDuration": str(int(seconds))}, record)
     if is_next:
         hub.dismiss(code, _PATIENCE)

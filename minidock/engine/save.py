@@ -22,7 +22,7 @@ from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, Entry
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
-from minidock.engine import images
+from minidock.engine import events, images
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, MinidockError, NoSuchImage
 from minidock.store.tar import END, header, padding
@@ -256,6 +256,8 @@ def save(
             session.pin(layer.digest for layer in manifest.layers)
             packed.append(Packed(data, manifest.as_oci(), tags))  # skopeo takes no other in a layout
         pack(ws, packed, sink, is_for_docker=True, since=others)
+    for image_id in found:
+        events.tell_image(ws, "save", image_id)
 
 
 def require_platform(config: ImageConfig, platforms: Sequence[Platform], shown: str) -> None:

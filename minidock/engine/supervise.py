@@ -70,6 +70,8 @@ def _ended(ws: Workspace, created: Created, code: int) -> None:
     except NoSuchContainer:
         return  # removed by force as soon as its process was gone
     seconds = (ws.clock.now() - state.started_at).total_seconds() if state.started_at else 0
+    if ws.store.containers.was_oom_killed(record.id):
+        events.tell(ws, record, "oom")
     events.tell(ws, record, "die", exitCode=str(code), execDuration=str(int(seconds)))
 
 

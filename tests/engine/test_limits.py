@@ -15,11 +15,13 @@ from minidock.core.summary import ContainerState
 from minidock.engine import containers, pausing
 from minidock.engine.attend import Streams
 from minidock.engine.build import build
+from minidock.engine.client import Attachment
 from minidock.engine.container_inspect import inspect_container
 from minidock.engine.exec import ExecRequest, execute
 from minidock.engine.preparing import BuildRequest
 from minidock.engine.run import process_spec
 from minidock.engine.stats import watch
+from minidock.engine.supervise import run_attached
 from minidock.engine.top import top
 from minidock.engine.update import update
 from minidock.engine.workspace import Workspace
@@ -32,6 +34,7 @@ from minidock.errors import (
     RuntimeProblem,
 )
 from minidock.runtime.fake import FakeRuntime
+from minidock.store.event_log import EventReader
 from tests.engine.building import import_base, workspace
 from tests.engine.test_containers import BASE, PROGRAMS, Running, leftovers, make, run
 
@@ -170,6 +173,14 @@ def test_want_of_memory_shows_in_the_state(ws: Workspace, streams: Streams) -> N
     assert inspect_container(ws, "box")["State"]["OOMKilled"] is False
     Path(ws.store.containers.path(ws.store.containers.find("box").id, "oom-killed")).touch()
     assert inspect_container(ws, "box")["State"]["OOMKilled"] is True
+
+
+def test_want_of_memory_is_told_before_the_end(ws: Workspace, streams: Streams) -> None:
+    created = make(ws, "fail", name="box")
+    Path(ws.store.containers.path(created.record.id, "oom-killed")).touch()
+    run_attached(ws, created, Attachment(streams))
+    told = [(event["Action"], event["Actor"]["ID"]) for event in EventReader(ws.store.layout.root).events()]
+    assert told[-2:] == [("oom", created.record.id), ("die", created.record.id)]
 
 
 def test_what_is_left_of_ended_containers_is_swept(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:

@@ -31,6 +31,7 @@ from minidock.engine.save import TarSink, save, told
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, MinidockError
 from minidock.runtime.fake import FakeRuntime
+from minidock.store.event_log import EventReader
 from tests.engine.building import (
     base_tar,
     check_consistent,
@@ -408,3 +409,21 @@ def test_a_full_disk_elsewhere_is_not_taken_for_the_stores(ws: Workspace) -> Non
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(MinidockError) as caught:
         save(ws, ["base:1"], TarSink(told(full.write, "/dev/stdout")))
     assert str(caught.value) == "write /dev/stdout: no space left on device"
+
+
+def test_what_happens_to_images_is_told(ws: Workspace, other: Workspace) -> None:
+    images.tag(ws, "base:1", "second:2")
+    data = saved(ws, "second:2")
+    load(other, io.BytesIO(data))
+    image_id = str(images.find(ws, "base:1").image_id)
+
+    def told(found: Workspace) -> list[tuple[str, str, str]]:
+        log = EventReader(found.store.layout.root).events()
+        return [
+            (event["Action"], event["Actor"]["ID"], event["Actor"]["Attributes"]["name"])
+            for event in log
+            if event["Type"] == "image"
+        ]
+
+    assert told(ws)[-2:] == [("tag", image_id, "second:2"), ("save", image_id, image_id)]
+    assert told(other) == [("load", image_id, image_id)]
