@@ -1,7 +1,9 @@
-"""Measures pulling an image from a registry on loopback beside podman and skopeo, and beside fetching its bytes.
+"""Measures pulling from and pushing to a registry on loopback beside podman, skopeo and docker.
 
-The layer is compressed by gzip -6 before; every program finds the same bytes. minidock and podman compare, unpack and
-keep; skopeo keeps what comes. docker takes no part: its daemon would have to be told of the registry.
+Pulls: the layer is compressed by gzip -6 before; every program finds the same bytes. minidock, podman and docker
+compare, unpack and keep; skopeo keeps what comes. The floor fetches, unpacks and hashes the same bytes.
+Pushes: of an uncompressed layer into an empty registry, packed as the title says on every side. skopeo reads the
+store of minidock. What came out is told in bytes: levels of different packers are not the same.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from bench import FLOOR, Program, Way, alternate, programs_in, reset, run, settle
+from bench import BASE, FLOOR, Program, Way, alternate, programs_in, reset, run, settle
 
 _PATIENCE = 30.0
 _GZIP = 6
@@ -37,17 +39,19 @@ def main() -> int:
     options = parser.parse_args()
     missing = [name for name in ("docker-registry", "skopeo") if shutil.which(name) is None]
     if missing:
-        print(f"\nPulling is not measured: {' and '.join(missing)} not installed.")
+        print(f"\nRegistries are not measured: {' and '.join(missing)} not installed.")
         return 0
     with tempfile.TemporaryDirectory(prefix="minidock-bench.", dir=options.directory) as name:
         place = Path(name)
-        programs = [program for program in programs_in(place) if program.name in ("minidock", "podman")]
+        programs = programs_in(place)
         try:
             with _registry(place / "registry") as address:
-                measure(place, options.base, programs, address, options.runs)
+                pulls(place, options.base, programs, address, options.runs)
+                pushes(place, options.base, programs, address, options.runs)
         finally:
             for program in programs[1:]:
-                run(program.words("system", "reset", "-f"))
+                if program.name == "podman":
+                    run(program.words("system", "reset", "-f"))
     return 0
 
 
@@ -111,7 +115,7 @@ def _layout(place: Path, base: Path) -> str:
     return layer[0]
 
 
-def measure(place: Path, base: Path, programs: list[Program], address: str, runs: int) -> None:
+def pulls(place: Path, base: Path, programs: list[Program], address: str, runs: int) -> None:
     """Time pulls of an image whose one layer is ``base``."""
     layer = _layout(place / "layout", base)
     name, out = f"{address}/bench:1", place / "skopeo"
@@ -127,11 +131,75 @@ def measure(place: Path, base: Path, programs: list[Program], address: str, runs
     )
     ways = [Way(FLOOR, ("sh", "-c", fetching), before=settle)]
     for program in programs:
-        words = ("pull", "-q", name) if program.name == "minidock" else ("pull", "-q", "--tls-verify=false", name)
+        words = ("pull", "-q", *_unchecked(program), name)
         ways.append(Way(program.name, program.words(*words), program.environment, partial(_without, program, name)))
     copying = ("skopeo", "--insecure-policy", "copy", "-q", "--src-tls-verify=false", f"docker://{name}", f"dir:{out}")
     ways.append(Way("skopeo", copying, before=partial(_emptied, out)))
     alternate(f"pull {base.stat().st_size >> 20} MiB, gzip -{_GZIP}", ways, runs, compared_with=FLOOR)
+
+
+def _unchecked(program: Program) -> tuple[str, ...]:
+    return ("--tls-verify=false",) if program.name == "podman" else ()
+
+
+def pushes(place: Path, base: Path, programs: list[Program], address: str, runs: int) -> None:
+    """Time pushes of an image whose one layer is ``base``."""
+    name, data = f"{address}/bench-push:1", place / "registry/data"
+    for program in programs:
+        if program.name == "minidock":
+            reset(program)
+        run(program.words("import", str(base), BASE), program.environment)
+        run(program.words("tag", BASE, name), program.environment)
+    store = next(program for program in programs if program.name == "minidock").place
+    copying = ("skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false")
+    kinds = {
+        "each as it likes": ((), (), ("podman", "docker")),
+        "gzip -6": (
+            ("--compression-level", "6"),
+            ("--dest-compress-format", "gzip", "--dest-compress-level", "6"),
+            (),
+        ),
+        "zstd -3": (
+            ("--compression", "zstd", "--compression-level", "3"),
+            ("--dest-compress-format", "zstd", "--dest-compress-level", "3"),
+            (),
+        ),
+    }
+    size = base.stat().st_size >> 20
+    for title, (options, of_skopeo, others) in kinds.items():
+        ways = []
+        for program in programs:
+            if program.name == "minidock" or program.name in others:
+                words = ("push", "-q", *_unchecked(program), *(options if program.name == "minidock" else ()), name)
+                before = partial(_nothing_there, data, store)
+                ways.append(Way(program.name, program.words(*words), program.environment, before))
+        words = (*copying, *of_skopeo, f"oci:{store}:{BASE}:latest", f"docker://{name}")
+        ways.append(Way("skopeo", words, before=partial(_nothing_there, data, store)))
+        alternate(f"push {size} MiB, {title}", ways, runs)
+        for way in ways:
+            _nothing_there(data, store)
+            run(way.command, way.environment)
+            print(f"  {way.name:20} {_largest(data) / 1e6:8.1f} MB packed")
+    again = [
+        Way(program.name, program.words("push", "-q", *_unchecked(program), name), program.environment)
+        for program in programs
+    ]
+    for way in again:
+        run(way.command, way.environment)
+    alternate(f"push {size} MiB that the registry has", again, runs)
+
+
+def _nothing_there(data: Path, store: Path) -> None:
+    """Empty the registry, and make minidock forget what it has packed before."""
+    shutil.rmtree(data, ignore_errors=True)
+    for form in (store / "forms").iterdir():
+        form.unlink()
+    settle()
+
+
+def _largest(data: Path) -> int:
+    """Return the size of the largest blob of a registry."""
+    return max((path.stat().st_size for path in data.glob("docker/registry/v2/blobs/sha256/*/*/data")), default=0)
 
 
 def _without(program: Program, name: str) -> None:
