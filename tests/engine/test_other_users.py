@@ -104,6 +104,21 @@ def test_a_root_without_namespaces_commits_the_same(place: Path) -> None:
     assert " passed" in run_tests(sys.executable, place, give_up_mounting, COMMITS)
 
 
+CONTENTS = "tests/engine/test_image_contents.py"
+
+
+@pytest.mark.slow
+def test_a_plain_user_has_the_same_names_and_numbers(place: Path) -> None:
+    python = python_for_everybody()
+    os.chown(place, PLAIN_ID, PLAIN_ID)
+    assert " passed" in run_tests(python, place, become_plain, CONTENTS)
+
+
+@pytest.mark.slow
+def test_a_root_without_namespaces_has_the_same_names_and_numbers(place: Path) -> None:
+    assert " passed" in run_tests(sys.executable, place, give_up_mounting, CONTENTS)
+
+
 STORAGES = "tests/engine/test_storages.py"
 
 
