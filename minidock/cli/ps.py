@@ -41,7 +41,7 @@ def ps(
         workspace.open_workspace(options.store_root()),
         filters,
         includes_all=all_ or count >= 0,
-        has_sizes=size,
+        has_sizes=size or ".Size" in shape.template,
         count=count if count > 0 else None,
     )
     tables.print_containers(Console.standard(), rows, shape=shape, is_cut=not no_trunc, is_quiet=quiet, has_sizes=size)

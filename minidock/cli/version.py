@@ -37,7 +37,7 @@ def version(
         print(json_text({"Client": facts}))
         return
     if shape.template:
-        print(shape.document({"Client": facts}), end="")
+        print(shape.document({"Client": facts, "Server": facts}), end="")  # scripts ask for either: they are one
         return
     rows = {
         "Version": facts["Version"],

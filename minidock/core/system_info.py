@@ -34,6 +34,7 @@ class SystemInfo:
     processors: int
     memory: int
     name: str
+    operating_system: str = ""
 
     @property
     def stopped(self) -> int:

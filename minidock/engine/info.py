@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import minidock
 from minidock.core.summary import ContainerState
@@ -43,7 +44,15 @@ def info(ws: Workspace, id_mode_reason: str = "") -> SystemInfo:
         processors=os.cpu_count() or 1,
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         name=system.nodename,
+        operating_system=_operating_system(),
     )
+
+
+def _operating_system() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        return os.uname().sysname  # a machine that does not say
 
 
 def _report(ws: Workspace) -> RuntimeReport:

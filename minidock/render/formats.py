@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -50,20 +50,29 @@ class Format:
             return cls("template", wanted.removeprefix("table ").strip(" "), is_table=True)
         return cls("template", wanted)
 
-    def rows(self, rows: Sequence[Mapping[str, Any]], headers: Mapping[str, str]) -> str:
+    def rows(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        headers: Mapping[str, str],
+        labels: Sequence[Mapping[str, str]] | None = None,
+    ) -> str:
         """Return the text of a list: a line for each row, below the ``headers`` of its fields if it is a table.
 
-        Raises: TemplateError.
+        ``labels`` of each row can be asked for by name, `{{.Label "a.b"}}`. Raises: TemplateError.
         """
         from minidock.core.templates.template import Template  # most lists are printed without
 
         source = self.template.replace("\\t", "\t").replace("\\n", "\n")
         template = Template.parse(source, "can't evaluate field {name}")
-        lines = [template.fill(row) for row in rows]
+        if labels is None:
+            lines = [template.fill(row) for row in rows]
+        else:
+            lines = [template.fill(row, _label_of(own)) for row, own in zip(rows, labels, strict=True)]
         if not self.is_table:
             return "".join(f"{line}\n" for line in lines)
         names = {name: headers.get(name) or _header(name) for name in {*headers, *(rows[0] if rows else ())}}
-        heads = [template.fill(names, is_header=True)] if names else []
+        methods = {} if labels is None else {"Label": _label_header}
+        heads = [template.fill(names, methods, is_header=True)] if names else []
         cells_of = [line.split("\t") for text in (*heads, *lines) for line in text.split("\n")]
         return cells.aligned(cells_of)
 
@@ -81,6 +90,15 @@ Format.JSON = Format("json")
 def _header(field: str) -> str:
     """Return the header that docker gives a field: its words in capitals."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", field).upper()
+
+
+def _label_of(labels: Mapping[str, str]) -> dict[str, Callable[[str], str]]:
+    return {"Label": lambda name: labels.get(name, "")}
+
+
+def _label_header(name: str) -> str:
+    """Return the header above a label: the last part of its name."""
+    return name.rpartition(".")[2].translate({ord("-"): " ", ord("_"): " "})
 
 
 def json_text(value: Any) -> str:

@@ -82,11 +82,17 @@ def table_of(columns: Columns, rows: Iterable[Fields]) -> str:
     return cells.table(headers, [[row[field] or "" for _, field in columns] for row in rows])
 
 
-def _print_list(console: Console, columns: Columns, rows: Sequence[Fields], shape: Format) -> None:
+def _print_list(
+    console: Console,
+    columns: Columns,
+    rows: Sequence[Fields],
+    shape: Format,
+    labels: Sequence[Mapping[str, str]] | None = None,
+) -> None:
     if shape is Format.JSON:
         console.out.writelines(f"{json_object(row)}\n" for row in rows)
     elif shape.template:
-        console.out.write(shape.rows(rows, {field: header for header, field in columns}))
+        console.out.write(shape.rows(rows, {field: header for header, field in columns}, labels))
     else:
         console.out.write(table_of(columns, rows))
 
@@ -146,7 +152,8 @@ def print_containers(
             console.err.write("WARNING: Ignoring custom format, because both --format and --quiet are set.\n")
         _print_names(console, (row["ID"] or "" for row in shown))
         return
-    _print_list(console, (*CONTAINERS, ("SIZE", "Size")) if has_sizes else CONTAINERS, shown, shape)
+    columns = (*CONTAINERS, ("SIZE", "Size")) if has_sizes else CONTAINERS
+    _print_list(console, columns, shown, shape, [row.labels for row in rows])
 
 
 def print_volumes(
@@ -156,7 +163,8 @@ def print_volumes(
     if is_quiet:
         _print_names(console, (row.name for row in rows))
         return
-    _print_list(console, VOLUMES, [fields.volume_fields(row) for row in rows], shape)
+    shown = [fields.volume_fields(row) for row in rows]
+    _print_list(console, VOLUMES, shown, shape, [row.labels for row in rows])
 
 
 def print_networks(
@@ -172,7 +180,7 @@ def print_networks(
     if is_quiet:
         _print_names(console, (row["ID"] or "" for row in rows))
         return
-    _print_list(console, NETWORKS, rows, shape)
+    _print_list(console, NETWORKS, rows, shape, [network.labels for network in networks])
 
 
 def print_disk_usage(

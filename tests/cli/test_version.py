@@ -27,3 +27,8 @@ def test_version_as_json_has_dockers_names(capsys: pytest.CaptureFixture[str]) -
     client = json.loads(capsys.readouterr().out)["Client"]
     assert list(client) == ["Version", "PythonVersion", "KernelVersion", "Os", "Arch"]
     assert (client["Version"], client["Os"]) == (minidock.__version__, "linux")
+
+
+def test_scripts_may_ask_for_either_side(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version", "-f", "{{.Client.Version}} {{.Server.Version}}"]) == 0
+    assert capsys.readouterr().out == f"{minidock.__version__} {minidock.__version__}\n"

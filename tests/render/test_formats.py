@@ -51,3 +51,29 @@ def test_keys_are_sorted_and_angle_brackets_escaped() -> None:
 
 def test_bytes_that_are_not_utf8_do_not_break_the_json() -> None:
     assert json_text({"name": "a\udcff\u2028"}) == '{"name":"a\ufffd\\u2028"}'
+
+
+def test_labels_are_asked_for_by_name() -> None:
+    rows = [{"Name": "a"}, {"Name": "b"}]
+    labels: list[dict[str, str]] = [{"org.made-by": "me,you"}, {}]
+    shape = Format.parse('{{.Name}}={{.Label "org.made-by"}};{{$.Label `x` | upper}}')
+    assert shape.rows(rows, {}, labels) == "a=me,you;\nb=;\n"
+    table = Format.parse('table {{.Name}}\\t{{.Label "org.made-by"}}')
+    assert table.rows(rows, {"Name": "NAME"}, labels) == "NAME      made by\na         me,you\nb         \n"
+    assert Format.parse("{{.Name}} {{json .}}").rows(rows[:1], {}, labels[:1]) == 'a {"Name":"a"}\n'
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ('{{.Name "x"}}', "Name has arguments but cannot be invoked as function"),
+        ('{{"x" | .Name}}', "Name has arguments but cannot be invoked as function"),
+        ("{{.Label}}", "wrong number of args for Label: want 1 got 0"),
+        ('{{.Label "a" "b"}}', "wrong number of args for Label: want 1 got 2"),
+        ('{{.Nope "x"}}', "can't evaluate field Nope"),
+        ('{{"a" "b"}}', "can't give argument to non-function"),
+    ],
+)
+def test_what_is_no_method_takes_no_arguments(template: str, problem: str) -> None:
+    with pytest.raises(TemplateError, match=problem):
+        Format.parse(template).rows([{"Name": "a"}], {}, [{}])

@@ -135,7 +135,9 @@ class _Reader:
             operands.append(operand)
         if not operands:
             raise _problem("missing value for command")
-        if len(operands) > 1 and not isinstance(operands[0], Call):
+        first = operands[0]
+        # A field may be a method; whether it is turns out when there is an object.
+        if len(operands) > 1 and not isinstance(first, Call) and not (isinstance(first, Path) and first.names):
             raise _problem(f"can't give argument to non-function {self._source[start:end].split()[0]}")
         return Command(tuple(operands), start, self._source[start:end])
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from minidock.core.templates import values
 from minidock.core.templates.nodes import Block, Call, Command, Literal, Node, Operand, Path, Pipe, Show, Text
 from minidock.core.templates.reader import read
 from minidock.errors import TemplateError
+
+Method = Callable[[str], str]
 
 # What JSON has as null: docker's lists and maps of these names print as empty ones.
 _LISTS = (
@@ -32,17 +35,19 @@ class Template:
         """Return the template. Raises: TemplateError."""
         return cls(read(source), unknown)
 
-    def fill(self, data: Any, *, is_header: bool = False) -> str:
+    def fill(self, data: Any, methods: Mapping[str, Method] = MappingProxyType({}), *, is_header: bool = False) -> str:
         """Return the text for an object. In a table's header functions leave what they are given as it is.
 
-        Raises: TemplateError.
+        ``methods`` are what the object can be asked beside its fields (`{{.Label "a"}}`). Raises: TemplateError.
         """
-        return _Run(self.unknown, data, is_header=is_header).nodes(self.nodes, data)
+        return _Run(self.unknown, data, methods, is_header=is_header).nodes(self.nodes, data)
 
 
 class _Run:
-    def __init__(self, unknown: str, data: Any, *, is_header: bool) -> None:
+    def __init__(self, unknown: str, data: Any, methods: Mapping[str, Method], *, is_header: bool) -> None:
         self._unknown = unknown
+        self._data = data
+        self._methods = methods
         self._is_header = is_header
         self._variables: dict[str, Any] = {"$": data}
 
@@ -97,8 +102,8 @@ class _Run:
     def _command(self, command: Command, dot: Any, previous: list[Any]) -> tuple[Any, str]:
         first, *rest = command.operands
         if not isinstance(first, Call):
-            if previous:
-                raise _failure(command, "can't give argument to non-function")
+            if rest or previous or self._is_method(first, dot):
+                return self._asked(command, [*(self._operand(operand, dot) for operand in rest), *previous], dot), ""
             return self._operand(first, dot), _last_name(first)
         if first.name in ("and", "or"):
             return self._choice(first.name, rest, dot, previous), ""
@@ -111,6 +116,25 @@ class _Run:
             raise _failure(command, f"error calling {first.name}: {error}") from error
         except TypeError as error:
             raise _failure(command, f"wrong number of args for {first.name}") from error
+
+    def _is_method(self, operand: Operand, dot: Any) -> bool:
+        match operand:
+            case Path(start, ((name, _),)) if name in self._methods and not isinstance(start, Pipe):
+                return self._start(operand, start, dot) is self._data
+        return False
+
+    def _asked(self, command: Command, arguments: list[Any], dot: Any) -> Any:
+        """Return what a method says."""
+        first = command.operands[0]
+        if not isinstance(first, Path) or not first.names:
+            raise _failure(command, "can't give argument to non-function")
+        name = first.names[-1][0]
+        if not self._is_method(first, dot):
+            self._operand(first, dot)  # perhaps there is no such field at all
+            raise _failure(command, f"{name} has arguments but cannot be invoked as function")
+        if len(arguments) != 1 or not isinstance(arguments[0], str):
+            raise _failure(command, f"wrong number of args for {name}: want 1 got {len(arguments)}")
+        return self._methods[name](arguments[0])
 
     def _choice(self, name: str, operands: list[Operand], dot: Any, previous: list[Any]) -> Any:
         value: Any = None
