@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
@@ -41,6 +41,23 @@ def explain(before: RecordedInputs, now: StepInputs) -> tuple[Reason, ...]:
     if before.parent != current.parent:
         reasons.append(_explain_parent(before, current))
     return tuple(reasons) or (Reason("the cached result was made from other inputs"),)
+
+
+def has_changed(name: str, known_names: Collection[str]) -> bool:
+    """Whether a step with another text than the one at its place before is that one changed, not one that moved there.
+
+    ``name`` and ``known_names``, those of all steps of the last build, are ``[STAGE N/TOTAL] INSTRUCTION``.
+    """
+    if name in known_names:
+        return True  # what changed is not in its first line
+    place, _, text = name.partition("] ")
+    known = [other.partition("] ") for other in known_names]
+    return any(other == place for other, _, _ in known) and all(other != text for _, _, other in known)
+
+
+def explain_instruction(before: RecordedInputs, now: RecordedInputs) -> tuple[Reason, ...]:
+    """Return how the text of a step has changed; nothing if it is the same."""
+    return tuple(_explain_instruction(before, now))
 
 
 def _explain_instruction(before: RecordedInputs, now: RecordedInputs) -> Iterator[Reason]:

@@ -103,6 +103,7 @@ def _shared(setup: Setup, inputs: StageInputs, cancellation: Cancellation) -> Bu
         network=request.network,
         hosts=request.hosts,
         known_steps=frozenset(() if last is None else (step.id for step in last.steps)),
+        known_names=frozenset(() if last is None else (step.name for step in last.steps)),
         requires_cached=request.requires_cached,
         imported=importing.caches(request.cache_from if request.uses_cache else ()),
     )

@@ -19,7 +19,7 @@ from minidock.core.dockerfile import words
 from minidock.core.dockerfile.model import Instruction, Run
 from minidock.core.entries import Tree
 from minidock.core.image_steps import StepLines
-from minidock.core.reasons import Reason, explain, explain_files
+from minidock.core.reasons import Reason, explain, explain_files, explain_instruction, has_changed
 from minidock.core.secret_words import secret_values, with_stars, without_secrets
 from minidock.core.times import parse_time
 from minidock.engine.image_files import ImageFiles
@@ -177,7 +177,7 @@ class CachedSteps:
                 with self._store.locks.key(key.hex, f"another build of {step.name}"):
                     record = self._find(inputs, key, entry, follows_rebuilt=follows)
                     if record is None:
-                        self._tell(step, self._reasons(inputs, follows_rebuilt=follows))
+                        self._tell(step, self._reasons(step, inputs, follows_rebuilt=follows))
                         record, is_new = self._carry_out(inputs, entry, step, make), True
             if not is_new:
                 self._mark_used(key)
@@ -294,14 +294,19 @@ class CachedSteps:
         """Why a step is rebuilt that depends on one which is."""
         return PARENT_REBUILT
 
-    def _reasons(self, inputs: StepInputs, *, follows_rebuilt: bool) -> tuple[Reason, ...]:
+    def _reasons(self, step: Step, inputs: StepInputs, *, follows_rebuilt: bool) -> tuple[Reason, ...]:
         if not self._build.uses_cache:
             return (Reason(self._build.no_cache_option),)
         before = self._store.cache.last_inputs(self._layer_id)
         if follows_rebuilt:
             parent, now = self._parent_reason, inputs.recorded()
-            if before is None or before.files is None or before.instruction != now.instruction:
+            if before is None or before.files is None:
                 return (parent,)
+            if before.instruction != now.instruction:
+                return (
+                    parent,
+                    *(explain_instruction(before, now) if has_changed(step.name, self._build.known_names) else ()),
+                )
             return (parent, *explain_files(before.files, now.files or ()))
         if self._store.cache.get(inputs.key()) is not None:
             return (Reason("the layer that it made is gone from the store"),)

@@ -76,7 +76,7 @@ class PlannedSteps(CachedSteps):
             self._place(key, entry, config)
         else:
             self._planned.add(key)
-            self._note(step, WOULD_RUN, self._reasons(inputs, follows_rebuilt=follows))
+            self._note(step, WOULD_RUN, self._reasons(step, inputs, follows_rebuilt=follows))
             self._place(key, entry, config)
             self.state = replace(self.state, was_rebuilt=True)
 

@@ -63,6 +63,7 @@ class BuildContext:
     hosts: tuple[tuple[str, str], ...] = ()  # names and addresses that every RUN knows
     fates: list[StepFate] = field(default_factory=list)  # what became of the steps so far
     known_steps: frozenset[str] = frozenset()  # ids of the steps of the last build
+    known_names: frozenset[str] = frozenset()  # what the progress called them: [STAGE N/TOTAL] INSTRUCTION
     no_cache_option: str = "--no-cache"  # what is to blame where the cache is not used
     requires_cached: bool = False  # a step that would run is an error
     imported: ImportedCache | None = None  # results of other machines

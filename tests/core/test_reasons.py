@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from minidock.core.cache_key import InputFile, RecordedInputs, StepInputs, Told
-from minidock.core.reasons import Reason, explain, explain_files
+from minidock.core.reasons import Reason, explain, explain_files, has_changed
 
 RUN = StepInputs(
     'RUN ["/bin/sh" "-c" "make all"]',
@@ -135,3 +135,21 @@ def test_files_are_counted_and_directories_only_if_they_changed() -> None:
     )
     assert explain_files([], [InputFile("", "dir", 0o755, "")])[0].text == "1 of 1 files changed: . (added)"
     assert explain_files(before, [])[0].details == ("d (removed)", *(f"d/{n} (removed)" for n in range(3)))
+
+
+NAMES = ("[1/3] COPY a /a", "[2/3] RUN make", "[3/3] RUN <<EOF", "[build 2/2] RUN test")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("[2/3] RUN make all", True),
+        ("[3/3] RUN <<EOF", True),
+        ("[2/3] COPY a /a", False),  # one of before has moved
+        ("[2/4] RUN make all", False),  # there was one step less
+        ("[build 2/2] RUN tests", True),
+        ("[other 2/2] RUN tests", False),
+    ],
+)
+def test_a_step_has_changed_if_it_stands_where_another_text_stood_that_is_gone(name: str, expected: bool) -> None:
+    assert has_changed(name, NAMES) is expected

@@ -177,3 +177,20 @@ def test_an_unreadable_record_is_as_if_it_were_not_there(lab: Lab) -> None:
         assert lab.ws.store.builds.latest() == ()
     lab.build()
     assert len(lab.ws.store.builds.latest()) == 1
+
+
+def test_what_changed_behind_a_rebuilt_step_is_told_too(lab: Lab) -> None:
+    def reasons(*lines: str) -> list[str]:
+        (lab.place / "Dockerfile").write_text("\n".join(["FROM base:1", *lines, ""]))
+        return lab.build().reasons
+
+    here = 'RUN ["make", "{}"]'
+    assert reasons("COPY app /app/", "COPY app /b", here.format("one"))[1:] == ["parent rebuilt", "parent rebuilt"]
+    (lab.place / "app/new").write_text("")
+    assert reasons("COPY app /app/", "COPY app /c", here.format("two")) == [
+        "1 of 4 files changed: app/new (added)",
+        "parent rebuilt; instruction changed: '/b' -> '/c'",
+        """parent rebuilt; instruction changed: '"one"]' -> '"two"]'""",
+    ]
+    (lab.place / "app/new").write_text("x")
+    assert reasons("COPY app /app/", "COPY app /d", "COPY app /c", here.format("two"))[2:] == ["parent rebuilt"] * 2
