@@ -37,7 +37,7 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
 
     Raises: DockerfileError (with the lines to blame), StepFailed, BuildError, NoSuchImage.
     """
-    names = tuple(dict.fromkeys(images.familiar(tag) for tag in request.tags))
+    names = tuple(dict.fromkeys(images.new_name(tag) for tag in request.tags))
     request.outputs.check(names)
     cache_export.check(request.cache_to)
     progress = Progress(observer)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from minidock.core.config import ContainerConfig, HistoryEntry
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.config_changes import with_changes
-from minidock.core.reference import Reference
 from minidock.core.volume import is_anonymous
 from minidock.engine import events, images, pausing
 from minidock.engine.importer import creation_time
@@ -42,7 +41,7 @@ class CommitRequest:
 
 def commit(ws: Workspace, request: CommitRequest) -> Digest:
     """Make an image of a container and return its ID. Raises: NoSuchContainer, InvalidRequest, InvalidReference."""
-    names = [_name(request.name)] if request.name else []
+    names = [images.new_name(request.name)] if request.name else []
     container = ws.store.containers.find(request.container)
     record = container.record
     with ws.store.session() as session:
@@ -68,12 +67,6 @@ def commit(ws: Workspace, request: CommitRequest) -> Digest:
         ws, record, "commit", comment=request.message, imageID=str(image_id), imageRef=names[0] if names else ""
     )
     return image_id
-
-
-def _name(text: str) -> str:
-    if Reference.parse(text).digest is not None:
-        raise InvalidRequest("refusing to create a tag with a digest reference")
-    return images.familiar(text)
 
 
 def _config(container: Container, image: ContainerConfig) -> ContainerConfig:

@@ -18,7 +18,7 @@ from minidock.core.summary import HistoryRow
 from minidock.engine import events
 from minidock.engine.image_list import config_digest, moment
 from minidock.engine.workspace import Workspace
-from minidock.errors import BlobNotFound, InvalidReference, MinidockError, NoSuchImage
+from minidock.errors import BlobNotFound, InvalidReference, InvalidRequest, MinidockError, NoSuchImage
 from minidock.store.cache import Record
 from minidock.store.images import describe
 from minidock.store.session import Session
@@ -38,6 +38,17 @@ class Image:
 def familiar(text: str) -> str:
     """Return the short name with tag that the store knows an image by. Raises: InvalidReference."""
     return Reference.parse(text).familiar
+
+
+def new_name(text: str) -> str:
+    """Return the familiar name that an image is to get; a digest is no name to give: it says what the image is.
+
+    Raises: InvalidReference, InvalidRequest.
+    """
+    reference = Reference.parse(text)
+    if reference.digest is not None:
+        raise InvalidRequest("refusing to create a tag with a digest reference")
+    return reference.familiar
 
 
 def find(ws: Workspace, text: str) -> Image:
@@ -202,7 +213,7 @@ def _text_of(base: BaseImage | None) -> str:
 def tag(ws: Workspace, source: str, target: str) -> None:
     """Give an image one more name, taking it from another image if need be."""
     try:
-        name = familiar(target)
+        name = new_name(target)
     except InvalidReference as error:
         raise MinidockError(f'Error parsing reference: "{target}" is not a valid repository/tag: {error}') from error
     image = find(ws, source)

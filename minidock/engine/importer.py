@@ -47,7 +47,7 @@ def import_image(ws: Workspace, stream: BinaryIO, request: ImportRequest) -> Dig
 
     Raises: TarError, InvalidReference, InvalidRequest for --change.
     """
-    names = [images.familiar(request.name)] if request.name else []
+    names = [images.new_name(request.name)] if request.name else []
     created = creation_time(ws, request.source_date_epoch)
     config = with_changes(_base(created, (), ()).config, request.changes)
     with ws.store.session() as session:
@@ -120,7 +120,7 @@ def from_host_image(
 
     Raises: HostFileError, ProgramNotFound, LibraryNotFound. What is doubtful goes to ``warn``.
     """
-    names = [images.familiar(name)] if name else []
+    names = [images.new_name(name)] if name else []
     created = creation_time(ws, source_date_epoch)
     mtime = source_date_epoch if source_date_epoch is not None else int(ws.clock.now().timestamp())
     entries = from_host.collect(programs, adds, search_path, warn=warn)

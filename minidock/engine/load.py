@@ -35,7 +35,7 @@ from minidock.engine.images import Image
 from minidock.engine.incoming import check_layers, choose
 from minidock.engine.save import FULL_NAME, INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE, SINCE, require_platform
 from minidock.engine.workspace import Workspace
-from minidock.errors import InvalidReference, MinidockError, NoSuchImage, StoreError
+from minidock.errors import InvalidReference, InvalidRequest, MinidockError, NoSuchImage, StoreError
 from minidock.store import tar
 from minidock.store.session import Session
 
@@ -166,15 +166,15 @@ def _check_agreement(files: Files, found: Sequence[_Found]) -> None:
 
 def _names(item: Descriptor) -> tuple[str, ...]:
     text = item.annotations.get(FULL_NAME) or item.annotations.get(REF_NAME, "")
-    if FULL_NAME not in item.annotations and not re.search("[/:]", text):
-        return ()  # a tag alone names nothing
+    if "@" in text or (FULL_NAME not in item.annotations and not re.search("[/:]", text)):
+        return ()  # a tag alone names nothing, and a digest is what the image is, whatever somebody wrote there
     return (_familiar(text),) if text else ()
 
 
 def _familiar(name: str) -> str:
     try:
-        return images.familiar(name)
-    except InvalidReference as error:
+        return images.new_name(name)
+    except (InvalidReference, InvalidRequest) as error:
         raise MinidockError(f"invalid name of an image in the archive: {error}") from error
 
 

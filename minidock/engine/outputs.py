@@ -104,7 +104,7 @@ def _is_stored(output: Output) -> bool:
 
 def _names_of(output: Output) -> list[str]:
     try:
-        return [images.familiar(name) for name in output.attributes.get("name", "").split(",") if name]
+        return [images.new_name(name) for name in output.attributes.get("name", "").split(",") if name]
     except InvalidReference as error:
         raise BuildError(f"invalid name in --output: {error}") from error
 

@@ -20,16 +20,17 @@ import pytest
 import zstandard
 
 from minidock.core.build_options import Annotation, Output
+from minidock.core.descriptor import REF_NAME
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.engine import images
 from minidock.engine.definition import this_platform
-from minidock.engine.importer import architecture
+from minidock.engine.importer import ImportRequest, architecture, import_image
 from minidock.engine.load import Loaded, load
 from minidock.engine.outputs import Outputs
-from minidock.engine.save import TarSink, save, told
+from minidock.engine.save import FULL_NAME, TarSink, save, told
 from minidock.engine.workspace import Workspace
-from minidock.errors import BlobCorrupt, MinidockError
+from minidock.errors import BlobCorrupt, MinidockError, NoSuchImage
 from minidock.runtime.fake import FakeRuntime
 from minidock.store.event_log import EventReader
 from tests.engine.building import (
@@ -79,8 +80,14 @@ def saved(ws: Workspace, *names: str) -> bytes:
     return out.getvalue()
 
 
-def of_docker(config: bytes = CONFIG, layer: bytes = LAYER, layers: int = 1, path: str = f"{CONFIG_HEX}.json") -> bytes:
-    rows = [{"Config": path, "RepoTags": ["theirs:1"], "Layers": ["x/layer.tar"] * layers}]
+def of_docker(
+    config: bytes = CONFIG,
+    layer: bytes = LAYER,
+    layers: int = 1,
+    path: str = f"{CONFIG_HEX}.json",
+    tag: str = "theirs:1",
+) -> bytes:
+    rows = [{"Config": path, "RepoTags": [tag], "Layers": ["x/layer.tar"] * layers}]
     return root_tar(
         [(member(path), config), (member("x/layer.tar"), layer), (member("manifest.json"), json.dumps(rows).encode())]
     )
@@ -372,6 +379,26 @@ def test_an_archive_with_two_lists_of_images_has_the_same_in_both(
         with pytest.raises(MinidockError, match="tell of different images"):
             load(other, io.BytesIO(changed))
     assert other.store.images.list() == ()
+
+
+def test_nobody_gives_an_image_the_digest_of_another(ws: Workspace, other: Workspace, tmp_path: Path) -> None:
+    pinned = f"base@{Digest.sha256(b'what somebody else has checked')}"
+    with pytest.raises(MinidockError, match="invalid name of an image in the archive: refusing to create a tag"):
+        load(other, io.BytesIO(of_docker(tag=pinned)))
+    for name in (FULL_NAME, REF_NAME):
+        index = swap('"size"', json.dumps({"annotations": {name: pinned}})[1:-1] + ', "size"')
+        assert [item.name for item in load(other, io.BytesIO(of_oci(index=index)))] == [""]
+    with pytest.raises(NoSuchImage):
+        images.find(other, pinned)
+    context = write_context(tmp_path / "context", {"Dockerfile": "FROM base:1\n"})
+    for give in (
+        lambda: images.tag(ws, "base:1", pinned),
+        lambda: import_image(ws, io.BytesIO(base_tar()), ImportRequest(pinned)),
+        lambda: run_build(ws, context, tags=(pinned,)),
+        lambda: run_build(ws, context, outputs=Outputs((Output("image", "", {"name": pinned}),))),
+    ):
+        with pytest.raises(MinidockError, match="refusing to create a tag with a digest reference"):
+            give()
 
 
 def test_a_name_leads_to_the_same_image_in_both_lists(ws: Workspace, other: Workspace, tmp_path: Path) -> None:
