@@ -19,7 +19,7 @@ _SHOWN_FILES = 10
 _SIZE_CELLS = 9
 _BAR_CELLS = 16
 _INDENT = " " * _SIZE_CELLS
-_VERBS = {Cause.DELETED: "deletes", Cause.OVERWRITTEN: "overwrites", Cause.REWRITTEN: "stores again"}
+_VERBS = {Cause.DELETED: "deletes", Cause.OVERWRITTEN: "overwrites"}
 
 
 def print_waste(console: Console, name: str, waste: Waste, base: BaseImage | None, *, shape: Format) -> None:
@@ -100,7 +100,8 @@ def _deed(part: Part, waste: Waste) -> str:
     if part.cause in _VERBS:
         return f"{_VERBS[part.cause]} {files} {victim}"
     changes = sorted({_change(part.cause, file) for file in part.files})
-    change = changes[0] if len(changes) == 1 else f"{len(changes):,} different changes"
+    several = "from other paths" if part.cause is Cause.MOVED else f"{len(changes):,} different changes"
+    change = changes[0] if len(changes) == 1 else several
     return f"stores {files} {victim} again ({change})"
 
 
@@ -111,7 +112,7 @@ def _files(part: Part) -> str:
     folders = {file.hidden_by for file in part.files}
     if part.cause is Cause.DELETED and len(folders) == 1:
         return f"{len(part.files):,} files below /{folders.pop()}"
-    return f"{first} and {len(part.files) - 1:,} more files"
+    return f"{first} and {len(part.files) - 1:,} more file{'s' if len(part.files) > 2 else ''}"
 
 
 def _change(cause: Cause, file: WastedFile) -> str:
@@ -126,7 +127,7 @@ def _change(cause: Cause, file: WastedFile) -> str:
         texts.append(f"owner {_owner(before)}→{_owner(after)}")
     if before.xattrs != after.xattrs:
         texts.append("extended attributes")
-    return ", ".join(texts)
+    return ", ".join(texts) or "the same content"
 
 
 def _owner(entry: Entry) -> str:

@@ -106,6 +106,15 @@ def test_a_terminal_gets_bars() -> None:
     assert plain == TABLE
 
 
+def test_a_file_that_is_written_again_and_two_that_are_moved_are_told_as_such() -> None:
+    layers = [[stored("a", 5), stored("b", 4), stored("c", 3)],
+              [stored("a", 5), Entry("b", WHITEOUT), Entry("c", WHITEOUT), stored("d", 4)._replace(sha256="b"),
+               stored("e", 3)._replace(sha256="c")]]  # fmt: skip
+    told = printed(waste_of(layers, 0), None)
+    assert "stores /a of step 1 again (the same content)\n" in told
+    assert "stores /d and 1 more file of step 1 again (from other paths)\n" in told
+
+
 def test_an_image_without_waste_is_told_in_two_lines() -> None:
     assert printed(waste_of(LAYERS[:1], 0), None) == "app:1: 1.5kB stored, 1.5kB of it visible\nWasted: 0B (0.0%)\n"
     assert printed(find_waste([], []), None) == "app:1: 0B stored, 0B of it visible\nWasted: 0B (0%)\n"
