@@ -10,7 +10,10 @@ from minidock.core.entries import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Tre
 from minidock.core.process import User
 from minidock.core.users import resolve_groups, resolve_user
 from minidock.engine.workspace import Workspace
+from minidock.errors import RuntimeProblem
 from minidock.store.layers import Contents
+
+_LARGEST_ACCOUNTS = 10 << 20  # bytes: a file of accounts is read whole, and its image may be anybody's
 
 
 class ImageFiles:
@@ -35,7 +38,7 @@ class ImageFiles:
 
     @cached_property
     def accounts(self) -> tuple[str | None, str | None]:
-        """The texts of the passwd and group files, None of one that is not there."""
+        """The texts of the passwd and group files, None of one that is not there. Raises: RuntimeProblem."""
         landmarks = self._landmarks
         tree = self.tree if landmarks is None else Tree.fold(landmarks)
         with Contents(self._ws.store.blobs, self._ws.store.layers, self._diff_ids, landmarks) as contents:
@@ -44,6 +47,8 @@ class ImageFiles:
                 entry = tree.get(tree.resolve(path))
                 if entry is None or entry.kind != FILE:
                     return None
+                if entry.size > _LARGEST_ACCOUNTS:
+                    raise RuntimeProblem(f"/{path} of the image is larger than {_LARGEST_ACCOUNTS >> 20} MiB")
                 return contents.read(entry).decode("utf-8", "surrogateescape")
 
             return text("etc/passwd"), text("etc/group")

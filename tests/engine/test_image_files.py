@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from minidock.engine.image_files import ImageFiles
+from minidock.errors import RuntimeProblem
 from tests.engine.building import directory, link, member, root_tar, workspace
 
 Members = Sequence[tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]]
@@ -64,3 +65,17 @@ def test_an_index_that_is_lost_is_read_from_the_tar(tmp_path: Path) -> None:
     (path,) = (tmp_path / "store" / "layers").iterdir()
     path.unlink()
     assert ImageFiles(ws, [layer.diff_id]).accounts == (ROOT, "root:x:0:\n")
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(10 << 20, True), ((10 << 20) + 1, False)])
+def test_a_huge_file_of_accounts_is_not_read(tmp_path: Path, size: int, is_read: bool) -> None:
+    ws = workspace(tmp_path / "store")
+    huge = ROOT.ljust(size, "\n")
+    with ws.store.session() as session:
+        layer = ws.store.layers.ingest(session, io.BytesIO(root_tar([directory("etc"), text("etc/passwd", huge)])))
+    files = ImageFiles(ws, [layer.diff_id])
+    if is_read:
+        assert files.user("root").uid == 0
+    else:
+        with pytest.raises(RuntimeProblem, match="/etc/passwd of the image is larger than 10 MiB"):
+            files.user("root")

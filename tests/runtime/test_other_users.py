@@ -16,6 +16,7 @@ CAP_SYS_ADMIN, CAP_MKNOD = 21, 27
 NAMES = (
     "test_declared",
     "test_holes",
+    "test_hostile_images",
     "test_isolation",
     "test_limits",
     "test_native",
