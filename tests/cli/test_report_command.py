@@ -11,7 +11,8 @@ import pytest
 
 from minidock.cli.app import main
 from minidock.engine.workspace import Workspace
-from tests.engine.building import import_base, workspace
+from tests.engine.building import import_base, run_build, workspace, write_context
+from tests.render.reading import read
 
 
 @pytest.fixture
@@ -93,6 +94,27 @@ def test_a_directory_that_takes_no_file_is_named(ws: Workspace, capsys: pytest.C
 def test_a_full_device_is_told_of(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     said = Said(ws, capsys, "report", "-o", "/dev/full")
     assert (said.code, said.err) == (1, "minidock: write /dev/full: no space left on device\n")
+
+
+def test_words_of_a_real_image_stay_text(ws: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tag = "<img src=x onerror=alert(1)>"
+    dockerfile = f"FROM base:1\nLABEL a='</script>{tag}'\nENV B='<!--{tag}'\nCOPY . /srv/\nCMD [\"</style>{tag}\"]\n"
+    place = tmp_path / "context"
+    run_build(ws, write_context(place, {"Dockerfile": dockerfile, f"{tag}'\"&": "x" * 500}), tags=("evil:1",))
+    write_context(place, {f"{tag}'\"&": "y" * 600})
+    run_build(ws, place, tags=("evil:1",))
+    found = read(Said(ws, capsys, "report", "-o", "-").out)
+    assert "img" not in found.elements
+    assert len(found.raw["script"]) == 2
+    assert json.loads(found.raw["script"][0])["layers"]
+    for part in (
+        f"LABEL a=</script>{tag}",
+        f"ENV B=<!--{tag}",
+        f'CMD ["</style>{tag}"]',
+        f"1 of 2 files changed: {tag}'\"& (content)",
+        f"/srv/{tag}'\"&",
+    ):
+        assert part in found.text, part
 
 
 def test_a_report_changes_nothing_in_the_store(

@@ -8,7 +8,6 @@ import tomllib
 from base64 import b64encode
 from fnmatch import fnmatch
 from hashlib import sha256
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -16,44 +15,10 @@ import pytest
 import minidock
 from minidock.render.markup import Markup, element, script_json, shown
 from minidock.render.report import page
+from tests.render.reading import read
 from tests.render.reports import EVIL, hostile, small
 
 ROOT = Path(minidock.__file__).parent
-
-
-class Reader(HTMLParser):
-    """What a browser would make of a page: elements, attributes, text outside of scripts and styles, both of those."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.elements: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-        self.raw: dict[str, list[str]] = {"script": [], "style": []}
-        self._inside = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append(tag)
-        self.attributes += attrs
-        self._inside = tag
-        if tag in self.raw:
-            self.raw[tag].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside in self.raw:
-            self.raw[self._inside][-1] += data
-        else:
-            self.text += data
-
-
-def read(html: str) -> Reader:
-    reader = Reader()
-    reader.feed(html)
-    reader.close()
-    return reader
 
 
 def test_hostile_names_files_and_instructions_stay_text() -> None:
