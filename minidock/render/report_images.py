@@ -43,7 +43,7 @@ def _image(image: ReportImage, told: ImageDetails, layers: Sequence[ReportLayer]
     if told.files:
         of_files = (("", "File"), ("n", "Size"), ("n", "Step"), ("", "In the image"))
         parts.append(table("Its largest files", of_files, [_file(file) for file in told.files], "files"))
-        parts.append(element("p", {"class": "note"}, _waste(told)))
+        parts.append(element("p", {"class": "note"}, _waste(image, told)))
     attributes = {"id": anchor(image), "class": "image", "data-image": image.image_id.hex, "data-built": told.built}
     return element("details", attributes, head, *parts)
 
@@ -129,14 +129,16 @@ def _file(file: ImageFile) -> list[Cell]:
     return [("code", f"/{file.path}"), size_cell(file.size), ("n", str(file.step + 1)), (style, told)]
 
 
-def _waste(told: ImageDetails) -> str:
+def _waste(image: ReportImage, told: ImageDetails) -> Markup | str:
     if told.bytes is None:
         return ""
     hidden, duplicate = told.bytes.hidden, told.bytes.duplicate
     if not hidden + duplicate:
         return "Every byte that its layers store is visible in the image."
     share = 100 * (hidden + duplicate) / told.bytes.added
-    return (
+    sentence = (
         f"{human_size(hidden + duplicate)} ({share:.1f} %) are stored in vain: "
-        f"{human_size(hidden)} hidden by later steps, {human_size(duplicate)} the same content once more."
+        f"{human_size(hidden)} hidden by later steps, {human_size(duplicate)} the same content once more. "
     )
+    command = element("code", None, f"minidock image waste {image.label}")
+    return joined((sentence, command, " tells what would save them."))
