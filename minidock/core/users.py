@@ -34,8 +34,16 @@ def resolve_user(spec: str, passwd_text: str | None, group_text: str | None, def
 
     ``None`` is a file that is not there. What neither ``spec`` nor the files say comes from ``default``. A number is
     always an ID, even if an account has it as its name. Supplementary groups are looked up by the name of the account,
-    and only if no group is given. Raises: RuntimeProblem, in docker's words.
+    and only if no group is given. Raises: RuntimeProblem, in docker's words; for IDs of the files out of range too:
+    the kernel would take 2**32 for root.
     """
+    user = _user(spec, passwd_text, group_text, default)
+    for number in (user.uid, user.gid, *user.groups):
+        _check_range(number)
+    return user
+
+
+def _user(spec: str, passwd_text: str | None, group_text: str | None, default: User) -> User:
     user_part, _, group_part = spec.partition(":")
     account = _find_account(user_part, passwd_text or "", default)
     if account is None and user_part:
@@ -94,7 +102,10 @@ def is_numeric_owner(spec: str) -> bool:
 
 def resolve_groups(names: Iterable[str], group_text: str | None) -> tuple[int, ...]:
     """Return the IDs of groups given by name or number (--group-add), each once, in order. Raises: RuntimeProblem."""
-    return tuple(dict.fromkeys(_find_group(name, group_text or "") for name in names))
+    found = tuple(dict.fromkeys(_find_group(name, group_text or "") for name in names))
+    for number in found:
+        _check_range(number)
+    return found
 
 
 def _find_account(wanted: str, text: str, default: User) -> _Account | None:
@@ -117,9 +128,13 @@ def _find_group(wanted: str, text: str) -> int:
 def _number(text: str, kind: str, file: str) -> int:
     if not _NUMBER.fullmatch(text):
         raise UnknownAccount(kind, text, file)
-    if not 0 <= _integer(text) <= _HIGHEST:
-        raise RuntimeProblem(f"uids and gids must be in range 0-{_HIGHEST}")
+    _check_range(_integer(text))
     return _integer(text)
+
+
+def _check_range(number: int) -> None:
+    if not 0 <= number <= _HIGHEST:
+        raise RuntimeProblem(f"uids and gids must be in range 0-{_HIGHEST}")
 
 
 def _integer(text: str) -> int:

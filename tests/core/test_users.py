@@ -111,3 +111,18 @@ def test_owners_of_copied_files_have_rules_of_their_own(spec: str, owner: Owner)
     passwd = "app:x:1000:1001::/:/bin/sh\nroot:x:7:7::/:/bin/sh\nbroken\n"
     assert resolve_owner(spec, passwd, "staff:x:50:\nroot:x:8:\n") == owner
     assert is_numeric_owner(spec) == all(part in ("", "5", "root") for part in spec.split(":"))
+
+
+@pytest.mark.parametrize("number", ["4294967296", "-1", "2147483648"])
+@pytest.mark.parametrize("line", ["evil:x:{}:0::/:/sh", "evil:x:0:{}::/:/sh"])
+def test_ids_of_an_image_that_would_become_others_are_refused(line: str, number: str) -> None:
+    with pytest.raises(RuntimeProblem, match="uids and gids must be in range 0-2147483647"):
+        resolve_user("evil", line.format(number) + "\n", "")
+
+
+@pytest.mark.parametrize("number", ["4294967296", "-1"])
+def test_groups_of_an_image_that_would_become_others_are_refused(number: str) -> None:
+    group = f"evil:x:{number}:app\n"
+    for find in (lambda: resolve_user("app", PASSWD, group), lambda: resolve_groups(["evil"], group)):
+        with pytest.raises(RuntimeProblem, match="uids and gids must be in range 0-2147483647"):
+            find()
