@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from minidock.core.ancestry import is_step_of
+from minidock.core.ancestry import Steps
 from minidock.core.digest import Digest
 from minidock.core.filters import PruneFilter
 from minidock.engine.forecast import paths_of
@@ -159,13 +159,14 @@ def _without_images(store: Store, roots: Roots, records: Sequence[Record]) -> li
     """Return the records that are no part of a listed image: neither their layer nor the image of their step."""
     marker = Marker(store)
     listed = (config_digest(item) for item in roots.images)
-    configs = [config for image_id in listed if image_id is not None and (config := marker.config(image_id))]
+    configs = [found for image_id in listed if image_id is not None and (found := marker.lineage(image_id))]
     layers = {diff_id for config in configs for diff_id in config.diff_ids}
+    steps = Steps(configs)
 
     def is_part(record: Record) -> bool:
         if record.diff_id in layers:
             return True
-        step = marker.config(record.image_id) if record.image_id is not None else None
-        return step is not None and any(is_step_of(step, config) for config in configs)
+        step = marker.lineage(record.image_id) if record.image_id is not None else None
+        return step is not None and step in steps
 
     return [record for record in records if not is_part(record)]

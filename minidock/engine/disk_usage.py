@@ -6,8 +6,7 @@ import stat
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from minidock.core.ancestry import is_step_of
-from minidock.core.config import ImageConfig
+from minidock.core.ancestry import Steps
 from minidock.core.digest import Digest
 from minidock.core.summary import CacheRow, DiskUsage, ImageRow, VolumeRow
 from minidock.core.times import parse_time
@@ -63,9 +62,9 @@ def _facts(ws: Workspace) -> Facts:
     records = store.cache.records()
     images = _image_facts(ws, marker)
     made = _container_facts(ws)
-    configs = [config for fact in images if (config := marker.config(fact.row.image_id)) is not None]
+    steps = Steps(found for fact in images if (found := marker.lineage(fact.row.image_id)) is not None)
     pinned = sessions.pinned(store.layout)
-    cache = tuple(_cache_fact(record, marker, configs, pinned) for record in records)
+    cache = tuple(_cache_fact(record, marker, steps, pinned) for record in records)
     named = {
         *(diff_id for image in images for diff_id in image.diff_ids),
         *(diff_id for container in made for diff_id in container.diff_ids),
@@ -94,7 +93,7 @@ def _mount_rows(store: Store) -> tuple[CacheRow, ...]:
 
 def _layer_size(store: Store, diff_id: Digest) -> int:
     try:
-        return store.layers.get(diff_id).size
+        return store.layers.size_of(diff_id)
     except StoreError:
         return 0  # it is gone or damaged: then it is not to be counted, and no reason not to count the rest
 
@@ -105,8 +104,8 @@ def _image_facts(ws: Workspace, marker: Marker) -> tuple[ImageFact, ...]:
         first.setdefault(row.image_id, row)
     facts = []
     for image_id, row in first.items():
-        config = marker.config(image_id)
-        facts.append(ImageFact(row, config.diff_ids if config is not None else ()))
+        found = marker.lineage(image_id)
+        facts.append(ImageFact(row, found.diff_ids if found is not None else ()))
     return tuple(facts)
 
 
@@ -139,9 +138,9 @@ def _content(path: str) -> int:
     return sum({(status.st_dev, status.st_ino): status.st_size for status in files}.values())
 
 
-def _cache_fact(record: Record, marker: Marker, images: list[ImageConfig], pinned: set[str]) -> CacheFact:
+def _cache_fact(record: Record, marker: Marker, steps: Steps, pinned: set[str]) -> CacheFact:
     reached = (record.diff_id,) if record.diff_id is not None else ()
-    step = marker.config(record.image_id) if record.image_id is not None else None
+    step = marker.lineage(record.image_id) if record.image_id is not None else None
     names = {digest.hex for digest in (record.diff_id, record.image_id) if digest is not None}
     return CacheFact(
         record.key.hex,
@@ -151,7 +150,7 @@ def _cache_fact(record: Record, marker: Marker, images: list[ImageConfig], pinne
         record.diff_id,
         (*reached, *(step.diff_ids if step is not None else ())),
         is_in_use=bool(names & pinned),
-        is_step_of_image=step is not None and any(is_step_of(step, image) for image in images),
+        is_step_of_image=step is not None and step in steps,
     )
 
 

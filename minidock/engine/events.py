@@ -32,11 +32,11 @@ def tell_image(ws: Workspace, action: str, image_id: Digest, name: str = "") -> 
     ws.store.record_event("image", action, str(image_id), {"name": name or str(image_id)})
 
 
-def line(record: ContainerRecord, action: str) -> bytes:
+def line(record: ContainerRecord, action: str, **attributes: str) -> bytes:
     """Return the line that tells such an event."""
     from minidock.store.event_log import line_of
 
-    return line_of("container", action, record.id, _actor(record, {}))
+    return line_of("container", action, record.id, _actor(record, attributes))
 
 
 def network_line(network: Network, action: str) -> bytes:
@@ -44,6 +44,14 @@ def network_line(network: Network, action: str) -> bytes:
     from minidock.store.event_log import line_of
 
     return line_of("network", action, network.id, {"name": network.name, "type": network.driver})
+
+
+def volume_line(name: str, action: str) -> bytes:
+    """Return the line that tells that ``action`` has happened to a volume."""
+    from minidock.core.volume import DRIVER
+    from minidock.store.event_log import line_of
+
+    return line_of("volume", action, name, {"driver": DRIVER})
 
 
 def watch(ws: Workspace, wanted: Filter, *, since: int | None, until: int | None) -> Iterator[Happening]:

@@ -54,11 +54,19 @@ class Forecast:
         for container in self.roots.containers:
             if container.id in ids:
                 self._paths.append(self._store.containers.path(container.id))
-                self._events.append(events.line(container.record, "destroy"))
+                self._events += self._last_words(container)
                 self._collects |= container.record.image_id not in listed
         self._paths += [self._store.containers.path(name) for name in self._store.containers.half_made()]
         kept = tuple(item for item in self.roots.containers if item.id not in ids)
         self.roots = replace(self.roots, containers=kept)
+
+    def _last_words(self, container: Container) -> list[bytes]:
+        """Return the events of a container's removal, which ends its process."""
+        lines = []
+        if container.has_process and container.state.started_at is not None:
+            seconds = (self._ws.clock.now() - container.state.started_at).total_seconds()
+            lines.append(events.line(container.record, "die", exitCode="137", execDuration=str(int(seconds))))
+        return [*lines, events.line(container.record, "destroy")]
 
     def keep_images(self, images: Iterable[Descriptor]) -> None:
         """Leave only these entries in index.json, and collect."""
@@ -81,7 +89,9 @@ class Forecast:
 
     def drop_volumes(self, names: Iterable[str]) -> None:
         """Remove volumes."""
-        self._paths += [self._store.layout.path("volumes", name) for name in names]
+        for name in names:
+            self._paths.append(self._store.layout.path("volumes", name))
+            self._events.append(events.volume_line(name, "destroy"))
 
     def drop_networks(self, networks: Iterable[Network]) -> None:
         """Remove networks."""

@@ -152,8 +152,10 @@ def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter =
     sizes = {volume.name: removable([store.layout.path("volumes", volume.name)]) for volume in store.volumes.list()}
     with store.session(is_removal=True) as session:
         size = session.tidied_size
+    log = _log_size(ws)
     removed = volumes.prune(ws, includes_named=includes_named, wanted=wanted)
-    return Pruned(volumes=removed, size=size + sum(sizes.get(name, 0) for name in removed))
+    size += sum(sizes.get(name, 0) for name in removed) + log - _log_size(ws)
+    return Pruned(volumes=removed, size=size)
 
 
 def prune_networks(ws: Workspace) -> Pruned:

@@ -115,6 +115,8 @@ def prune(ws: Workspace, *, includes_named: bool = False, wanted: VolumeFilter =
         gone = unused(ws, ws.store.containers.list(), includes_named=includes_named, wanted=wanted)
         for volume in gone:
             ws.store.volumes.discard(session, volume.name)
+    for volume in gone:
+        ws.store.record_event("volume", "destroy", volume.name, {"driver": DRIVER})
     return tuple(volume.name for volume in gone)
 
 

@@ -77,12 +77,17 @@ class Cache:
     def _load(self, key: Digest) -> tuple[Record, dict[str, Any]] | None:
         path = self._step_path(key)
         try:
-            with open(path, "rb") as file:
-                check, body = file.readline().rstrip(), file.readline()
-                uses = len(file.read())
-                changed = os.fstat(file.fileno()).st_mtime
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        try:
+            status = os.fstat(fd)
+            data = b"".join(iter(lambda: os.read(fd, status.st_size + 1), b""))
+        finally:
+            os.close(fd)
+        check, _, rest = data.partition(b"\n")
+        body, end, marks = rest.partition(b"\n")
+        body, uses, changed = body + end, len(marks), status.st_mtime
         if xxh3_128(body).hexdigest().encode() != check:
             return None
         try:

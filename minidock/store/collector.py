@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from minidock.core.config import ImageConfig, chain_ids
+from minidock.core.ancestry import Lineage
+from minidock.core.config import ImageConfig
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.errors import InvalidDigest, MinidockError
@@ -79,6 +80,8 @@ class Marker:
         """Begin with nothing reached; ``other`` lends the configs that it has read."""
         self._store = store
         self._configs: dict[Digest, ImageConfig | None] = {} if other is None else other._configs
+        self._lineages: dict[Digest, Lineage | None] = {} if other is None else other._lineages
+        self._chains: dict[tuple[str, str], str] = {} if other is None else other._chains
         self.reached = Reached()
 
     def config(self, image_id: Digest) -> ImageConfig | None:
@@ -90,20 +93,41 @@ class Marker:
                 self._configs[image_id] = None
         return self._configs[image_id]
 
+    def lineage(self, image_id: Digest) -> Lineage | None:
+        """Return layers and history of an image, None if its config cannot be read."""
+        if image_id not in self._lineages:
+            try:
+                self._lineages[image_id] = Lineage.from_bytes(self._store.blobs.read(image_id))
+            except (MinidockError, ValueError, TypeError, KeyError, AttributeError):
+                self._lineages[image_id] = None
+        return self._lineages[image_id]
+
     def image(self, image_id: Digest) -> None:
         """Mark an image by its ID: config and layers."""
         self.reached.blobs.add(image_id.hex)
-        config = self.config(image_id)
-        if config is not None:
-            self.stack(config.diff_ids)
+        lineage = self.lineage(image_id)
+        if lineage is not None:
+            self.stack(lineage.diff_ids)
 
     def stack(self, diff_ids: Sequence[Digest]) -> None:
         """Mark layers, base first: index, tar and unpacked copy."""
-        for diff_id, chain_id in zip(diff_ids, chain_ids(diff_ids), strict=True):
-            self.reached.snapshots |= {diff_id.hex, chain_id.hex}
+        chain = ""
+        for diff_id in diff_ids:
+            chain = self._chain(chain, diff_id.hex)
+            self.reached.snapshots.add(diff_id.hex)
+            self.reached.snapshots.add(chain)
             if diff_id.hex not in self.reached.layers:
                 self.reached.layers.add(diff_id.hex)
                 self.reached.blobs |= {diff_id.hex, self._store.layers.blob_of(diff_id).hex}
+
+    def _chain(self, below: str, diff_id: str) -> str:
+        """Return the chain ID of a layer upon that with the chain ID ``below`` (`chain_ids`); all are hex digits."""
+        if not below:
+            return diff_id
+        known = self._chains.get((below, diff_id))
+        if known is None:
+            known = self._chains[below, diff_id] = Digest.sha256(f"sha256:{below} sha256:{diff_id}".encode()).hex
+        return known
 
     def descriptors(self, descriptors: Iterable[Descriptor]) -> None:
         """Mark what entries of index.json lead to, those that other programs wrote too."""

@@ -26,7 +26,9 @@ class Fault(Enum):
 
 
 # What needs space. Renaming and unlinking do not.
-_NEEDS_SPACE = frozenset({"open_new", "write", "copy_range", "mkdir", "symlink", "mknod", "link", "setxattr"})
+_NEEDS_SPACE = frozenset(
+    {"open_new", "write", "copy_range", "allocate", "mkdir", "symlink", "mknod", "link", "setxattr"}
+)
 
 
 class FaultyDisk(Disk):

@@ -40,6 +40,7 @@ from minidock.store.writer import Disk
 _INDEX_VERSION = 1
 _MAX_KNOWN = 200_000  # entries kept in memory, of some 500 bytes each
 _MAX_HEAD = 64 << 10
+_USUAL_HEAD = 2 << 10
 _CHUNK = 1 << 20
 _XATTRS = Entry._fields.index("xattrs")
 
@@ -154,6 +155,7 @@ class Layers:
         self._disk = disk
         self._blobs = blobs
         self._known: dict[Digest, list[Entry]] = {}  # they never change, and a build asks for them at every step
+        self._heads: dict[Digest, tuple[int, Digest] | None] = {}
 
     def writer(self, session: Session) -> LayerWriter:
         """Return a writer of a new layer."""
@@ -173,6 +175,7 @@ class Layers:
             "xxh3": xxh3_128(body).hexdigest(),
         }
         session.replace(self.layout.layer(diff_id), dumps(head) + b"\n" + body)
+        self._heads.pop(diff_id, None)
         return layer
 
     def ingest(self, session: Session, stream: Source) -> Layer:
@@ -233,13 +236,34 @@ class Layers:
 
     def blob_of(self, diff_id: Digest) -> Digest:
         """Return the digest of the blob that holds a layer's tar, without reading that; it need not be there."""
+        head = self._head(diff_id)
+        return diff_id if head is None else head[1]
+
+    def size_of(self, diff_id: Digest) -> int:
+        """Return the bytes of content of a layer without reading its entries. Raises: BlobNotFound."""
+        head = self._head(diff_id)
+        return self.get(diff_id).size if head is None else head[0]
+
+    def _head(self, diff_id: Digest) -> tuple[int, Digest] | None:
+        """Return what the head of an index says: size of content, and blob; None if it cannot be read."""
+        if diff_id not in self._heads:
+            self._heads[diff_id] = self._read_head(diff_id)
+        return self._heads[diff_id]
+
+    def _read_head(self, diff_id: Digest) -> tuple[int, Digest] | None:
         try:
-            with open(self.layout.layer(diff_id), "rb") as file:
-                return Descriptor.from_json(json.loads(file.readline(_MAX_HEAD))["blob"]).digest
+            fd = os.open(self.layout.layer(diff_id), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                line, end, _ = os.read(fd, _USUAL_HEAD).partition(b"\n")
+                line = line if end else os.pread(fd, _MAX_HEAD, 0).partition(b"\n")[0]
+            finally:
+                os.close(fd)
+            head = json.loads(line)
+            return int(head["size"]), Digest.parse(head["blob"]["digest"])
         except FileNotFoundError:
-            return diff_id
-        except (ValueError, KeyError, TypeError, StoreError, InvalidDigest):
-            return diff_id
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidDigest):
+            return None
 
     def tree(self, diff_ids: Iterable[Digest]) -> Tree:
         """Return the merged tree of a stack, base first."""

@@ -144,7 +144,7 @@ class Session:
 
 
 def abandoned(layout: Layout) -> list[str]:
-    """Return the paths of rubbish: temporary directories and leases of dead processes, and all of the trash."""
+    """Return the paths of rubbish: temporary directories, trash and leases of dead processes."""
     found: list[str] = []
     for name in _names(layout.path("locks", "lease")):
         path = layout.path("locks", "lease", name)
@@ -152,12 +152,18 @@ def abandoned(layout: Layout) -> list[str]:
             found.append(path)
     leases = set(_names(layout.path("locks", "lease"))) - {os.path.basename(path) for path in found}
     found.extend(layout.path("tmp", name) for name in _names(layout.path("tmp")) if name not in (*leases, PARTIAL))
-    found.extend(layout.path("trash", name) for name in _names(layout.path("trash")))
+    # What a living session has buried is its own to remove: more of it may be on its way into the same folder.
+    found.extend(layout.path("trash", name) for name in _names(layout.path("trash")) if _buried_by(name) not in leases)
     return found
 
 
+def _buried_by(name: str) -> str:
+    """Return the name of the session that has made a folder in the trash."""
+    return name.rpartition("-")[0]
+
+
 def sweep(layout: Layout, disk: Disk, locks: Locks) -> tuple[list[str], int]:
-    """Remove what dead sessions were writing, and all of the trash; return their lease files and the bytes freed.
+    """Remove what dead sessions were writing and throwing away; return their lease files and the bytes freed.
 
     The leases stay: they are the evidence that blobs may be there which nothing names, until those are collected.
     Two sweepers at once do no harm.

@@ -10,9 +10,11 @@ import json
 import os
 import pkgutil
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -35,8 +37,11 @@ class Caller:
     def __init__(
         self, place: Path, root: Path, become: Callable[[], None] | None, variables: Mapping[str, str]
     ) -> None:
+        # Elsewhere than in ``place``, which may be a disk without space; another user writes there.
+        self._outputs = tempfile.mkdtemp(prefix="minidock-")
+        os.chmod(self._outputs, 0o777)
         self._server = subprocess.Popen(
-            [sys.executable, "-c", "from tests.e2e.caller import serve; serve()", str(place)],
+            [sys.executable, "-c", "from tests.e2e.caller import serve; serve()", self._outputs],
             cwd=place,
             env=environment()
             | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(place), "MINIDOCK_ROOT": str(root)}
@@ -76,6 +81,7 @@ class Caller:
         self._server.stdin.close()
         self._server.stdout.close()
         self._server.wait(30)
+        shutil.rmtree(self._outputs)
 
 
 def serve() -> None:
@@ -98,8 +104,9 @@ def serve() -> None:
 def _start(words: list[str], place: str) -> int:
     pid = os.fork()
     if pid:
+        os.setpgid(pid, pid)
         return pid
-    os.setpgid(0, 0)
+    os.setpgid(0, 0)  # whoever of the two is first
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(_output(place, os.getpid(), name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
@@ -123,10 +130,9 @@ def _finish(place: str, pid: int) -> dict[str, object]:
     _, status = os.waitpid(pid, 0)
     answer: dict[str, object] = {"code": os.waitstatus_to_exitcode(status)}
     for name in ("out", "err"):
-        path = _output(place, pid, name)
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            answer[name] = file.read()
-        os.unlink(path)
+        path = Path(_output(place, pid, name))  # it may have been killed before it had any
+        answer[name] = path.read_text("utf-8", "surrogateescape") if path.exists() else ""
+        path.unlink(missing_ok=True)
     return answer
 
 

@@ -93,6 +93,8 @@ class Player:
 
     def foretold(self, question: tuple[str, ...], action: tuple[str, ...]) -> None:
         """Ask what a removal would free, remove, and compare."""
+        if self.random.random() < 0.5:
+            self.lengthen_events()
         before = self.du()
         said = self.call(*question)
         assert self.du() == before, f"{question} wrote something"
@@ -103,6 +105,15 @@ class Player:
         self.gains += freed > 0
         self.refused += done.code != 0
         assert freed == (int(found[1]) if found else 0), f"{action} freed {freed}: {said}{done.err}"
+
+    def lengthen_events(self) -> None:
+        """Make the record of events so long that one more event takes one more block."""
+        path = self.root / "events"
+        if path.exists():
+            size = path.stat().st_size
+            more = -(size + 20) % 4096
+            with open(path, "ab") as file:
+                file.write(b'{"of":"%s"}\n' % (b"x" * max(0, more - 10)))
 
     def some(self, *words: str) -> str:
         """Return one of the lines that a list prints, or a word that means nothing."""
@@ -160,6 +171,7 @@ class Player:
         """Run a container to its end, which writes."""
         options = ["--rm"] if self.random.random() < 0.2 else ["-v", f"{self.random.choice(VOLUMES)}:/data"]
         options += ["-v", "/anonymous"] if self.random.random() < 0.2 else []
+        options += ["--label", "ends=1"]
         options += ["--label", "odd=1"] if self.random.random() < 0.3 else []
         size = self.random.randrange(90_000)
         script = f"head -c {size} /dev/zero > /written; echo x >> /data/x; ln /written /again; rm -f /usr/bin/head"
@@ -215,7 +227,8 @@ class Player:
         if self.random.random() < 0.5:
             self.call("kill", self.some("ps", "-q"))
         else:
-            self.call("start", self.some("ps", "-q", "-a", "--filter", "status=exited"))
+            ended = ("--filter", "status=exited", "--filter", "label=ends")
+            self.call("start", "-a", self.some("ps", "-q", "-a", *ended))
 
 
 @contextmanager
@@ -228,7 +241,9 @@ def prepared(place: Path, seed: int, become: Callable[[], None] | None = None, m
         if not player.call("images", "-q", "app"):
             pytest.skip("no process can be run here, and so no step built")
         player.call("save", "-o", "saved.tar", player.some("images", "-q", "app"))
-        subprocess.run(["tar", "-C", str(place), "-cf", str(place / "small.tar"), "context0"], check=False)
+        (place / "small").mkdir()
+        (place / "small/file").write_bytes(bytes(3000))
+        subprocess.run(["tar", "-C", place / "small", "-cf", place / "small.tar", "."], check=True)
         yield player
     finally:
         player.call("rm", "-f", *player.call("ps", "-a", "-q").split())

@@ -81,15 +81,21 @@ def test_what_cannot_be_written_down_happens_all_the_same(tmp_path: Path) -> Non
 @pytest.mark.parametrize("count", [0, 1, 40, 2_000], ids=["none", "one", "some", "so-many-that-the-record-is-put-away"])
 def test_the_growth_of_the_record_is_known_before(root: str, count: int) -> None:
     def taken() -> int:
-        # Whole blocks: st_blocks may have one more for the map of a fragmented file.
-        found = [path.stat() for path in Path(root).glob("events*")]
-        return sum(-(-status.st_size // status.st_blksize) * status.st_blksize for status in found)
+        return sum(path.stat().st_blocks * 512 for path in Path(root).glob("events*"))
 
     actor = {"name": "x" * 900}
     for _ in range(1_000):
         append(Disk(), root, "container", "start", "a" * 64, actor)
     before = taken()
-    expected = growth(root, [line_of("container", "start", "a" * 64, actor)] * count)
+    expected = growth(root, [line_of("container", "destroy", "a" * 64, actor)] * count)
     for _ in range(count):
-        append(Disk(), root, "container", "start", "a" * 64, actor)
+        append(Disk(), root, "container", "destroy", "a" * 64, actor)
     assert taken() - before == expected
+
+
+def test_what_is_made_has_room_for_the_story_of_its_end(root: str) -> None:
+    tell(root, "one")
+    before = os.stat(f"{root}/events").st_blocks
+    for _ in range(60):
+        append(Disk(), root, "container", "destroy", "a" * 64, {"name": "box", "image": "base:1"})
+    assert os.stat(f"{root}/events").st_blocks == before

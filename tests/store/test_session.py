@@ -93,6 +93,24 @@ def test_a_session_that_failed_tells_the_next_one(store: Store) -> None:
     assert rubbish(store) == [[], [], []]
 
 
+def test_what_a_living_session_throws_away_is_its_own_to_remove(store: Store) -> None:
+    other = open_store(store.layout.root)
+    blobs = [Path(store.layout.blob(Digest(letter * 64))) for letter in "ab"]
+    with store.session() as session:
+        for blob in blobs:
+            blob.write_bytes(b"x")
+        grave = session.bury(str(blobs[0]))
+        Path(store.layout.path("trash", "left-by-a-dead-one")).mkdir()
+        with other.session():
+            assert os.listdir(store.layout.path("trash")) == [os.path.basename(os.path.dirname(grave))]
+        second = session.bury(str(blobs[1]))
+        assert (os.path.dirname(second), blobs[1].exists()) == (os.path.dirname(grave), False)
+        for path in (grave, second):
+            os.unlink(path)
+        session.close_grave()
+    assert rubbish(store) == [[], [], []]
+
+
 def test_a_crash_at_any_operation_of_making_a_store(tmp_path: Path) -> None:
     counting = FaultyDisk()
     with open_store(tmp_path / "count", counting).session():
