@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 1 << 20
 _AHEAD = 16 << 10  # some sixty events
-_MAKING = ("create", "start", "pull")
+_MAKING = ("create", "start", "pull", "push", "load", "save", "import", "tag")
 
 
 def append(disk: Disk, root: str, kind: str, action: str, actor: str, attributes: Mapping[str, str]) -> None:

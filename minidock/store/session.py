@@ -118,7 +118,7 @@ class Session:
         try:
             if self._grave and not os.listdir(self._grave):
                 self._disk.rmdir(self._grave)
-        except FileNotFoundError:  # whoever began a session meanwhile has swept the trash
+        except FileNotFoundError:  # somebody has emptied the trash by hand
             pass
         self._grave = ""
 

@@ -53,14 +53,14 @@ def test_a_session_leaves_nothing_temporary(store: Store) -> None:
     assert rubbish(store) == [[], [], []]
 
 
-def test_a_session_ends_well_though_another_one_has_swept_the_trash(store: Store) -> None:
+def test_a_session_ends_well_though_somebody_has_emptied_the_trash(store: Store) -> None:
     with store.session() as session:
         Path(session.temporary()).write_bytes(b"x")
         path = session.temporary()
         Path(path).write_bytes(b"x")
         session.discard(path)
-        with store.session():
-            assert files(store, "trash") == []
+        for name in files(store, "trash"):
+            os.rmdir(store.layout.path("trash", name))
     assert rubbish(store) == [[], [], []]
 
 
