@@ -92,7 +92,7 @@ def in_order(player: Player, words: tuple[str, ...]) -> None:
 def settled(player: Player, seconds: float = 20) -> None:
     """Wait until the processes of a killed command have ended with it."""
     end = time.monotonic() + seconds
-    while player.caller.call("ps", "-q").out or b"minidock" in Path("/proc/self/mountinfo").read_bytes():
+    while player.caller.call("ps", "-q").out or str(player.root) in Path("/proc/self/mountinfo").read_text():
         assert time.monotonic() < end, "a process or a mount outlives its command"
 
 
