@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
-from minidock.core.entries import FILE, HARDLINK, Entry, Tree
+from minidock.core.entries import FILE, Entry, Tree
 from minidock.engine import events
+from minidock.engine.export_tree import content_of, with_links
 from minidock.engine.workspace import Workspace
 from minidock.engine.written import written
 from minidock.store.layers import Contents
@@ -25,11 +26,11 @@ def export_container(ws: Workspace, name: str, write: Callable[[bytes], object])
         with written(ws, container) as (lower, found):
             tree, sources = _merged(lower, found)
             with Contents(ws.store.blobs, ws.store.layers, diff_ids) as contents:
-                for entry in _with_links(tree):
+                for entry in with_links(tree.entries()[1:]):
                     write(header(entry))
                     if entry.kind == FILE:
                         source = sources.get((entry.xxh3, entry.offset))
-                        for chunk in _of_file(source, entry) if source else _of_layer(contents, entry):
+                        for chunk in _of_file(source, entry) if source else content_of(contents, entry):
                             write(chunk)
                         write(padding(entry.size))
     write(END)
@@ -47,27 +48,6 @@ def _merged(lower: Tree, found: list[Found]) -> tuple[Tree, dict[tuple[str, int]
             sources[(entry.xxh3, entry.offset)] = item.source
         entries.append(entry)
     return lower.with_layer(entries), sources
-
-
-def _with_links(tree: Tree) -> Iterator[Entry]:
-    """Yield all entries but the root's; a file's second and further names as hard links to the first."""
-    first: dict[tuple[str, str, int], str] = {}
-    for entry in tree.entries()[1:]:
-        if entry.kind != FILE:
-            yield entry
-            continue
-        path = first.setdefault((entry.linkname or entry.path, entry.xxh3, entry.offset), entry.path)
-        if path == entry.path:
-            yield entry._replace(linkname="")
-        else:
-            yield entry._replace(kind=HARDLINK, linkname=path, size=0)
-
-
-def _of_layer(contents: Contents, entry: Entry) -> Iterator[bytes]:
-    fd, offset, end = contents.descriptor(entry), entry.offset, entry.offset + entry.size
-    while offset < end and (chunk := os.pread(fd, min(_CHUNK, end - offset), offset)):
-        offset += len(chunk)
-        yield chunk
 
 
 def _of_file(source: str, entry: Entry) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from xxhash import xxh3_128
 
@@ -36,7 +36,7 @@ class TreeExport:
             for entry in self._entries():
                 write(header(entry))
                 if entry.kind == FILE:
-                    for chunk in _chunks(contents, entry):
+                    for chunk in content_of(contents, entry):
                         write(chunk)
                     write(padding(entry.size))
         write(END)
@@ -72,19 +72,11 @@ class TreeExport:
         return Contents(self._ws.store.blobs, self._ws.store.layers, self._diff_ids)
 
     def _entries(self) -> Iterator[Entry]:
-        """Yield all entries sorted by path; a file's second and further names as hard links to the first."""
-        first: dict[tuple[str, str, int], str] = {}
-        for entry in self._ws.store.layers.tree(self._diff_ids).entries():
+        """Yield all entries as they are to be written, sorted by path."""
+        for entry in with_links(self._ws.store.layers.tree(self._diff_ids).entries()):
             if self._latest is not None and entry.mtime > self._latest:
                 entry = entry._replace(mtime=self._latest)
-            if entry.kind != FILE:
-                yield entry
-                continue
-            path = first.setdefault((entry.linkname or entry.path, entry.xxh3, entry.offset), entry.path)
-            if path == entry.path:
-                yield entry._replace(linkname="")
-            else:
-                yield entry._replace(kind=HARDLINK, linkname=path, size=0)
+            yield entry
 
     def _make(self, contents: Contents, entry: Entry, path: str, target: str) -> None:
         if entry.kind == SYMLINK:
@@ -97,7 +89,7 @@ class TreeExport:
         if entry.kind == FILE:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as out:
-                for chunk in _chunks(contents, entry):
+                for chunk in content_of(contents, entry):
                     out.write(chunk)
         else:
             kind = {FIFO: stat.S_IFIFO, CHAR: stat.S_IFCHR, BLOCK: stat.S_IFBLK}[entry.kind]
@@ -105,7 +97,22 @@ class TreeExport:
         _attributes(entry, path)
 
 
-def _chunks(contents: Contents, entry: Entry) -> Iterator[bytes]:
+def with_links(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries of a merged tree; a file's second and further names as hard links to the first."""
+    first: dict[tuple[str, str, int], str] = {}
+    for entry in entries:
+        if entry.kind != FILE:
+            yield entry
+            continue
+        path = first.setdefault((entry.linkname or entry.path, entry.xxh3, entry.offset), entry.path)
+        if path == entry.path:
+            yield entry._replace(linkname="")
+        else:
+            yield entry._replace(kind=HARDLINK, linkname=path, size=0)
+
+
+def content_of(contents: Contents, entry: Entry) -> Iterator[bytes]:
+    """Yield the content of a file of the layers. Raises: BlobCorrupt at its end if it is not what it was."""
     fd, offset, end = contents.descriptor(entry), entry.offset, entry.offset + entry.size
     found = xxh3_128()
     while offset < end and (chunk := os.pread(fd, min(_CHUNK, end - offset), offset)):

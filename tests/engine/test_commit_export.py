@@ -25,7 +25,7 @@ from minidock.engine.importer import import_tar
 from minidock.engine.run import RunRequest, create
 from minidock.engine.supervise import run_attached
 from minidock.engine.workspace import Workspace
-from minidock.errors import InvalidRequest, MinidockError, NoSuchContainer
+from minidock.errors import BlobCorrupt, InvalidRequest, MinidockError, NoSuchContainer
 from minidock.runtime.base import Isolation
 from minidock.runtime.native import NativeRuntime
 from tests.engine.building import check_consistent, content_of, import_base, shown, top_layer, tree_of, workspace
@@ -165,3 +165,15 @@ def test_what_cannot_be_committed_is_told_in_dockers_words(ws: Workspace) -> Non
     with pytest.raises(InvalidRequest, match="run is not a valid change command"):
         commit(ws, CommitRequest("idle", changes=("RUN x",)))
     assert ws.store.images.list() == before
+
+
+def test_an_export_never_ships_wrong_bytes(ws: Workspace, box: str) -> None:
+    (diff_id,) = images.find(ws, "machine").config.diff_ids
+    largest = max(ws.store.layers.entries(diff_id), key=lambda entry: entry.size)
+    blob = Path(ws.store.layout.blob(diff_id))
+    blob.chmod(0o644)
+    with blob.open("r+b") as out:
+        out.seek(largest.offset)
+        out.write(b"?")
+    with pytest.raises(BlobCorrupt, match=f"of /{largest.path}"):
+        exported(ws, box)
