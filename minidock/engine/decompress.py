@@ -50,13 +50,22 @@ def decompressed(stream: IO[bytes]) -> Plain:
     counted = _Counted(buffered)
     source = cast(BinaryIO, counted)  # the decoders read it and nothing else
     if start.startswith(_GZIP):
-        return Plain(gzip.GzipFile(fileobj=source), counted)
+        return Plain(_gunzipped(source), counted)
     if start.startswith(_ZSTD):
         import zstandard
 
         decoder = zstandard.ZstdDecompressor(max_window_size=_MOST_MEMORY)
         return Plain(decoder.stream_reader(source, read_across_frames=True), counted)
     return Plain(_Streams(counted, is_xz=start.startswith(_XZ)), counted)
+
+
+def _gunzipped(source: BinaryIO) -> object:
+    """Return what unpacks gzip: igzip, in less than half of the time, or zlib where there is none."""
+    try:
+        from isal import igzip
+    except ImportError:  # none for this kind of processor
+        return gzip.GzipFile(fileobj=source)
+    return igzip.IGzipFile(fileobj=source)  # type: ignore[no-untyped-call]
 
 
 class _Counted:
@@ -70,6 +79,11 @@ class _Counted:
         data = self._stream.read(size)
         self.size += len(data)
         return data
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def seekable(self) -> bool:
         return False
@@ -128,7 +142,7 @@ class Plain:
             raise TarError(f"the compressed stream is damaged: {error}") from error
         except Exception as error:
             # Not imported for their errors' sake only: most archives are neither.
-            if type(error).__module__.startswith(("zstandard", "_lzma", "lzma")):
+            if type(error).__module__.startswith(("zstandard", "_lzma", "lzma", "igzip_lib", "isal")):
                 raise TarError(f"the compressed stream is damaged: {error}") from error
             raise
         self._size += len(data)

@@ -7,7 +7,6 @@ the same bytes on every x86-64 with SSE 4.2; the third, which depends on AVX2, i
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
+from minidock.engine.parallel_gzip import ParallelGzip
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt
 
@@ -25,10 +25,11 @@ _ZLIB_LEVEL, _ZSTD_LEVEL = 6, 3
 
 
 class Packer(NamedTuple):
-    """Packs one stream: ``compress`` gives some bytes or none, ``finish`` the rest."""
+    """Packs one stream: ``compress`` gives some bytes or none, ``finish`` the rest; ``close`` gives up."""
 
     compress: Callable[[bytes], bytes]
     finish: Callable[[], bytes]
+    close: Callable[[], object] = lambda: None
 
 
 def packer(wanted: Compression) -> Packer:
@@ -53,8 +54,8 @@ def _gzip_packer(level: int | None) -> Packer:
         else:
             igzip = isal_zlib.compressobj(_IGZIP_LEVEL, isal_zlib.DEFLATED, _GZIP_WINDOW)
             return Packer(igzip.compress, igzip.flush)
-    gzip = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
-    return Packer(gzip.compress, gzip.flush)
+    gzip = ParallelGzip(level)
+    return Packer(gzip.compress, gzip.finish, gzip.close)
 
 
 class PackedBlob:
@@ -82,15 +83,18 @@ class PackedBlob:
         """Yield the packed bytes. Raises: BlobNotFound, BlobCorrupt instead of the end of what is damaged."""
         self._packed, self._size = sha256(), 0
         content, packing, done = sha256(), packer(self._wanted), 0
-        with os.fdopen(self._ws.store.blobs.open(self._blob), "rb") as file:
-            while chunk := file.read(_CHUNK):
-                content.update(chunk)
-                done += len(chunk)
-                self._watch(done)
-                yield from self._out(packing.compress(chunk))
-        if content.hexdigest() != self._blob.hex:
-            raise BlobCorrupt(self._blob, Digest(content.hexdigest()))
-        yield from self._out(packing.finish())
+        try:
+            with os.fdopen(self._ws.store.blobs.open(self._blob), "rb") as file:
+                while chunk := file.read(_CHUNK):
+                    content.update(chunk)
+                    done += len(chunk)
+                    self._watch(done)
+                    yield from self._out(packing.compress(chunk))
+            if content.hexdigest() != self._blob.hex:
+                raise BlobCorrupt(self._blob, Digest(content.hexdigest()))
+            yield from self._out(packing.finish())
+        finally:
+            packing.close()
 
     def _out(self, data: bytes) -> Iterator[bytes]:
         if data:
