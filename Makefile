@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test test-slow check lint format bench ready clean
+.PHONY: demo test test-slow check lint format bench conformance-docker fuzz ready clean
 
 # Debian keeps ensurepip in a package of its own; the pip of the machine can fill the environment then.
 $(VENV)/made:
@@ -55,6 +55,14 @@ format: $(VENV)/ready
 # For example: make bench ARGS=--quick
 bench: $(VENV)/installed
 	$(BIN)/python bench/bench.py $(ARGS)
+
+# The same Dockerfiles with docker's daemon (or ARGS=buildkit: buildkitd and buildctl), which has to be installed; as root.
+conformance-docker: $(VENV)/ready
+	$(BIN)/python -m tests.differential $(ARGS)
+
+# Coverage-guided if atheris can be installed, else by random changes; ARGS: how many inputs.
+fuzz: $(VENV)/ready
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

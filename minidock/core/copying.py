@@ -131,6 +131,14 @@ class _Copier:
                 raise BuildError(f"cannot copy to non-directory: /{directory}")
         return is_new
 
+    def _make_implied(self, path: str) -> None:
+        """Make the directories that an archive has no entry for: they are root's whatever the flags say."""
+        for directory in (*ancestors(path), path):
+            if self._current(directory) is None:
+                entry = Entry(directory, DIRECTORY, 0o755, mtime=self._attributes.created_at)
+                self._planned[directory] = Planned(entry, None)
+        self.make_directory(path)
+
     def _new_directory(self, path: str, mode: ModeChange | None) -> Entry:
         owner = self._attributes.owner or (0, 0)
         bits = 0o755 if mode is None else mode.of_parents
@@ -181,7 +189,7 @@ class _Copier:
             current = self._current(place)
             if current is not None and (member.kind == DIRECTORY) != (current.kind == DIRECTORY):
                 self._forget_below(place)
-            self.make_directory(self._resolve(parent_of(place)), is_for_archive=True)
+            self._make_implied(self._resolve(parent_of(place)))
             if member.kind == DIRECTORY:
                 self._planned[place] = Planned(self._adjusted(member, place, keeps_mode=True), None)
             else:

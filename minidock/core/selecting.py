@@ -49,8 +49,10 @@ class Selection:
             return tuple(self._filtered(item, None) for item in _named(tree, source))
         parent, pivot, rest = source.partition(_PIVOT)
         start, pattern = (parent, clean(rest)) if pivot else ("", clean(source))
+        if not pattern:
+            raise _not_found(clean(start))
         if not has_wildcard(start) and not has_wildcard(pattern):
-            _require(tree, join(clean(start), pattern))
+            _require_exactly(tree, clean(start), pattern)
         wanted = IgnoreRules.from_patterns([pattern])
         return tuple(self._filtered(item, wanted) for item in _named(tree, start))
 
@@ -88,8 +90,19 @@ def clean(pattern: str) -> str:
 def _require(tree: Tree, path: str) -> Entry:
     entry = tree.get(tree.resolve(path)) or tree.get(tree.resolve(_ESCAPED.sub(r"\1", path)))
     if entry is None:
-        raise BuildError(f'failed to calculate checksum: "/{path}": not found')
+        raise _not_found(path)
     return entry
+
+
+def _require_exactly(tree: Tree, start: str, path: str) -> None:
+    """Raise the error of a path below ``start`` that is not there without following links."""
+    real = tree.resolve(start)
+    if join(real, path) not in tree and join(real, _ESCAPED.sub(r"\1", path)) not in tree:
+        raise _not_found(join(start, path))
+
+
+def _not_found(path: str) -> BuildError:
+    return BuildError(f'failed to calculate checksum: "/{path}": not found')
 
 
 def _named(tree: Tree, pattern: str) -> tuple[Selected, ...]:
@@ -104,8 +117,9 @@ def _named(tree: Tree, pattern: str) -> tuple[Selected, ...]:
     selected = []
     for path in sorted(found, key=lambda path: path.split("/")):
         entry = tree.get(tree.resolve(path))
-        if entry is not None:
-            selected.append(_selected(tree, name_of(path), entry))
+        if entry is None:  # a link that leads nowhere
+            raise _not_found(path)
+        selected.append(_selected(tree, name_of(path), entry))
     return tuple(selected)
 
 

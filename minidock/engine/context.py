@@ -15,6 +15,7 @@ from xxhash import xxh3_128
 from minidock.core.dockerfile.glob import has_wildcard
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.entries import BLOCK, CHAR, DIRECTORY, FIFO, FILE, SYMLINK, Entry, Tree, join, parent_of
+from minidock.core.selecting import clean
 from minidock.errors import BuildError
 from minidock.store.layers import ContentChanged
 from minidock.store.statcache import Fingerprint, StatCache
@@ -45,10 +46,9 @@ class Context:
     def tree(self, patterns: Iterable[str]) -> Tree:
         """Return a tree that holds at least what the ``patterns`` can name, and what links there lead to."""
         for pattern in patterns:
-            parts = [part for part in pattern.split("/") if part not in ("", ".")]
             literal: list[str] = []
-            for part in parts:
-                if has_wildcard(part) or part == "..":
+            for part in clean(pattern).split("/"):
+                if not part or has_wildcard(part):
                     break
                 literal.append(part)
             self._scan_prefix(literal)

@@ -37,6 +37,8 @@ def copy(build: BuildContext, steps: CachedSteps, instruction: Copy | Add, open_
     ``open_local`` gives what paths are taken from; it is not called if the instruction names none.
     """
     words = Words.of(instruction)
+    if not is_numeric_owner(instruction.chown) and instruction.chown and not steps.state.image.diff_ids:
+        raise BuildError("invalid user index: -1", hint="an empty image knows no names: give --chown numbers")
     attributes = attributes_of(build, steps, instruction.chown, instruction.chmod)
     if is_linked(instruction) and not is_numeric_owner(instruction.chown):
         raise BuildError(

@@ -198,7 +198,7 @@ def _report(
     checked = definition.checked(plan, wanted, request.build_args, request.target, base_of)
     for finding in checked.findings:
         observer(BuildWarning(f"{finding.rule.name}: {finding.detail}", finding.first))
-    for warning in (*definition.dockerfile.warnings, *plan.warnings):
+    for warning in definition.dockerfile.warnings:
         if warning.rule not in CHECKED:
             observer(BuildWarning(warning.message, warning.first))
     problem = checked.problem(definition.dockerfile)

@@ -26,6 +26,7 @@ from minidock.engine.stage_state import BuildContext
 from minidock.errors import BuildError, ExpansionError
 
 _MOST_SECRET_BYTES = 500 * 1024
+_AGENTS = "/run/buildkit/ssh_agent."
 _WILDCARDS = re.compile(r"([*?\[\\])")
 
 
@@ -230,13 +231,14 @@ def _agent(build: BuildContext, item: StepMount, made: Mounted, stack: ExitStack
     if agent is None:
         if mount.is_required:
             raise BuildError(f"unset ssh forward key {mount.key}", hint=f"give it: --ssh {mount.key}=SOCKET_OR_KEY")
+        made.env.setdefault("SSH_AUTH_SOCK", item.target or f"{_AGENTS}0")
         return
     place = build.session.temporary()
     build.ws.store.disk.mkdir(place)
     socket = agent.socket or stack.enter_context(agent_with_keys(agent.keys, place))
     mode = 0o600 if mount.mode is None else mount.mode
     path = stack.enter_context(lent(socket, place, mode, (mount.uid or 0, mount.gid or 0)))
-    number = sum(entry.target.startswith("/run/buildkit/ssh_agent.") for entry in made.mounts)
-    target = item.target or f"/run/buildkit/ssh_agent.{number}"
+    number = sum(entry.target.startswith(_AGENTS) for entry in made.mounts)
+    target = item.target or f"{_AGENTS}{number}"
     made.mounts.append(Mount(path, target))
     made.env.setdefault("SSH_AUTH_SOCK", target)

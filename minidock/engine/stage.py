@@ -41,9 +41,7 @@ from minidock.engine.stage_state import COMMENT, BuildContext, StageState
 from minidock.errors import BuildError, DockerfileError, MinidockError, RuntimeProblem, StepFailed
 from minidock.store.layers import Layer
 
-_PROXIES = frozenset(
-    name for base in ("http", "https", "ftp", "no", "all") for name in (f"{base}_proxy", f"{base}_proxy".upper())
-)
+_PROXIES = tuple(f"{name}_proxy" for name in ("http", "https", "ftp", "no", "all"))
 
 
 class StageBuilder:
@@ -137,8 +135,7 @@ class StageBuilder:
         """Add the labels of the command line."""
         self._steps.lines = None
         config = replace(self.state.image.config, labels={**self.state.image.config.labels, **labels})
-        texts = " ".join(f"{name}={value}" for name, value in labels.items())
-        self._steps.metadata(config, f"LABEL {texts}", labels.items())
+        self._steps.configure(config)
 
     def _workdir(self, instruction: Workdir) -> None:
         before = self.state.image.config
@@ -158,11 +155,13 @@ class StageBuilder:
     def _run(self, instruction: Run) -> None:
         state, build = self.state, self._build
         words = metadata.in_shell(_command(instruction), state.image.config)
+        if not words:
+            raise BuildError("arguments are required", hint="RUN [] runs nothing")
         shown = " ".join(f"{name}={value}" for name, value in state.args.items())
         prefix = f"|{len(state.args)} {shown} " if state.args else ""
         entry = HistoryEntry(None, f"RUN {prefix}{' '.join(words)} # buildkit", COMMENT)
         # Proxies reach every RUN; where nothing declares them they are no part of what the result depends on.
-        proxies = {name: value for name, value in build.build_args.items() if name in _PROXIES}
+        proxies = _proxies(build.build_args)
         extra = {} if build.source_date_epoch is None else {"SOURCE_DATE_EPOCH": str(build.source_date_epoch)}
         env = {**proxies, **state.variables, **extra}
         mounts = run_mounts.resolve(build, instruction, state.variables, state.image.config.working_dir or "/")
@@ -222,6 +221,16 @@ class StageBuilder:
             files=run_mounts.files(mounts),
             told=_told(_command(instruction), words),
         )
+
+
+def _proxies(build_args: Mapping[str, str]) -> dict[str, str]:
+    """Return the proxies that are given, in both spellings; the value of the lower-case one wins."""
+    found: dict[str, str] = {}
+    for name in _PROXIES:
+        value = build_args.get(name, build_args.get(name.upper()))
+        if value is not None:
+            found[name.upper()] = found[name] = value
+    return found
 
 
 def _told(command: Command, words: tuple[str, ...]) -> Told:

@@ -154,7 +154,8 @@ class StageInputs:
         return image
 
     def _config(self, name: str, line: int) -> ImageConfig:
-        return scratch(architecture()) if self._is_empty(name) else self._image(name, line).config
+        is_scratch = name == stages.SCRATCH or self._is_empty(name)
+        return scratch(architecture()) if is_scratch else self._image(name, line).config
 
     def _present(self, image: ImageConfig) -> ImageConfig:
         """Return an image whose files a step takes. Raises: NotKnownYet in a plan, if a layer is not there yet."""

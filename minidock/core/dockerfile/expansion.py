@@ -52,8 +52,6 @@ def _expanded(instruction: Instruction, env: Mapping[str, str], escape: str) -> 
     match instruction:
         case Env() | Label():
             pairs = tuple((word(name), word(value)) for name, value in instruction.pairs)
-            if not all(name for name, _ in pairs):
-                raise InstructionError(f"{type(instruction).__name__.upper()} names can not be blank")
             return replace(instruction, pairs=pairs)
         case Copy() | Add():
             return _files(instruction, env, word)

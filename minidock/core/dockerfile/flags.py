@@ -47,11 +47,16 @@ class Flags:
         return self.lists.get(name, ())
 
 
+_NONE = Flags()
+
+
 def read_flags(words: Sequence[str], known: Mapping[str, Kind]) -> Flags:
     """Return the flags in ``words``, each of which starts with ``--``. Raises: InstructionFlagError."""
+    if not words:
+        return _NONE
     texts: dict[str, str] = {}
     bools: dict[str, bool] = {}
-    lists: dict[str, tuple[str, ...]] = {}
+    lists: dict[str, list[str]] = {}
     for word in words:
         name, separator, value = word.removeprefix("--").partition("=")
         if name not in known:
@@ -67,13 +72,13 @@ def read_flags(words: Sequence[str], known: Mapping[str, Kind]) -> Flags:
             case Kind.TEXT:
                 texts[name] = value
             case Kind.LIST:
-                lists[name] = (*lists.get(name, ()), value)
-    return Flags(texts, bools, lists)
+                lists.setdefault(name, []).append(value)
+    return Flags(texts, bools, {name: tuple(values) for name, values in lists.items()})
 
 
 def _bool(name: str, value: str) -> bool:
     if value.lower() not in ("", "true", "false"):
-        raise InstructionFlagError(f"expecting boolean value for flag {name}, not: {value}")
+        raise InstructionFlagError(f"expecting boolean value for flag --{name}, not: {value}")
     return value.lower() != "false"
 
 

@@ -20,12 +20,11 @@ def read_healthcheck(node: Node) -> Healthcheck:
     """Return the check of a node that has arguments. Raises: InstructionError, InstructionFlagError."""
     kind, *args = node.args
     kind = kind.upper()
+    flags = read_flags(node.flags, _KNOWN)
     if kind == "NONE":
         if args:
             raise InstructionError("HEALTHCHECK NONE takes no arguments")
-        read_flags(node.flags, {})
         return Healthcheck(("NONE",))
-    flags = read_flags(node.flags, _KNOWN)
     if kind != "CMD":
         raise InstructionError(f"Unknown type {quoted(kind)} in HEALTHCHECK (try CMD)")
     if not args:

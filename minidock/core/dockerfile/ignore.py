@@ -17,6 +17,27 @@ from minidock.core.dockerfile.directives import BOM
 from minidock.core.dockerfile.glob import class_to_regex, compile_glob, has_wildcard
 from minidock.errors import PatternError
 
+_LETTER = re.compile(r"\\[a-zA-Z0-9]")
+# What letters behind a backslash mean in Go's regexp/syntax.
+_LETTERS = {
+    "a": "\a",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+    "d": "[0-9]",
+    "D": "[^0-9]",
+    "w": "[0-9A-Za-z_]",
+    "W": "[^0-9A-Za-z_]",
+    "s": "[\\t\\n\\f\\r ]",
+    "S": "[^\\t\\n\\f\\r ]",
+    "b": "(?a:\\b)",
+    "B": "(?a:\\B)",
+    "A": "(?!)",
+    "z": "\\Z",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -145,7 +166,7 @@ def _rule(text: str) -> Rule:
 def _part(part: str) -> re.Pattern[str] | None:
     """Return what one component of a pattern matches, ``None`` if it can match more than one."""
     # Upstream lets a class match a slash.
-    if "**" in part or "[" in part:
+    if "**" in part or "[" in part or _LETTER.search(part):
         return None
     return compile_glob(part) if has_wildcard(part) or "\\" in part else re.compile(re.escape(part))
 
@@ -190,5 +211,18 @@ def _next_part(pattern: str, position: int) -> tuple[str, int]:
     if character == "[":
         return class_to_regex(pattern, position, allows_reversed=False)
     if character == "\\":
-        position += 1
-    return re.escape(pattern[position]), position + 1
+        return _escaped(pattern, position + 1), position + 2
+    return re.escape(character), position + 1
+
+
+def _escaped(pattern: str, position: int) -> str:
+    """Return what a character behind a backslash stands for.
+
+    Upstream hands it to Go's regular expressions, where letters then mean something else than themselves.
+    """
+    character = pattern[position]
+    if character in _LETTERS:
+        return _LETTERS[character]
+    if character.isascii() and character.isalnum():
+        raise PatternError(f"error parsing regexp: invalid escape sequence: `\\{character}`", pattern)
+    return re.escape(character)

@@ -221,16 +221,15 @@ def _add(node: Node) -> Add:
 
 
 def _command(node: Node) -> Command:
-    return Command(node.args, is_shell=not node.is_json)
+    """Return what is to run; without arguments that is a shell with nothing to do, ``[]`` is no command at all."""
+    return Command(node.args if node.args or node.is_json else ("",), is_shell=not node.is_json)
 
 
 def _run(node: Node) -> Run:
     flags = _flags(node, mount=Kind.LIST, network=Kind.TEXT, security=Kind.TEXT, device=Kind.LIST)
-    if not node.args and not node.is_json:
-        _at_least_one(node)
     network, security = flags.text("network"), flags.text("security")
     if "network" in flags.texts and network not in ("default", "none", "host"):
-        raise InstructionError(f"invalid network mode: {quoted(network)}")
+        raise InstructionError(f"invalid network mode {quoted(network)}")
     if "security" in flags.texts and security not in ("sandbox", "insecure"):
         raise InstructionError(f"security {quoted(security)} is not valid")
     return Run(_command(node), node.heredocs, flags.all("mount"), network, security, flags.all("device"))
@@ -238,12 +237,12 @@ def _run(node: Node) -> Run:
 
 def _cmd(node: Node) -> Cmd:
     _flags(node)
-    return Cmd(_command(node) if node.args else Command((), is_shell=False))
+    return Cmd(_command(node))
 
 
 def _entrypoint(node: Node) -> Entrypoint:
     _flags(node)
-    return Entrypoint(_command(node) if node.args else Command((), is_shell=False))
+    return Entrypoint(_command(node))
 
 
 def _shell(node: Node) -> Shell:

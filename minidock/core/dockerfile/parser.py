@@ -231,6 +231,8 @@ def _can_hold_heredocs(node: Node) -> bool:
 
 
 def _with_lines(node: Node, found: tuple[Heredoc, ...], last: int) -> Node:
+    if last == node.last and not found:
+        return node
     return Node(
         node.keyword,
         node.name,

@@ -128,7 +128,7 @@ def parse(text: str, expand: Callable[[str], str]) -> RunMount:
 
 def _fields(text: str) -> tuple[str, ...]:
     try:
-        return fields_of(text) if text else ()
+        return fields_of(text)
     except InvalidRequest as error:
         raise InstructionError(f"failed to parse csv mounts: {error}") from error
 

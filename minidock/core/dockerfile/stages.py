@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from minidock.core.dockerfile import run_mounts, words
 from minidock.core.dockerfile.model import Arg, Copy, From, Instruction, Run
-from minidock.core.dockerfile.parser import Dockerfile, Warning
+from minidock.core.dockerfile.parser import Dockerfile
 from minidock.core.dockerfile.problem import InstructionError
 from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
@@ -50,7 +50,6 @@ class StagePlan:
     dockerfile: Dockerfile
     stages: tuple[Stage, ...]
     global_args: Mapping[str, str]
-    warnings: tuple[Warning, ...]
 
     def display_name(self, index: int) -> str:
         """Return how progress calls a stage: its name or ``stage-N``, empty if the file has one unnamed stage."""
@@ -76,13 +75,12 @@ def split(
         except ExpansionError as error:
             raise dockerfile.error(str(error), arg.first, arg.last) from error
     stages: list[Stage] = []
-    warnings: list[Warning] = []
     for from_, body in parts:
         try:
-            stages.append(_stage(from_, tuple(body), stages, scope, dockerfile.escape, warnings))
+            stages.append(_stage(from_, tuple(body), stages, scope, dockerfile.escape))
         except (ExpansionError, InvalidPlatform, _StageProblem) as error:
             raise dockerfile.error(str(error), from_.first, from_.last) from error
-    plan = StagePlan(dockerfile, tuple(stages), scope, tuple(warnings))
+    plan = StagePlan(dockerfile, tuple(stages), scope)
     refuse_circles(plan)
     return plan
 
@@ -231,40 +229,23 @@ def _stage(
     earlier: Sequence[Stage],
     scope: Mapping[str, str],
     escape: str,
-    warnings: list[Warning],
 ) -> Stage:
     text = words.expand(from_.base, scope, escape)
     if not text:
         raise _StageProblem(f"base name ({from_.base}) should not be blank")
     base: str | int = text
-    index = _named(earlier, text)
+    # Names of stages are lower-cased, and FROM does not do that for whoever asks; COPY --from does.
+    index = _named(earlier, text) if text == text.lower() else None
     is_scratch = text == SCRATCH
     if not is_scratch and index is not None:
         base = index
     elif not is_scratch:
-        base = _lower_case(text)
-        if base != text:
-            message = f"The image name '{text}' should be lowercase; it is read as '{base}'"
-            warnings.append(Warning("ImageNameCasing", message, from_.first, from_.last))
+        try:
+            Reference.parse(text)
+        except InvalidReference as error:
+            raise _StageProblem(f"failed to parse stage name {quoted(text)}: {error}") from error
     platform = _platform(from_.platform, scope, escape)
     return Stage(len(earlier), from_.name, base, is_scratch, platform, body, from_)
-
-
-def _lower_case(text: str) -> str:
-    """Return an image's name as it can be parsed: docker refuses capitals, but old tutorials write them."""
-    try:
-        Reference.parse(text)
-    except InvalidReference:
-        name, at, digest = text.partition("@")
-        path, slash, last = name.rpartition("/")
-        repository, colon, tag = last.partition(":")
-        lowered = f"{path.lower()}{slash}{repository.lower()}{colon}{tag}{at}{digest}"
-        try:
-            Reference.parse(lowered)
-        except InvalidReference:
-            return text
-        return lowered
-    return text
 
 
 def _platform(written: str, scope: Mapping[str, str], escape: str) -> Platform | None:
@@ -290,6 +271,8 @@ def _copies(stage: Stage) -> Iterator[Copy]:
 def _source(plan: StagePlan, index: int, copy: Copy) -> int | str:
     """Return what --from means in the stage ``index``: an earlier stage, else a later one (an error), else an image."""
     name = copy.from_
+    if name[:1] == "-" and name[1:].isascii() and name[1:].isdigit():
+        raise _copy_error(plan, copy, f"invalid stage index {name}")
     if "$" in name:
         raise _copy_error(
             plan,

@@ -13,8 +13,10 @@ Source: BuildKit, frontend/dockerfile/shell.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from minidock.core.dockerfile import patterns
 from minidock.core.quoting import quoted
@@ -22,6 +24,13 @@ from minidock.errors import ExpansionError
 
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!0")
 _NOTHING: Mapping[str, str] = {}
+_PIECES = re.compile(r"\s+|\S+")
+
+
+@lru_cache
+def _ordinary(escape: str, stop: str) -> re.Pattern[str]:
+    """Return what matches a run of characters that mean nothing but themselves."""
+    return re.compile(rf"[^$'\"<{re.escape(escape)}{re.escape(stop)}]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +152,9 @@ class _Words:
         self._is_inside = False
 
     def add(self, text: str) -> None:
-        for character in text:
-            if not character.isspace():
-                self.add_raw(character)
+        for piece in _PIECES.findall(text):
+            if not piece[0].isspace():
+                self.add_raw(piece)
             elif self._is_inside and any(self._word):
                 self._words.append("".join(self._word))
                 self._word, self._is_inside = [], False
@@ -209,8 +218,12 @@ class _Lexer:
         outer, self._keeps_escapes = self._keeps_escapes, keeps_escapes
         result: list[str] = []
         words = _Words()
+        ordinary = _ordinary(self._escape, stop)
         while (character := self._peek()) and character != stop:
-            if character == "$":
+            if run := ordinary.match(self._text, self._position):
+                part, self._position = run[0], run.end()
+                words.add(part)
+            elif character == "$":
                 part = self._dollar()
                 words.add(part)
             elif self._has_quotes and character in "'\"":

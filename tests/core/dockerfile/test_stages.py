@@ -6,7 +6,7 @@ import pytest
 
 from minidock.core.dockerfile import instructions, stages
 from minidock.core.dockerfile.instructions import Arg, Copy, expand
-from minidock.core.dockerfile.parser import Warning, parse
+from minidock.core.dockerfile.parser import parse
 from minidock.core.dockerfile.stages import StagePlan
 from minidock.core.platform import Platform
 from minidock.errors import DockerfileError, ExpansionError
@@ -21,7 +21,7 @@ def plan_of(text: str, build_args: dict[str, str] | None = None) -> StagePlan:
 
 
 def test_stages_know_their_bases_by_index_or_name() -> None:
-    plan = plan_of("FROM a AS Build\nRUN x\nFROM scratch\nFROM BUILD as c\nFROM d:1\nCOPY --from=build x y\n")
+    plan = plan_of("FROM a AS Build\nRUN x\nFROM scratch\nFROM build as c\nFROM d:1\nCOPY --from=build x y\n")
     assert [(stage.index, stage.name, stage.base, stage.is_scratch, stage.from_line) for stage in plan.stages] == [
         (0, "build", "a", False, 1),
         (1, "", "scratch", True, 3),
@@ -75,12 +75,13 @@ def test_an_argument_of_a_stage_is_resolved_in_order() -> None:
         stages.resolve_args(arg, {}, {}, {})
 
 
-def test_capitals_in_an_image_name_are_read_as_lower_case_with_a_warning() -> None:
-    plan = plan_of("FROM Ubuntu:Focal\nFROM Me/App\nFROM h:5000/Me/App@sha256:" + "a" * 64)
-    assert [stage.base for stage in plan.stages] == ["ubuntu:Focal", "me/app", "h:5000/me/app@sha256:" + "a" * 64]
-    assert plan.warnings[0] == Warning(
-        "ImageNameCasing", "The image name 'Ubuntu:Focal' should be lowercase; it is read as 'ubuntu:Focal'", 1, 1
-    )
+@pytest.mark.parametrize("text", ["FROM Ubuntu:Focal", "FROM ubuntu AS Ubuntu\nFROM Ubuntu:Focal"])
+def test_capitals_in_an_image_name_are_refused(text: str) -> None:
+    with pytest.raises(DockerfileError) as caught:
+        plan_of(text)
+    reason = "invalid reference format: repository name (library/Ubuntu) must be lowercase"
+    assert str(caught.value) == f'failed to parse stage name "Ubuntu:Focal": {reason}'
+    assert caught.value.first == text.count("\n") + 1
 
 
 def test_the_platform_of_a_stage_is_normalized() -> None:
