@@ -1,4 +1,8 @@
-"""The build context: the files of a directory as a tree of entries, read as little as possible."""
+"""The build context: the files of a directory as a tree of entries, read as little as possible.
+
+Somebody else may be changing it. So every name is looked up from the directory's own descriptor, component by component
+and without following links: what turns into a link meanwhile leads nowhere.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import errno
 import os
 import stat
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 
 from xxhash import xxh3_128
@@ -22,6 +28,8 @@ from minidock.store.statcache import Fingerprint, StatCache
 
 _CHUNK = 1 << 20
 _LARGE = 1 << 20  # bytes of a file that is read in a thread of its own
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EINVAL)  # of a name that was there before
 
 
 class Context:
@@ -38,10 +46,8 @@ class Context:
         self._statuses: dict[str, os.stat_result] = {}
         self._scanned: set[str] = set()
         self.read_size = 0  # bytes of files that had to be opened
-
-    def host_path(self, path: str) -> str:
-        """Return the path on the host of a file of the context."""
-        return f"{self.root}/{path}" if path else self.root
+        self._fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._fd)
 
     def tree(self, patterns: Iterable[str]) -> Tree:
         """Return a tree that holds at least what the ``patterns`` can name, and what links there lead to."""
@@ -54,7 +60,7 @@ class Context:
             self._scan_prefix(literal)
         if any(entry.kind == SYMLINK for entry in self._entries.values()):
             self._scan("")  # a link may lead anywhere in the context
-        root = Entry("", DIRECTORY, 0o755, mtime=int(os.stat(self.root).st_mtime))
+        root = Entry("", DIRECTORY, 0o755, mtime=int(os.fstat(self._fd).st_mtime))
         return Tree({"": root, **self._entries})
 
     def _scan_prefix(self, parts: list[str]) -> None:
@@ -62,7 +68,7 @@ class Context:
         for part in parts:
             path = join(path, part)
             try:
-                status = os.lstat(self.host_path(path))
+                status = self._status(path)
             except (FileNotFoundError, NotADirectoryError):
                 return
             except PermissionError as error:
@@ -76,31 +82,66 @@ class Context:
                 return
         self._scan(path)
 
+    @contextmanager
+    def _above(self, path: str) -> Iterator[tuple[int, str]]:
+        """Give a descriptor of the directory that holds ``path``, and the last name."""
+        *directories, name = path.split("/")
+        fd = self._fd
+        try:
+            for directory in directories:
+                following = os.open(directory, _STEP, dir_fd=fd)
+                if fd != self._fd:
+                    os.close(fd)
+                fd = following
+            yield fd, name
+        finally:
+            if fd != self._fd:
+                os.close(fd)
+
+    def _status(self, path: str) -> os.stat_result:
+        with self._above(path) as (above, name):
+            return os.stat(name, dir_fd=above, follow_symlinks=False)
+
     def _scan(self, directory: str) -> None:
         pending = [directory]
         while pending:
             current = pending.pop()
-            if current in self._scanned:
-                continue
-            self._scanned.add(current)
-            for item in self._listing(current):
-                path = join(current, item.name)
+            if current not in self._scanned:
+                self._scanned.add(current)
+                pending += self._scan_one(current)
+
+    def _scan_one(self, directory: str) -> list[str]:
+        """Add what a directory holds; return the directories in it that are to be looked into."""
+        below = []
+        with self._listing(directory) as items:
+            for item in items:
+                path = join(directory, item.name)
                 is_directory = item.is_dir(follow_symlinks=False)
                 if not self._rules.is_ignored(path):
                     self._add_item(path, item)
                 elif not is_directory or not self._rules.may_hold_included(path):
                     continue
                 if is_directory:
-                    pending.append(path)
+                    below.append(path)
+        return below
 
-    def _listing(self, directory: str) -> list[os.DirEntry[str]]:
+    @contextmanager
+    def _listing(self, directory: str) -> Iterator[list[os.DirEntry[str]]]:
+        """Give what is in a directory, sorted; nothing if it is gone since its parent was listed."""
         try:
-            with os.scandir(self.host_path(directory)) as listing:
-                return sorted(listing, key=lambda item: item.name)
+            with self._above(directory or ".") as (above, name):
+                fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
         except PermissionError as error:
             raise _unreadable(directory) from error
         except (FileNotFoundError, NotADirectoryError):
-            return []  # gone since its parent was listed
+            yield []
+            return
+        try:
+            with os.scandir(fd) as listing:  # by the descriptor: items are looked at in this very directory
+                items = sorted(listing, key=lambda item: item.name)
+            yield items
+        finally:
+            os.close(fd)
 
     def _add_item(self, path: str, item: os.DirEntry[str]) -> None:
         try:
@@ -114,14 +155,17 @@ class Context:
         directory = parent_of(path)
         if directory and directory not in self._entries:
             # An ignored directory is there for the sake of what an exception takes back below it, and only then.
-            self._add(directory, os.lstat(self.host_path(directory)))
+            try:
+                self._add(directory, self._status(directory))
+            except OSError as error:
+                raise _explained(error, directory) from error
         mode = stat.S_IMODE(status.st_mode)
         mtime = int(status.st_mtime_ns // 1_000_000_000)
         entry = Entry(path, FILE, mode, mtime=mtime)  # also a socket: it arrives as an empty file
         if stat.S_ISDIR(status.st_mode):
             entry = entry._replace(kind=DIRECTORY)
         elif stat.S_ISLNK(status.st_mode):
-            entry = entry._replace(kind=SYMLINK, mode=0o777, linkname=os.readlink(self.host_path(path)))
+            entry = entry._replace(kind=SYMLINK, mode=0o777, linkname=self._target(path))
         elif stat.S_ISFIFO(status.st_mode):
             entry = entry._replace(kind=FIFO)
         elif stat.S_ISREG(status.st_mode):
@@ -135,6 +179,13 @@ class Context:
         self._entries[path] = entry
         self._statuses[path] = status
 
+    def _target(self, path: str) -> str:
+        try:
+            with self._above(path) as (above, name):
+                return os.readlink(name, dir_fd=above)
+        except OSError as error:
+            raise _explained(error, path) from error
+
     def open(self, path: str) -> int:
         """Return an open descriptor of a file of the context, nothing at all for a socket.
 
@@ -143,14 +194,12 @@ class Context:
         if not stat.S_ISREG(self._statuses[path].st_mode):
             return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            # Not blocking: it may be a fifo by now.
-            fd = os.open(self.host_path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except PermissionError as error:
-            raise _unreadable(path) from error
+            with self._above(path) as (above, name):
+                # Not blocking: it may be a fifo by now.
+                flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+                fd = os.open(name, flags, dir_fd=above)
         except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
-                raise
-            raise ContentChanged(path) from error
+            raise _explained(error, path) from error
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise ContentChanged(path)
@@ -219,16 +268,30 @@ class Context:
             return f"{pattern} leads out of the context {self.root}; only what is inside can be copied"
         path = "/".join(parts)
         rule = self._rules.rule_for(path)
-        if rule is not None and self._rules.is_ignored(path) and os.path.lexists(self.host_path(path)):
+        if rule is not None and self._rules.is_ignored(path) and self._is_there(path):
             place = self._rules.place_of(rule)
             return f"{path} is there, but {place} ({rule.text}) leaves it out; see `minidock context why`"
         return None
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._status(path)
+        except OSError:
+            return False
+        return True
 
     def refresh(self, path: str) -> None:
         """Look at everything again, after one file has changed while it was copied."""
         self._stats.forget(path)
         for known in (self._entries, self._statuses, self._scanned):
             known.clear()
+
+
+def _explained(error: OSError, path: str) -> Exception:
+    """Return what an error says of a file that was there when it was looked for."""
+    if isinstance(error, PermissionError):
+        return _unreadable(path)
+    return ContentChanged(path) if error.errno in _CHANGED else error
 
 
 def _unreadable(path: str) -> BuildError:
