@@ -26,17 +26,24 @@ def list_images(ws: Workspace, *, include_intermediate: bool = False) -> tuple[I
     ``include_intermediate`` adds the images of single steps, which the build cache keeps.
     """
     rows = [_row(item) for item in ws.store.images.list() if config_digest(item) is not None]
-    if include_intermediate:
-        shown = {row.image_id for row in rows}
-        from minidock.engine.images import layer_sizes, load
-
-        for record in ws.store.cache.records() if ws.store.exists else ():
-            if record.image_id is not None and record.image_id not in shown and ws.store.blobs.has(record.image_id):
-                image = load(ws, record.image_id)
-                size = sum(layer_sizes(ws, image.config))
-                rows.append(ImageRow("", "", "", record.image_id, moment(image.config.created), size))
-                shown.add(record.image_id)
+    if include_intermediate and ws.store.exists:
+        rows += _step_rows(ws, {row.image_id for row in rows})
     return tuple(sorted(rows, key=_newest_first))
+
+
+def _step_rows(ws: Workspace, shown: set[Digest]) -> list[ImageRow]:
+    """Return rows of the images that the build cache keeps, without those that are ``shown`` already."""
+    from minidock.store.collector import Marker
+
+    marker = Marker(ws.store)
+    steps = {record.image_id: None for record in ws.store.cache.records() if record.image_id is not None}
+    rows = []
+    for image_id in steps:
+        lineage = None if image_id in shown else marker.lineage(image_id)
+        if lineage is not None:
+            size = sum(map(ws.store.layers.size_of, lineage.diff_ids))
+            rows.append(ImageRow("", "", "", image_id, moment(lineage.created), size))
+    return rows
 
 
 def _newest_first(row: ImageRow) -> tuple[float, str, str, str]:

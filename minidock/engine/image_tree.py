@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minidock.core.config import ImageConfig
+from minidock.core.descriptor import REF_NAME
 from minidock.core.digest import Digest
 from minidock.core.layer_tree import Branch, LayeredImage, branches
 from minidock.engine import images
@@ -51,17 +51,16 @@ def _layered(ws: Workspace) -> list[LayeredImage]:
     if not ws.store.exists:
         return []
     marker = Marker(ws.store)
-    found: dict[Digest, ImageConfig] = {}
+    names: dict[Digest, list[str]] = {}
     for item in ws.store.images.list():
         image_id = config_digest(item)
-        config = marker.config(image_id) if image_id is not None else None
-        if image_id is not None and config is not None:
-            found[image_id] = config
-    return [
-        LayeredImage(
-            _label(image_id, images.load(ws, image_id).names),
-            config.diff_ids,
-            tuple(images.layer_sizes(ws, config)),
-        )
-        for image_id, config in found.items()
-    ]
+        if image_id is not None:
+            named = names.setdefault(image_id, [])
+            named += [item.annotations[REF_NAME]] if REF_NAME in item.annotations else []
+    found = []
+    for image_id, own in names.items():
+        lineage = marker.lineage(image_id)
+        if lineage is not None:
+            sizes = tuple(map(ws.store.layers.size_of, lineage.diff_ids))
+            found.append(LayeredImage(_label(image_id, tuple(sorted(own))), lineage.diff_ids, sizes))
+    return found

@@ -111,7 +111,7 @@ def _by_id(ws: Workspace, descriptors: Sequence[Descriptor], text: str) -> Diges
 
 def layer_sizes(ws: Workspace, config: ImageConfig) -> list[int]:
     """Return the content bytes of each layer, base first."""
-    return [ws.store.layers.get(diff_id).size for diff_id in config.diff_ids]
+    return [ws.store.layers.size_of(diff_id) for diff_id in config.diff_ids]
 
 
 def is_id(ws: Workspace, text: str) -> bool:
