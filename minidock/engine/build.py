@@ -98,12 +98,12 @@ class _Building:
         if outputs.is_stored and rewrites and epoch is not None:
             image = rewritten(self._ws, self._session, image, epoch)
         exported = Result(image, names, of_manifest, of_descriptor, epoch)
-        export(self._ws, self._session, outputs, exported, self._setup.progress)
+        written = export(self._ws, self._session, outputs, exported, self._setup.progress)
         if not outputs.is_stored:
-            data = image.to_bytes()
-            manifest = images.manifest_of(self._ws, image, data, of_manifest).to_bytes()
+            written = written or images.manifest_of(self._ws, image, image.to_bytes(), of_manifest)
+            manifest = written.to_bytes()
             descriptor = Descriptor(mediatype.MANIFEST, Digest.sha256(manifest), len(manifest))
-            return BuildResult(Digest.sha256(data), descriptor, names)
+            return BuildResult(written.config.digest, descriptor, names)
         names = outputs.names(names)
         with self._setup.progress.internal("exporting to image") as step:
             step.status("exporting layers done")

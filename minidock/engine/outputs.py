@@ -14,13 +14,15 @@ from typing import BinaryIO
 from minidock.core import units
 from minidock.core.build_options import STDOUT, Annotation, Output
 from minidock.core.config import ImageConfig
+from minidock.core.descriptor import Manifest
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE
-from minidock.core.packing import GZIP, Compression
+from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
 from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
 from minidock.engine import images
 from minidock.engine.export_tree import TreeExport
+from minidock.engine.output_layers import PackedLayers
 from minidock.engine.progress import Progress
 from minidock.engine.save import DirectorySink, Packed, Sink, TarSink, pack, replacing
 from minidock.engine.workspace import Workspace
@@ -89,10 +91,11 @@ def is_pushed(output: Output) -> bool:
 
 def _compression(output: Output) -> Compression:
     attributes = output.attributes
+    usual = GZIP if is_pushed(output) or "compression-level" in attributes else UNCOMPRESSED
     is_forced = attributes.get("force-compression", "false") in _TRUE
     try:
         return Compression.parse(
-            attributes.get("compression", GZIP), attributes.get("compression-level", ""), is_forced=is_forced
+            attributes.get("compression", usual), attributes.get("compression-level", ""), is_forced=is_forced
         )
     except InvalidRequest as error:
         raise BuildError(f"{error} (--output)") from error
@@ -100,6 +103,10 @@ def _compression(output: Output) -> Compression:
 
 def _is_stored(output: Output) -> bool:
     return output.type in ("image", "registry") or (output.type == "docker" and not output.dest)
+
+
+def _is_archive(output: Output) -> bool:
+    return output.type in _ARCHIVES and not _is_stored(output)
 
 
 def _names_of(output: Output) -> list[str]:
@@ -115,15 +122,11 @@ def _check(output: Output, *, has_stdout: bool) -> None:
     unknown = [key for key in output.attributes if key not in _KNOWN and not key.startswith("annotation")]
     if unknown:
         raise BuildError(f"unknown option {quoted(unknown[0])} of --output type={output.type}")
-    compression = output.attributes.get("compression", "uncompressed")
-    if is_pushed(output):
-        _compression(output)
-    elif compression != "uncompressed":
-        raise BuildError(f"--output compression={compression} is not supported: layers are written uncompressed")
+    _compression(output)
     _names_of(output)
     if output.type == "local" and output.dest in ("", STDOUT):
         raise BuildError("dest is required for local output")
-    is_file = output.type == "tar" or (output.type in _ARCHIVES and not _is_stored(output))
+    is_file = output.type == "tar" or _is_archive(output)
     is_to_stdout = takes_stdout(output)
     if not is_file or not _is_tar(output):
         if is_file and is_to_stdout:
@@ -150,9 +153,12 @@ class Result:
     latest: int | None
 
 
-def export(ws: Workspace, session: Session, outputs: Outputs, result: Result, progress: Progress) -> None:
-    """Write every output but the image in the store."""
+def export(ws: Workspace, session: Session, outputs: Outputs, result: Result, progress: Progress) -> Manifest | None:
+    """Write every output but the image in the store; return the manifest of the last archive, None without one."""
+    written = None
     for output in outputs.wanted:
+        if "compression" in output.attributes and not _is_archive(output) and not is_pushed(output):
+            progress.warn(f"compression has no effect on --output type={output.type}")
         if output.type in _NAMES and not _is_stored(output):
             with progress.internal(f"exporting to {_NAMES[output.type]}") as step:
                 if output.type == "local":
@@ -160,39 +166,46 @@ def export(ws: Workspace, session: Session, outputs: Outputs, result: Result, pr
                     size = tree.to_directory(output.dest, progress.warn)
                     step.status(f"copying files {units.progress_size(size)} done")
                 else:
-                    _to_file(ws, session, outputs, output, result)
+                    written = _to_file(ws, session, outputs, output, result) or written
                     step.status("sending tarball done")
+    return written
 
 
 def _latest(output: Output, result: Result) -> int | None:
     return result.latest if output.attributes.get("rewrite-timestamp", "false") in _TRUE else None
 
 
-def _to_file(ws: Workspace, session: Session, outputs: Outputs, output: Output, result: Result) -> None:
+def _to_file(ws: Workspace, session: Session, outputs: Outputs, output: Output, result: Result) -> Manifest | None:
     if output.type == "tar":
         with _opened(outputs, output) as out:
             TreeExport(ws, result.config.diff_ids, _latest(output, result)).to_tar(out.write)
-        return
+        return None
     config = result.config
     latest = _latest(output, result)
     if latest is not None:
         config = rewritten(ws, session, config, latest)
     data = config.to_bytes()
     manifest = images.manifest_of(ws, config, data, result.annotations)
-    if latest is not None:
-        told = {_REWRITTEN: str(latest)}
-        manifest = manifest.with_layers(tuple(replace(layer, annotations=told) for layer in manifest.layers))
     names = tuple(dict.fromkeys([*result.names, *_names_of(output)]))
-    packed = [Packed(data, manifest, names, result.of_descriptor)]
+    with PackedLayers(ws, session, _compression(output)) as layers:
+        if _compression(output).kind != UNCOMPRESSED:
+            manifest = layers.packed(manifest, config.diff_ids)
+        if latest is not None:
+            told = {_REWRITTEN: str(latest)}
+            manifest = manifest.with_layers(tuple(replace(layer, annotations=told) for layer in manifest.layers))
+        with _sink(outputs, output) as sink:
+            packed = Packed(data, manifest, names, result.of_descriptor)
+            pack(ws, [packed], sink, is_for_docker=output.type == "docker", read=layers.read)
+    return manifest
+
+
+@contextmanager
+def _sink(outputs: Outputs, output: Output) -> Iterator[Sink]:
     if not _is_tar(output):
-        _pack(ws, packed, DirectorySink(output.dest), output)
+        yield DirectorySink(output.dest)
         return
     with _opened(outputs, output) as out:
-        _pack(ws, packed, TarSink(out.write), output)
-
-
-def _pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, output: Output) -> None:
-    pack(ws, packed, sink, is_for_docker=output.type == "docker")
+        yield TarSink(out.write)
 
 
 @contextmanager

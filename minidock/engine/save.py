@@ -160,8 +160,19 @@ class Since:
     diff_ids: frozenset[Digest] = frozenset()
 
 
-def pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, *, is_for_docker: bool, since: Since = Since()) -> None:
-    """Write images; with ``is_for_docker`` also manifest.json. Raises: BlobNotFound, BlobCorrupt."""
+def pack(
+    ws: Workspace,
+    packed: Sequence[Packed],
+    sink: Sink,
+    *,
+    is_for_docker: bool,
+    since: Since = Since(),
+    read: Callable[[Digest], Iterable[bytes]] | None = None,
+) -> None:
+    """Write images; with ``is_for_docker`` also manifest.json; ``read`` gives layers that the store lacks.
+
+    Raises: BlobNotFound, BlobCorrupt.
+    """
     documents: dict[Digest, bytes] = {}
     layers: dict[Digest, int] = {}
     for image in packed:
@@ -174,7 +185,7 @@ def pack(ws: Workspace, packed: Sequence[Packed], sink: Sink, *, is_for_docker: 
         if digest in documents:
             sink.file(_path(digest), len(documents[digest]), [documents[digest]])
         else:
-            sink.file(_path(digest), layers[digest], _blob(ws, digest))
+            sink.file(_path(digest), layers[digest], read(digest) if read else read_blob(ws, digest))
     files = {INDEX_FILE: _index(packed, since), LAYOUT_FILE: dumps({"imageLayoutVersion": LAYOUT_VERSION})}
     if is_for_docker:
         files[MANIFEST_FILE] = dumps([_docker_manifest(image) for image in packed])
@@ -196,7 +207,8 @@ def _path(digest: Digest) -> str:
     return f"blobs/sha256/{digest.hex}"
 
 
-def _blob(ws: Workspace, digest: Digest) -> Iterator[bytes]:
+def read_blob(ws: Workspace, digest: Digest) -> Iterator[bytes]:
+    """Yield the bytes of a blob. Raises: BlobNotFound, BlobCorrupt instead of the end of what is damaged."""
     found = sha256()
     with os.fdopen(ws.store.blobs.open(digest), "rb") as file:
         while chunk := file.read(_CHUNK):

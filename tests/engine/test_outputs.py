@@ -12,11 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from minidock.core.build_options import Annotation, Output
-from minidock.core.descriptor import Manifest
+from minidock.core.config import ImageConfig
+from minidock.core.descriptor import Descriptor, Manifest
+from minidock.core.digest import Digest
+from minidock.core.events import BuildWarning
+from minidock.core.mediatype import LAYER_ZSTD
+from minidock.core.packing import Form
 from minidock.engine import images
+from minidock.engine.build import build
+from minidock.engine.load import load
 from minidock.engine.outputs import Outputs
+from minidock.engine.preparing import BuildRequest
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, BuildError
 from minidock.runtime.fake import FakeRuntime
@@ -169,7 +178,8 @@ def test_timestamps_are_rewritten_in_the_layers_of_the_base_too(ws: Workspace, c
         ("type=image,push=true", "tag is needed when pushing to registry"),
         ("type=registry", "tag is needed when pushing to registry"),
         ("type=registry,name=x,compression=lzma", 'unsupported layer compression type "lzma"'),
-        ("type=oci,dest=x,compression=gzip", "--output compression=gzip is not supported"),
+        ("type=oci,dest=x,compression=lzma", 'unsupported layer compression type "lzma"'),
+        ("type=oci,dest=x,compression=gzip,compression-level=x", 'invalid compression level "x"'),
         ("type=oci,dest=x,what=1", 'unknown option "what" of --output type=oci'),
     ],
 )
@@ -190,17 +200,100 @@ def test_a_damaged_layer_is_not_exported(ws: Workspace, context: Path, tmp_path:
     blob = Path(ws.store.layout.blob(images.find(ws, "base:1").config.diff_ids[0]))
     blob.chmod(0o644)
     blob.write_bytes(blob.read_bytes().replace(b"content", b"hostile"))
-    for kind in ("oci", "tar"):
+    for kind in ("oci", "tar", "oci,compression=gzip"):
         with pytest.raises(BlobCorrupt):
             exported(ws, context, f"type={kind},dest={tmp_path}/damaged")
     assert not (tmp_path / "damaged").exists()
+    assert os.listdir(ws.store.layout.path("tmp")) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "kind", "program"),
+    [
+        ("compression=gzip", "gzip", "gzip"),
+        ("compression-level=9", "gzip", "gzip"),
+        ("compression=gzip,rewrite-timestamp=true", "gzip", "gzip"),
+        ("compression=zstd,compression-level=19", "zstd", "zstd"),
+    ],
+)
+def test_layers_of_an_archive_are_packed(
+    ws: Workspace, context: Path, tmp_path: Path, options: str, kind: str, program: str
+) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    exported(ws, context, f"type=oci,dest={tmp_path}/l,tar=false,{options}", tags=("app:1",))
+    blobs = tmp_path / "l/blobs/sha256"
+    (descriptor,) = json.loads((tmp_path / "l/index.json").read_bytes())["manifests"]
+    manifest = Manifest.from_bytes((blobs / descriptor["digest"].removeprefix("sha256:")).read_bytes())
+    config = ImageConfig.from_bytes((blobs / manifest.config.digest.hex).read_bytes())
+    types = {layer.media_type for layer in manifest.layers}
+    assert types == {f"application/vnd.oci.image.layer.v1.tar+{kind}"}
+    unpacked = [
+        subprocess.run([program, "-dc"], input=(blobs / layer.digest.hex).read_bytes(), capture_output=True, check=True)
+        for layer in manifest.layers
+    ]
+    assert tuple(Digest.sha256(done.stdout) for done in unpacked) == config.diff_ids
+    assert os.listdir(ws.store.layout.path("tmp")) == []
+
+
+@pytest.mark.parametrize("kind", ["oci", "docker"])
+def test_a_packed_archive_is_loaded(ws: Workspace, context: Path, tmp_path: Path, kind: str) -> None:
+    built = exported(ws, context, f"type={kind},dest={tmp_path}/a.tar,compression=zstd", tags=("app:1",))
+    other = workspace(tmp_path / "other", FakeRuntime({}))
+    with open(tmp_path / "a.tar", "rb") as stream:
+        (loaded,) = load(other, stream)
+    assert loaded.image_id == built.image_id
+
+
+def test_layers_that_came_packed_go_as_they_came(ws: Workspace, context: Path, tmp_path: Path) -> None:
+    (diff_id,) = images.find(ws, "base:1").config.diff_ids
+    data = zstandard.compress(ws.store.blobs.read(ws.store.layers.get(diff_id).blob.digest), 19)
+    (context / "Dockerfile").write_text("FROM base:1\n")
+    with ws.store.session() as session:
+        blob = Descriptor(LAYER_ZSTD, ws.store.blobs.put(session, data), len(data))
+        ws.store.forms.remember(session, diff_id, Form(blob))
+        for name, forced in (("kept", "false"), ("anew", "true")):
+            options = f"compression=gzip,force-compression={forced}"
+            exported(ws, context, f"type=oci,dest={tmp_path}/{name},tar=false,{options}")
+    types = {name: _layer_types(tmp_path / name) for name in ("kept", "anew")}
+    assert types == {"kept": ["zstd"], "anew": ["gzip"]}
+    assert (tmp_path / "kept/blobs/sha256" / blob.digest.hex).read_bytes() == data
+
+
+def _layer_types(place: Path) -> list[str]:
+    (descriptor,) = json.loads((place / "index.json").read_bytes())["manifests"]
+    data = (place / "blobs/sha256" / descriptor["digest"].removeprefix("sha256:")).read_bytes()
+    return [layer.media_type.rpartition("+")[2] for layer in Manifest.from_bytes(data).layers]
+
+
+def test_compression_of_what_has_no_layers_is_told(ws: Workspace, context: Path, tmp_path: Path) -> None:
+    built = exported(ws, context, f"type=tar,dest={tmp_path}/t.tar,compression=gzip")
+    warnings = [event.text for event in built.events if isinstance(event, BuildWarning)]
+    assert warnings == ["compression has no effect on --output type=tar"]
+
+
+@pytest.mark.parametrize("options", ["compression=gzip", "rewrite-timestamp=true"])
+def test_what_is_told_of_an_archive_is_what_it_holds(
+    ws: Workspace, context: Path, tmp_path: Path, options: str
+) -> None:
+    (context / "Dockerfile").write_text("ARG SOURCE_DATE_EPOCH=1\nFROM base:1\nCOPY n /\n")
+    output = Output.parse(f"type=oci,dest={tmp_path}/l,tar=false,{options}")
+    request = BuildRequest(str(context), outputs=Outputs((output,)), build_args={"SOURCE_DATE_EPOCH": "1"})
+    result = build(ws, request, lambda event: None)
+    (descriptor,) = json.loads((tmp_path / "l/index.json").read_bytes())["manifests"]
+    assert result.manifest.to_json() == descriptor
+    manifest = Manifest.from_bytes((tmp_path / "l/blobs/sha256" / result.manifest.digest.hex).read_bytes())
+    assert result.image_id == manifest.config.digest
+
+
+@pytest.mark.parametrize("packing", ["", ",compression=gzip"])
 @pytest.mark.parametrize(("kind", "source"), [("oci", "oci-archive:{}:1"), ("docker", "docker-archive:{}:app:1")])
-def test_skopeo_reads_the_archives(ws: Workspace, context: Path, tmp_path: Path, kind: str, source: str) -> None:
+def test_skopeo_reads_the_archives(
+    ws: Workspace, context: Path, tmp_path: Path, kind: str, source: str, packing: str
+) -> None:
     if shutil.which("skopeo") is None:
         pytest.skip("skopeo is not installed")
-    built = exported(ws, context, f"type={kind},dest={tmp_path}/a.tar", tags=("app:1",))
+    built = exported(ws, context, f"type={kind},dest={tmp_path}/a.tar{packing}", tags=("app:1",))
     target = tmp_path / "copied"
     command = ["skopeo", "--insecure-policy", "copy", source.format(tmp_path / "a.tar"), f"dir:{target}"]
     subprocess.run(command, check=True, capture_output=True)
