@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, TypeGuard
 
+from minidock.core import mediatype
 from minidock.core.config import ImageConfig
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, check_spelling, load_object, parse_list
 from minidock.core.digest import Digest
@@ -41,6 +42,7 @@ from minidock.store.session import Session
 
 _CHUNK = 1 << 20
 _DEEPEST = 4  # an index in an index …
+_MOST_PLATFORMS = 100
 _ROW = ("Config", "RepoTags", "Layers")
 _DIGEST_NAME = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?")
 
@@ -56,12 +58,13 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An image in an archive, its layers stored and compared."""
+    """An image in an archive, its layers stored and compared; ``others``: configs of its other platforms there."""
 
     config: ImageConfig
     data: bytes
     names: tuple[str, ...]
     manifest: Manifest | None = None
+    others: tuple[Digest, ...] = ()
 
 
 def load(ws: Workspace, stream: BinaryIO, platforms: Sequence[Platform] = ()) -> tuple[Loaded, ...]:
@@ -153,14 +156,17 @@ def _of_layout(ws: Workspace, session: Session, files: Files) -> list[_Found]:
 
 
 def _check_agreement(files: Files, found: Sequence[_Found]) -> None:
-    """Make sure that who goes by manifest.json finds the same images. Raises: StoreError."""
+    """Make sure that who goes by manifest.json finds the same images, perhaps for another platform.
+
+    Docker lists one platform of an image there, that of the machine that saved it. Raises: StoreError.
+    """
     if not files.has(MANIFEST_FILE):
         return
     told = {name[1]: tags for path, tags, _ in _rows(files) if (name := _DIGEST_NAME.fullmatch(path))}
     holders = {_familiar(tag): digest for digest, tags in told.items() for tag in tags}
     for image in found:
-        digest = Digest.sha256(image.data).hex
-        if digest not in told or any(holders.get(name, digest) != digest for name in image.names):
+        same = {item.hex for item in (Digest.sha256(image.data), *image.others)}
+        if same.isdisjoint(told) or any(name in holders and holders[name] not in same for name in image.names):
             raise StoreError("index.json and manifest.json of the archive tell of different images")
 
 
@@ -183,17 +189,33 @@ def _image(
 ) -> _Found:
     descriptor, names = named
     data = read_document(files, blob_path(descriptor.digest), descriptor.digest, descriptor.size)
+    others: tuple[Digest, ...] = ()
     for _ in range(_DEEPEST):
         members = load_object(data, "image manifest")
         if members.get("mediaType", descriptor.media_type) != descriptor.media_type:
             raise StoreError(f"{members['mediaType']!r} in a manifest that is said to be {descriptor.media_type!r}")
         if "manifests" not in members or "layers" in members:
             break
-        descriptor = choose(Index.from_bytes(data).manifests, this_platform(), "the archive holds no image for")
+        listed = Index.from_bytes(data).manifests
+        offered = [item for item in listed if files.has(blob_path(item.digest))] or listed
+        # Whoever saves one platform may keep the index of all.
+        is_only = len(offered) == 1 < len(listed)
+        descriptor = offered[0] if is_only else choose(offered, this_platform(), "the archive holds no image for")
+        others = _configs(files, offered)
         data = read_document(files, blob_path(descriptor.digest), descriptor.digest, descriptor.size)
     manifest = Manifest.from_bytes(data)
     config = read_document(files, blob_path(manifest.config.digest), manifest.config.digest, manifest.config.size)
-    return _Found(_stored(ws, session, files, config, manifest.layers, since), config, names, manifest)
+    return _Found(_stored(ws, session, files, config, manifest.layers, since), config, names, manifest, others)
+
+
+def _configs(files: Files, offered: Sequence[Descriptor]) -> tuple[Digest, ...]:
+    """Return the configs of the images of an index."""
+    found = []
+    for item in offered[:_MOST_PLATFORMS]:
+        if item.media_type in mediatype.MANIFESTS and files.has(blob_path(item.digest)):
+            data = read_document(files, blob_path(item.digest), item.digest, item.size)
+            found.append(Manifest.from_bytes(data).config.digest)
+    return tuple(found)
 
 
 def _stored(

@@ -54,6 +54,7 @@ CONFIG = json.dumps(
     {"rootfs": {"type": "layers", "diff_ids": [DIFF_ID]}, "os": "linux", "architecture": architecture(), "more": 1},
     indent=1,
 ).encode()
+OTHER = "arm64" if architecture() == "amd64" else "amd64"
 CONFIG_HEX = hashlib.sha256(CONFIG).hexdigest()
 
 
@@ -378,6 +379,52 @@ def test_an_archive_with_two_lists_of_images_has_the_same_in_both(
         changed = archive.replace(key + config.encode(), key + another)
         with pytest.raises(MinidockError, match="tell of different images"):
             load(other, io.BytesIO(changed))
+    assert other.store.images.list() == ()
+
+
+def of_platforms(listed: str, *kept: str) -> bytes:
+    """Return an archive as docker saves an image for several platforms: `listed` in manifest.json, `kept` there."""
+    blobs: dict[str, bytes] = {}
+
+    def blob(data: bytes, kind: str, **more: object) -> dict[str, object]:
+        digest = hashlib.sha256(data).hexdigest()
+        blobs[digest] = data
+        known = {"mediaType": f"application/vnd.oci.image.{kind}+json", "digest": f"sha256:{digest}", "size": len(data)}
+        return known | more
+
+    layer = blob(LAYER, "layer.v1.tar") | {"mediaType": "application/vnd.oci.image.layer.v1.tar"}
+    rows, offered = {}, []
+    for name in dict.fromkeys((architecture(), OTHER)):
+        config = blob(json.dumps(json.loads(CONFIG) | {"architecture": name}).encode(), "config.v1")
+        document = json.dumps({"schemaVersion": 2, "config": config, "layers": [layer]}).encode()
+        item = blob(document, "manifest.v1", platform={"os": "linux", "architecture": name})
+        rows[name], offered = str(config["digest"]).removeprefix("sha256:"), [*offered, item]
+        if name not in kept:
+            del blobs[rows[name]], blobs[str(item["digest"]).removeprefix("sha256:")]
+    whole = blob(json.dumps({"schemaVersion": 2, "manifests": offered}).encode(), "index.v1")
+    top = {"schemaVersion": 2, "manifests": [whole | {"annotations": {FULL_NAME: "docker.io/library/app:1"}}]}
+    paths = [f"blobs/sha256/{hashlib.sha256(LAYER).hexdigest()}"]
+    row = {"Config": f"blobs/sha256/{rows.get(listed, listed)}", "RepoTags": ["app:1"], "Layers": paths}
+    texts = {"oci-layout": {"imageLayoutVersion": "1.0.0"}, "index.json": top, "manifest.json": [row]}
+    files = [(member(f"blobs/sha256/{name}"), data) for name, data in blobs.items()]
+    return root_tar([*((member(name), json.dumps(value).encode()) for name, value in texts.items()), *files])
+
+
+@pytest.mark.parametrize("listed", [architecture(), OTHER])
+def test_an_image_for_several_platforms_may_be_listed_with_any_of_them(other: Workspace, listed: str) -> None:
+    loaded = load(other, io.BytesIO(of_platforms(listed, architecture(), OTHER)))
+    assert [item.name for item in loaded] == ["app:1"]
+    assert images.load(other, loaded[0].image_id).config.architecture == architecture()
+
+
+def test_one_platform_saved_with_the_index_of_all_is_loaded(other: Workspace) -> None:
+    loaded = load(other, io.BytesIO(of_platforms(OTHER, OTHER)))
+    assert images.load(other, loaded[0].image_id).config.architecture == OTHER
+
+
+def test_what_is_listed_is_one_of_the_platforms(other: Workspace) -> None:
+    with pytest.raises(MinidockError, match="tell of different images"):
+        load(other, io.BytesIO(of_platforms("0" * 64, architecture(), OTHER)))
     assert other.store.images.list() == ()
 
 
