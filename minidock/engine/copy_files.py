@@ -11,6 +11,7 @@ from typing import IO
 
 from minidock.core.copy_rules import CopyPath, Place, is_content, place_of, says_directory
 from minidock.core.entries import HARDLINK, join
+from minidock.engine.at_rest import at_rest
 from minidock.engine.decompress import decompressed
 from minidock.engine.rootfs import probe
 from minidock.engine.run import Created, process_spec
@@ -22,7 +23,6 @@ from minidock.runtime.file_access import Found, Inside, NotInContainer, read, wr
 from minidock.runtime.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
 from minidock.store import tar
 from minidock.store.containers import Container
-from minidock.store.locks import open_lock, try_lock
 from minidock.store.tar_reader import Reader
 
 
@@ -73,16 +73,10 @@ def copy(ws: Workspace, request: CopyRequest, stdin: IO[bytes], stdout: IO[bytes
 def _inside(ws: Workspace, container: Container) -> Iterator[Inside]:
     """Find out how a container's files are to be had; one that does not run cannot be started meanwhile."""
     record = container.record
-    lock = -1
-    if not container.is_running:
-        lock = open_lock(ws.store.containers.path(record.id, "lock"))
-        if not try_lock(lock):
-            os.close(lock)
-            raise InvalidRequest(f"container {record.id} is being started or ended: try again")
-    try:
-        if container.is_running:
+    with at_rest(ws, container, exclusive=True) as (current, lock):
+        if current.has_process:
             spec = process_spec(ws, Created(record, (), -1))
-            yield Inside(spec, Started(container.state.pid, container.state.start_ticks))
+            yield Inside(spec, Started(current.state.pid, current.state.start_ticks))
             return
         with ws.store.session() as session:
             session.pin([record.image_id, *record.diff_ids])
@@ -90,9 +84,6 @@ def _inside(ws: Workspace, container: Container) -> Iterator[Inside]:
             report = probe(ws)
             is_chroot = report.isolation is Isolation.CHROOT
             yield Inside(process_spec(ws, Created(record, lowers, lock)), None, is_chroot, report.fuse)
-    finally:
-        if lock >= 0:
-            os.close(lock)
 
 
 def _to_host(inside: Inside, request: CopyRequest, stdout: IO[bytes]) -> Copied:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from minidock.core.summary import ContainerState
 from minidock.engine import events
@@ -13,6 +14,8 @@ from minidock.engine.run import Created, reopened
 from minidock.engine.supervise import attach, start_attached
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidState
+
+_PAUSE = 0.02
 
 
 def start(ws: Workspace, name: str, attachment: Attachment | None = None) -> int | None:
@@ -36,9 +39,10 @@ def _claimed(ws: Workspace, container_id: str) -> Created | None:
     """Return the container with its lock; None if somebody else has just started it."""
     with ws.store.session() as session:
         finish_removals(ws, session)
-    lock = ws.store.containers.claim(container_id)
-    if lock is None:
-        return None
+    while (lock := ws.store.containers.claim(container_id)) is None:
+        if ws.store.containers.is_watched(container_id):
+            return None
+        time.sleep(_PAUSE)  # its files are being read, by `export` for one
     try:
         ws.store.containers.set_stopped(container_id, is_stopped=False)
         return reopened(ws, container_id, lock)

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from minidock.core.entries import DIRECTORY, FILE, WHITEOUT, Tree, ancestors, parent_of
+from minidock.engine.at_rest import at_rest
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NoSuchContainer
 from minidock.store.containers import Container
 from minidock.store.layers import Layer
-from minidock.store.locks import open_lock, try_lock
 from minidock.store.notes import read_notes
 from minidock.store.scan import Found, Owners, compare_copy, opened, scan_upper
 from minidock.store.session import Session
@@ -35,8 +35,11 @@ def written(ws: Workspace, container: Container) -> Iterator[tuple[Tree, list[Fo
     store, record = ws.store, container.record
     lower = store.layers.tree(record.diff_ids)
     upper = store.containers.path(record.id, "upper")
-    with _explained(ws, container), _at_rest(ws, container), opened(store.disk, upper) as modes:
-        yield lower, _found(ws, container, lower, modes)
+    # A plain user's own modes are changed for the time, which two at once would get wrong.
+    is_plain = bool(os.geteuid())
+    resting = at_rest(ws, container, exclusive=is_plain)
+    with _explained(ws, container), resting as (current, _), opened(store.disk, upper) as modes:
+        yield lower, _found(ws, current, lower, modes)
 
 
 def written_now(ws: Workspace, container: Container) -> tuple[Tree, list[Found]]:
@@ -76,20 +79,6 @@ def _found(ws: Workspace, container: Container, lower: Tree, modes: Mapping[str,
             if is_last or not container.has_process:
                 raise
     raise AssertionError("the last look ends or fails")
-
-
-@contextmanager
-def _at_rest(ws: Workspace, container: Container) -> Iterator[None]:
-    if container.has_process:
-        yield
-        return
-    lock = open_lock(ws.store.containers.path(container.id, "lock"))
-    try:
-        if not try_lock(lock):
-            raise InvalidRequest(f"container {container.id} is being started or ended: try again")
-        yield
-    finally:
-        os.close(lock)
 
 
 def _baseline(ws: Workspace, container: Container) -> dict[str, tuple[int, int, int, int, int]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from minidock.engine.export_container import export_container
 from minidock.engine.handover import run_detached
 from minidock.engine.importer import import_tar
 from minidock.engine.run import RunRequest, create
+from minidock.engine.start import start
 from minidock.engine.supervise import run_attached
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, InvalidRequest, MinidockError, NoSuchContainer
@@ -177,3 +180,32 @@ def test_an_export_never_ships_wrong_bytes(ws: Workspace, box: str) -> None:
         out.write(b"?")
     with pytest.raises(BlobCorrupt, match=f"of /{largest.path}"):
         exported(ws, box)
+
+
+def test_a_container_that_was_only_created_is_exported_by_several_at_once_and_starts_then(ws: Workspace) -> None:
+    created = create(ws, RunRequest("machine", ("true",), name="box"), lambda text: None)
+    os.close(created.lock)  # as when the process of `create` ends
+    sizes: list[int] = []
+
+    def write(data: bytes) -> None:
+        if not sizes and not os.geteuid():
+            sizes.append(0)  # in the middle of it another one
+            export_container(ws, "box", lambda more: sizes.append(len(more)))
+        sizes.append(len(data))
+
+    export_container(ws, "box", write)
+    assert sum(sizes) > 0
+    assert start(ws, "box", QUIET) == 0
+
+
+def test_a_start_waits_for_those_who_read_the_files(ws: Workspace) -> None:
+    created = create(ws, RunRequest("machine", ("true",), name="box"), lambda text: None)
+    os.close(created.lock)
+    reader = os.open(ws.store.containers.path(created.record.id, "lock"), os.O_RDWR)
+    fcntl.flock(reader, fcntl.LOCK_SH)
+    timer = threading.Timer(0.3, os.close, (reader,))
+    timer.start()
+    try:
+        assert start(ws, "box", QUIET) == 0  # and not None, which is what one gets who finds it started
+    finally:
+        timer.join()

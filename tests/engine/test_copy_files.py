@@ -20,6 +20,7 @@ from minidock.engine.client import Attachment
 from minidock.engine.containers import kill
 from minidock.engine.copy_files import Copied, CopyRequest, copy
 from minidock.engine.handover import run_detached
+from minidock.engine.pausing import pause
 from minidock.engine.run import RunRequest, create
 from minidock.engine.supervise import run_attached
 from minidock.engine.workspace import Workspace
@@ -191,3 +192,16 @@ def test_a_read_only_container_is_not_written(ws: Workspace, tmp_path: Path) -> 
     (tmp_path / "file").write_text("content")
     with pytest.raises(InvalidRequest, match=r"^container rootfs is marked read-only$"):
         cp(ws, f"{tmp_path}/file", "box:/new")
+
+
+def test_a_paused_container_is_copied_from_and_to(ws: Workspace, tmp_path: Path) -> None:
+    created = create(ws, RunRequest("machine", ("sh", "-c", "touch /ready; exec sleep 1000"), name="box"), print)
+    run_detached(ws, created)
+    try:
+        pause(ws, "box")
+        (tmp_path / "here").write_text("content")
+        cp(ws, str(tmp_path / "here"), "box:/there")
+        cp(ws, "box:/there", str(tmp_path / "back"))
+        assert (tmp_path / "back").read_text() == "content"
+    finally:
+        kill(ws, "box")

@@ -91,7 +91,9 @@ class Machine:
         return found
 
     def events(self, *words: str) -> list[str]:
-        lines = self.run("events", "--since", "1h", "--until", "0s", "--format", "json", *words).splitlines()
+        lines = self.run(
+            "events", "--filter", "type=container", "--since", "1h", "--until", "0s", "--format", "json", *words
+        ).splitlines()
         return [json.loads(line)["Action"] for line in lines]
 
 
