@@ -214,7 +214,7 @@ def open_remote(fetching: Fetching, text: str) -> Opened | None:
     reference = parse_git_reference(text)
     if reference is not None:
         return Opened(_from_git(fetching, reference))
-    if not text.startswith(("http://", "https://")):
+    if not is_url(text):
         return None
     with fetching.progress.internal("[internal] load remote build context") as step:
         path = fetch(fetching, text, step)
@@ -222,11 +222,27 @@ def open_remote(fetching: Fetching, text: str) -> Opened | None:
         return _from_stream(fetching, stream, without_password(text))
 
 
-def fetch(fetching: Fetching, url: str, step: Step) -> str:
+def is_url(text: str) -> bool:
+    """Tell whether a context or Dockerfile is fetched by HTTP."""
+    return text.startswith(("http://", "https://"))
+
+
+def fetch_dockerfile(fetching: Fetching, url: str) -> bytes:
+    """Return the Dockerfile at a URL. Source: docker/buildx, build/dockerfile.go. Raises: BuildError."""
+    with fetching.progress.internal(f"[internal] load build definition from {without_password(url)}") as step:
+        path = fetch(fetching, url, step, "dockerfile")
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    finally:
+        fetching.session().discard(path)
+
+
+def fetch(fetching: Fetching, url: str, step: Step, what: str = "context") -> str:
     """Download a file; return its path in the session's temporary directory. Raises: BuildError."""
     with download.opened(url, authorization=authorization(fetching.secrets, url)) as response:
         path, size = _write(fetching, response.chunks())
-    step.status(f"transferring context: {units.progress_size(size)} done")
+    step.status(f"transferring {what}: {units.progress_size(size)} done")
     return path
 
 

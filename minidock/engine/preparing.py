@@ -17,7 +17,7 @@ from minidock.core.platform import Platform
 from minidock.core.resources import Resources
 from minidock.engine import images
 from minidock.engine.base_images import BaseImages
-from minidock.engine.contexts import STDIN, Fetching, Opened, open_context
+from minidock.engine.contexts import STDIN, Fetching, Opened, fetch_dockerfile, is_url, open_context
 from minidock.engine.definition import Definition, read_definition
 from minidock.engine.named_contexts import NamedContexts
 from minidock.engine.outputs import Outputs
@@ -136,6 +136,8 @@ def prepare(ws: Workspace, request: BuildRequest, progress: Progress, sessions: 
     if path == STDIN:
         assert request.stdin is not None
         opened, path = replace(opened, dockerfile=request.stdin.read()), None
+    elif path is not None and is_url(path):
+        opened, path = replace(opened, dockerfile=fetch_dockerfile(fetching, path)), None
     definition = replace(read_definition(opened, path, progress), platform=request.platform)
     found = BaseImages(ws, sessions.get, progress, request.environment, always=request.pulls_always)
     return Prepared(opened, definition, contexts, found)

@@ -158,6 +158,20 @@ def test_a_url_is_a_tar_or_a_dockerfile(ws: Workspace) -> None:
             run_build(ws, f"{web.url}/none")
 
 
+def test_a_dockerfile_at_a_url_goes_with_any_context(ws: Workspace, tmp_path: Path) -> None:
+    files = {"f": "file", ".dockerignore": "ignored", "ignored": "", "Dockerfile": "no instruction\n"}
+    context = write_context(tmp_path / "context", files)
+    with web_server({"/D": Served(b"FROM scratch\nCOPY . /\n"), "/c.tgz": Served(gzip.compress(packed()))}) as web:
+        local = run_build(ws, context, dockerfile=f"{web.url}/D")
+        remote = run_build(ws, f"{web.url}/c.tgz", dockerfile=f"{web.url}/D")
+        with pytest.raises(BuildError, match="invalid response status 404"):
+            run_build(ws, context, dockerfile=f"{web.url}/none")
+    names = sorted(entry.path for entry in tree_of(ws, local.image_id).entries())
+    assert names == ["", ".dockerignore", "Dockerfile", "f"]
+    assert images.load(ws, remote.image_id).config.diff_ids
+    assert list(Path(ws.store.layout.path("tmp")).iterdir()) == []
+
+
 def test_a_git_repository_is_a_context(ws: Workspace, tmp_path: Path) -> None:
     commands = [
         "git init -q",
