@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from minidock.core.copy_rules import CopyPath
 from minidock.core.entries import FILE
+from minidock.core.mounts import MountOption, MountType
+from minidock.engine.containers import kill
+from minidock.engine.copy_files import CopyRequest, copy
+from minidock.engine.handover import run_detached
+from minidock.engine.run import RunRequest, create
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError
-from tests.engine.building import content_of, run_build, tree_of, workspace, write_context
+from minidock.runtime.base import Isolation
+from minidock.runtime.native import NativeRuntime
+from tests.engine.building import content_of, import_base, run_build, tree_of, workspace, write_context
+from tests.engine.machine_image import machine_tar
 from tests.engine.swapping import require_exchange, swapping
 
 SECONDS = 1.0  # of each attack
@@ -52,3 +62,34 @@ def test_a_build_never_takes_files_from_outside_of_its_context(ws: Workspace, ou
                     assert content_of(ws, built.image_id, entry.path) == b"inside", entry.path
                     copied += 1
     assert number > 3 and swaps[0] > 100, (number, copied, swaps)
+
+
+def test_cp_stays_in_a_running_container(outside: Path, tmp_path: Path) -> None:
+    runtime = NativeRuntime()
+    if runtime.probe(str(tmp_path)).isolation is not Isolation.NAMESPACES:
+        pytest.skip("nothing can be mounted into a container here")
+    ws = workspace(tmp_path / "store", runtime)
+    import_base(ws, machine_tar(), "machine")
+    data = write_context(tmp_path / "data", {f"sub/f{number}": "inside" for number in range(20)})
+    (data / "link").symlink_to(outside)
+    (tmp_path / "given").write_text("given")
+    mounts = (MountOption(str(data), "/data", type=MountType.BIND),)
+    created = create(ws, RunRequest("machine", ("sleep", "1000"), name="box", mounts=mounts), print)
+    run_detached(ws, created)
+    until, done = time.monotonic() + SECONDS, 0
+    try:
+        with swapping((data / "sub", data / "link")) as swaps:
+            while time.monotonic() < until:
+                for source, target in (("box:/data", "-"), ("box:/data/sub/.", "-"), ("given", "box:/data/sub/given")):
+                    out = io.BytesIO()
+                    source = str(tmp_path / source) if source == "given" else source
+                    request = CopyRequest(CopyPath.parse(source), CopyPath.parse(target))
+                    try:
+                        copy(ws, request, io.BytesIO(), out)
+                    except MinidockError:
+                        continue  # it met the link, which leads nowhere inside
+                    done += 1
+                    assert b"only-outside" not in out.getvalue()
+        assert done and swaps[0] > 100, (done, swaps)
+    finally:
+        kill(ws, "box")
