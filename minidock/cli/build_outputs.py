@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minidock.core.build_options import Output
-from minidock.errors import FlagError, InvalidReference
+from minidock.errors import FlagError, InvalidReference, MinidockError
 
 if TYPE_CHECKING:
     from minidock.core.build_options import Annotation
@@ -89,8 +89,13 @@ class BuildOutputs:
         return tuple(item for text in self.annotation for item in parse_annotations(text, this_platform()))
 
     def begin(self) -> None:
-        """Remove what the last build told: a script that looks for it afterwards must not find that."""
+        """Remove what the last build told: a script that looks for it afterwards must not find that.
+
+        Raises: MinidockError for a file that has no directory, before time is spent on the build.
+        """
         for path in (self.iidfile, self.metadata_file):
+            if path and not os.path.isdir(os.path.dirname(path) or "."):
+                raise MinidockError(f"open {path}: no such file or directory")
             if os.path.isfile(path):
                 os.unlink(path)
 

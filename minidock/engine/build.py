@@ -15,7 +15,7 @@ from minidock.core.reference import Reference
 from minidock.core.times import format_time
 from minidock.engine import cache_export, images, limits
 from minidock.engine.build_stages import StageBuilds
-from minidock.engine.outputs import Result, annotations_for, export, rewritten
+from minidock.engine.outputs import Result, annotations_for, check_annotations, export, rewritten
 from minidock.engine.preparing import BuildRequest, Sessions, Setup, course_of, prepare
 from minidock.engine.progress import Progress
 from minidock.engine.stage_state import StageState
@@ -39,6 +39,7 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     """
     names = tuple(dict.fromkeys(images.new_name(tag) for tag in request.tags))
     request.outputs.check(names)
+    check_annotations(request.annotations)
     cache_export.check(request.cache_to)
     progress = Progress(observer)
     limits.check(ws, request.resources, progress.warn)

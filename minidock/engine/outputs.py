@@ -249,15 +249,16 @@ def _older(ws: Workspace, session: Session, diff_id: Digest, latest: int) -> Dig
     return writer.finish(ws.store.layers, session).diff_id
 
 
-def annotations_for(annotations: Sequence[Annotation], platform: Platform) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the annotations of the manifest of an image for ``platform``, and those of its descriptor.
+def check_annotations(annotations: Sequence[Annotation]) -> None:
+    """Refuse, before anything is built, those of an index: the image of one platform has none. Raises: BuildError."""
+    if any(item.type.startswith("index") for item in annotations):
+        raise BuildError("index annotations not supported for single platform export")
 
-    Raises: BuildError for those of an index: the image of one platform has none.
-    """
+
+def annotations_for(annotations: Sequence[Annotation], platform: Platform) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the annotations of the manifest of an image for ``platform``, and those of its descriptor."""
     found: dict[str, dict[str, str]] = {"manifest": {}, "manifest-descriptor": {}}
     for item in annotations:
-        if item.type.startswith("index"):
-            raise BuildError("index annotations not supported for single platform export")
         if item.platform is None or item.platform.normalized() == platform.normalized():
             found[item.type or "manifest"][item.key] = item.value
     return found["manifest"], found["manifest-descriptor"]

@@ -192,6 +192,7 @@ def test_what_cannot_be_written_is_refused_before_the_build(
 
 
 def test_index_annotations_need_an_index(ws: Workspace, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM nothing\n")  # what is refused is not built
     with pytest.raises(BuildError, match="index annotations not supported for single platform export"):
         run_build(ws, context, annotations=(Annotation("a", "b", "index"),))
 
