@@ -124,9 +124,10 @@ class Reader:
         while self._left:
             self._stored(1 << 20)
         self.holes = None
-        if self._pad:
-            self._exactly(self._pad)
-            self._pad = 0
+        pad, self._pad = self._pad, 0
+        if pad and (data := self._source.read(pad)):  # umoci's layers end with the content of the last file
+            self.offset += len(data)
+            self._exactly(pad - len(data))
 
     def drain(self) -> None:
         """Read to the end of the stream: padding after the end mark belongs to the digest of the whole."""
@@ -134,7 +135,7 @@ class Reader:
             self.offset += len(data)
 
     def _exactly(self, size: int) -> bytes:
-        data = self._source.read(size)
+        data = self._source.read(size) if size else b""
         while len(data) < size:
             more = self._source.read(size - len(data))
             if not more:

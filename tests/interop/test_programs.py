@@ -22,6 +22,7 @@ from minidock.runtime.fake import FakeRuntime
 from tests.engine.building import import_base, run_build, workspace, write_context
 from tests.interop.daemon import dockerd
 from tests.interop.programs import program
+from tests.interop.test_tar import make_tree
 from tests.interop.trees import put_messy_image, told_by_disk, told_by_store
 from tests.other_users import public_place
 
@@ -175,3 +176,21 @@ def test_docker_and_we_load_what_the_other_saves(
     # What docker makes for every container; and its exports leave out attributes of users.
     exported = {path: row[:8] + row[9:] for path, row in found.items() if path not in made}
     assert exported == {path: row[:8] + row[9:] for path, row in told_by_store(ws, image_id).items()}
+
+
+def test_what_umoci_makes_is_the_tree_that_umoci_unpacks(
+    other: Workspace, tmp_path: Path, umoci: Callable[..., str]
+) -> None:
+    layout = tmp_path / "layout"
+    for name in ("one", "two"):
+        make_tree(tmp_path / name, "pax")
+    umoci("init", "--layout", layout)
+    umoci("new", "--image", f"{layout}:1")
+    umoci("insert", "--image", f"{layout}:1", tmp_path / "one", "/same")
+    umoci("insert", "--image", f"{layout}:1", tmp_path / "two/sub", "/same/sub/more")
+    umoci("insert", "--image", f"{layout}:1", "--whiteout", "/same/shut")
+    umoci("insert", "--image", f"{layout}:1", "--opaque", tmp_path / "two/sub/deep", "/same/sub/deep")
+    umoci("unpack", "--image", f"{layout}:1", tmp_path / "bundle")
+    subprocess.run(["tar", "-cf", "layout.tar", "-C", "layout", "."], cwd=tmp_path, check=True)
+    (loaded,) = load(other, io.BytesIO((tmp_path / "layout.tar").read_bytes()))
+    assert told_by_store(other, loaded.image_id) == told_by_disk(tmp_path / "bundle/rootfs")

@@ -19,6 +19,7 @@ TIME = 1_600_000_000
 
 def make_tree(place: Path, kind: str) -> None:
     """Make files of all kinds that a format knows below ``place``."""
+    place.mkdir(exist_ok=True)
     names = ["a", "sub/b c", "sub/grüße", "sub/deep/" + "n" * (80 if kind == "v7" else 90)]
     names += ["long/" * 30 + "x" * 200] if kind in ("gnu", "oldgnu", "pax") else []
     for number, name in enumerate(names):
