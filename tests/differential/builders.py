@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 from minidock.core.entries import DIRECTORY, FILE, SYMLINK
@@ -28,6 +29,7 @@ from tests.differential.result import Result, config_of, history_of, read_archiv
 from tests.engine.building import import_base, open_store, run_build, tree_of, workspace
 
 _PATIENCE = 60.0
+_TRIES = 4
 _KINDS = {DIRECTORY: "dir", SYMLINK: "link", FILE: "file"}
 
 
@@ -60,6 +62,7 @@ class Minidock:
     def build(self, case: Case, context: Path) -> Result:
         try:
             options = {"build_args": case.args, "labels": case.labels, "target": case.target or None}
+            options["dockerfile"] = str(context / case.dockerfile_name)
             built = run_build(self._ws, context, **options)
         except MinidockError as error:
             line = f" (line {error.first})" if isinstance(error, DockerfileError) and error.first else ""
@@ -97,21 +100,40 @@ class Docker:
 
     name = "docker"
 
-    def __init__(self, program: str, host: str, place: Path) -> None:
-        self._words, self._place = [program, "--host", host], place
+    def __init__(self, program: str, host: str, place: Path, daemon: Daemon) -> None:
+        self._words, self._place, self._daemon = [program, "--host", host], place, daemon
         self.version = _output([*self._words, "version", "--format", "{{.Server.Version}}"])
 
     def add_base(self, name: str, packed: bytes) -> None:
         subprocess.run([*self._words, "import", "-", name], input=packed, check=True, capture_output=True)
 
     def build(self, case: Case, context: Path) -> Result:
-        words = [*self._words, "build", "--quiet", "--no-cache", "--progress", "plain", *_options(case), str(context)]
+        for _ in range(_TRIES):
+            result = self._build(case, context)
+            if "annot connect to the Docker daemon" not in result.error:
+                return result
+            self._daemon.revive()  # some build ended it, perhaps another one
+        return Result(error=f"the daemon ends: {result.error}")
+
+    def _build(self, case: Case, context: Path) -> Result:
+        words = [*self._words, "build", "--quiet", "--no-cache", "--network", "host", *_options(case)]
+        words += ["--file", str(context / case.dockerfile_name), str(context)]
         env = {**os.environ, "DOCKER_BUILDKIT": "1"}
         done = subprocess.run(words, check=False, capture_output=True, text=True, env=env)
         if done.returncode:
             return Result(error=_last_line(done.stderr))
+        return self._read(case, done.stdout.strip())
+
+    def _read(self, case: Case, image: str) -> Result:
         archive = self._place / f"{case.name}.tar"
-        subprocess.run([*self._words, "save", "--output", str(archive), done.stdout.strip()], check=True)
+        words = [*self._words, "save", "--output", str(archive), image]
+        saved = subprocess.run(words, check=False, capture_output=True, text=True)
+        if "empty export" in saved.stderr:  # an image without layers
+            config = json.loads(_output([*self._words, "image", "inspect", "--format", "{{json .Config}}", image]))
+            lines = _output([*self._words, "history", "--no-trunc", "--format", "{{json .CreatedBy}}", image])
+            return Result({}, config_of(config), [[json.loads(line), True] for line in reversed(lines.splitlines())])
+        if saved.returncode:
+            return Result(error=_last_line(saved.stderr))
         result = read_archive(archive)
         archive.unlink()
         return result
@@ -147,7 +169,7 @@ class BuildKit:
         # Names of their own: what the daemon knows of a context it takes for the same if sizes and times are.
         words += ["--local", f"context={context}", "--local", f"{case.name}={context}"]
         words += ["--opt", f"contextkey={case.name}"]
-        words += ["--opt", f"dockerfilekey={case.name}"]
+        words += ["--opt", f"dockerfilekey={case.name}", "--opt", f"filename={case.dockerfile_name}"]
         words += [word for name, value in case.args.items() for word in ("--opt", f"build-arg:{name}={value}")]
         words += [word for name, value in case.labels.items() for word in ("--opt", f"label:{name}={value}")]
         words += ["--opt", f"target={case.target}"] if case.target else []
@@ -186,8 +208,8 @@ def docker_daemon(place: Path, source: Minidock) -> Iterator[Docker]:
     words = ["dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "--pidfile", f"{place}/pid"]
     words += ["--host", f"unix://{place}/socket", "--iptables=false", "--ip6tables=false", "--bridge=none"]
     client = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
-    with _daemon(words, place):
-        yield Docker(client, f"unix://{place}/socket", place)
+    with _daemon(words, place) as daemon:
+        yield Docker(client, f"unix://{place}/socket", place, daemon)
 
 
 @contextmanager
@@ -203,21 +225,45 @@ DAEMONS = {"docker": docker_daemon, "buildkit": buildkit_daemon}
 PROGRAMS = {"docker": "dockerd", "buildkit": "buildkitd"}
 
 
-@contextmanager
-def _daemon(words: Sequence[str], place: Path) -> Iterator[None]:
-    place.mkdir()
-    with open(place / "log", "wb") as log:
-        daemon = subprocess.Popen(words, stdout=log, stderr=log)
-    try:
+class Daemon:
+    """A daemon that is started again if it ends by itself, which docker's does over some Dockerfiles."""
+
+    def __init__(self, words: Sequence[str], place: Path) -> None:
+        self._words, self._place, self._lock = words, place, Lock()
+        self._start()
+
+    def _start(self) -> None:
+        with open(self._place / "log", "wb") as log:
+            self._process = subprocess.Popen(self._words, stdout=log, stderr=log)
         until = time.monotonic() + _PATIENCE
-        while not _answers(words[0], place):
-            if daemon.poll() is not None or time.monotonic() > until:
-                raise SystemExit(f"{words[0]} does not start here: {(place / 'log').read_text()[-600:]}")
+        while not _answers(self._words[0], self._place):
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.stop()
+                log_text = (self._place / "log").read_text()
+                raise SystemExit(f"{self._words[0]} does not start here: {log_text[-600:]}")
             time.sleep(0.1)
-        yield
+
+    def revive(self) -> None:
+        """Start the daemon if it has ended."""
+        with self._lock:
+            if self._process.poll() is not None:
+                self._start()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(_PATIENCE)
+
+
+@contextmanager
+def _daemon(words: Sequence[str], place: Path) -> Iterator[Daemon]:
+    place.mkdir()
+    try:
+        daemon = Daemon(words, place)
+        try:
+            yield daemon
+        finally:
+            daemon.stop()
     finally:
-        daemon.terminate()
-        daemon.wait(_PATIENCE)
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
         for mount in reversed([mount for mount in mounts if mount.startswith(f"{place}/")]):
             subprocess.run(["umount", "--quiet", mount], check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ class Case:
     args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
+    dockerfile_name: str = "Dockerfile"
 
     @property
     def needs_run(self) -> bool:
@@ -53,8 +55,9 @@ class Case:
             if not path.is_symlink():
                 name = str(path.relative_to(place))
                 path.chmod(self.modes.get(name, 0o755 if path.is_dir() else 0o644))
+        moment = MTIME * 10**9 + zlib.crc32(self.name.encode()) % 10**9
         for path in [*below, place]:
-            os.utime(path, (MTIME, MTIME), follow_symlinks=False)
+            os.utime(path, ns=(moment, moment), follow_symlinks=False)
 
 
 def packed(members: Mapping[str, str]) -> bytes:

@@ -1,4 +1,4 @@
-"""The cases: the project's own, and single builds of the collections that MINIDOCK_CONFORMANCE names."""
+"""The project's own cases."""
 
 from __future__ import annotations
 
