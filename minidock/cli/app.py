@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None, table: Table = commands.COMMANDS) ->
         _complain(error_text(problem))
         return _exit_code(problem, choice, table)
     except Exception as error:  # a mistake in this program: still one line, and the way to the rest of it
+        if _was_interrupted(error):
+            return _INTERRUPTED
         if choice.wants_traceback:
             raise
         _complain(
@@ -74,6 +76,13 @@ def main(argv: Sequence[str] | None = None, table: Table = commands.COMMANDS) ->
             f"hint: `{PROGRAM} --debug ...` shows where it comes from; please report it\n"
         )
         return _exit_code(MinidockError(""), choice, table)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Tell whether an error came up on the way out after Ctrl-C, as from a lock that was being taken at that moment."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _complain(text: str) -> None:

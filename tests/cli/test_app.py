@@ -250,6 +250,15 @@ def test_an_interrupt_is_130_and_says_nothing(run_standin: Run, capsys: pytest.C
     assert capsys.readouterr() == ("", "")
 
 
+def test_an_error_on_the_way_out_after_an_interrupt_is_the_interrupt(
+    run_standin: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = RuntimeError("release unlocked lock")
+    error.__context__ = KeyboardInterrupt()
+    assert run_standin(raising(error)) == 130
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_mistake_of_ours_is_no_traceback_unless_asked_for(
     run_standin: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

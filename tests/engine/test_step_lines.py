@@ -78,7 +78,7 @@ def test_stages_triggers_and_labels(lab: Lab) -> None:
         "FROM base:1 AS first\nENV A=b\nONBUILD COPY app /on/\n\nFROM first\nCOPY --from=first /etc /etc2\nRUN make\n"
     )
     lab.build(tags=("app",), labels={"x": "y"})
-    assert lines(lab.ws, "app") == [None, "Dockerfile:2", "Dockerfile:5", "Dockerfile:6", "Dockerfile:7", None]
+    assert lines(lab.ws, "app") == [None, "Dockerfile:2", "Dockerfile:5", "Dockerfile:6", "Dockerfile:7"]
 
 
 def test_a_step_of_an_image_has_the_lines_that_this_has(lab: Lab) -> None:
