@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from minidock.store.writer import Disk
 
 _MOST_BYTES = 1 << 20
-_AHEAD = 16 << 10  # some sixty events
+_AHEAD = 64 << 10  # some three hundred events; in few pieces, since a map of more than four takes a block of its own
 _MAKING = ("create", "start", "pull", "push", "load", "save", "import", "tag")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,22 @@ def mounted_ext4(size: int) -> Iterator[Path]:
             yield mounted
         finally:
             subprocess.run(["umount", mounted], check=True)
+
+
+@contextmanager
+def new_disk() -> Iterator[Path]:
+    """Mount a new file system if that may be done: how the disk of the machine lies in pieces decides nothing then.
+
+    A file in pieces needs blocks for the map of them, and needs them no longer when pieces grow together: that is told
+    of nothing in the store, and `fragmented` is where it is looked at.
+    """
+    if os.geteuid() != 0 or not shutil.which("mkfs.ext4"):
+        with public_place() as place:
+            yield place
+        return
+    with mounted_ext4(1 << 30) as mounted:
+        mounted.parent.chmod(0o755)
+        yield mounted
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import shutil
 
 import pytest
 
-from tests.e2e.disks import fragmented
+from tests.e2e.disks import fragmented, new_disk
 from tests.e2e.operations import prepared
 from tests.other_users import PLAIN_ID, become_plain, can_have_ranges, public_place, ranged_user
 
@@ -48,7 +48,7 @@ def test_system_prune_counts_networks() -> None:
 
 @pytest.mark.slow
 def test_two_hundred_random_operations_add_up() -> None:
-    with public_place() as place, prepared(place, SEED) as player:
+    with new_disk() as place, prepared(place, SEED) as player:
         player.play(COUNT)
         assert player.removals >= COUNT // 4
         assert player.gains >= COUNT // 10
@@ -58,7 +58,7 @@ def test_two_hundred_random_operations_add_up() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_they_add_up_for_a_plain_user_in_single_mode() -> None:
-    with public_place() as place:
+    with new_disk() as place:
         os.chown(place, PLAIN_ID, PLAIN_ID)
         os.chmod(place, 0o777)
         with prepared(place, SEED + 1, become_plain, "single") as player:
@@ -68,7 +68,7 @@ def test_they_add_up_for_a_plain_user_in_single_mode() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not can_have_ranges(), reason="no user with ranges of ids can be made here")
 def test_they_add_up_for_a_user_with_ranges_of_ids() -> None:
-    with public_place() as place, ranged_user() as user:
+    with new_disk() as place, ranged_user() as user:
         os.chown(place, user.uid, user.gid)
         os.chmod(place, 0o777)
         with prepared(place, SEED + 2, user.become, "range") as player:

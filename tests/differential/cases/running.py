@@ -155,7 +155,7 @@ CASES = (
     _case("network-none", "RUN --network=none echo 1 > /n"),
     _case("network-default", "RUN --network=default echo 1 > /n"),
     _case("security-sandbox", "RUN --security=sandbox echo 1 > /n"),
-    _case("stub-directories", "RUN ls -ln / | /bin/busybox awk '{print $1, $3, $4, $9}' > /n"),
+    _case("stub-directories", "RUN ls -ln / | /bin/busybox awk '$9 != \"n\" {print $1, $3, $4, $9}' > /n"),
     _case("copy-then-run", "COPY --chown=5:6 x /d/", "RUN stat -c '%a %u:%g %n' /d /d/one /d/old /d/deep/two > /n"),
     _case("volume-keeps", "VOLUME /d", "RUN echo 1 > /d/new"),
     _case("onbuild", "ONBUILD RUN echo $0 > /n"),
