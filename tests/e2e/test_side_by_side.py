@@ -73,8 +73,8 @@ def terms(server: Caller) -> dict[str, int]:
     return found | {name: int(size) for name, _, size in (part.partition("=") for part in parts.split())}
 
 
-def disturb(server: Caller, number: int) -> None:
-    """Do what others do meanwhile; none of it may fail, but for a name that has gone since."""
+def disturb(server: Caller, number: int, tag: str) -> None:
+    """Do what others do meanwhile; none of it may fail, but for a name that has gone since. ``tag`` is nobody else's."""
     match number % 6:
         case 0:
             succeeded(server.call("builder", "prune", "-a", "-f"))
@@ -83,8 +83,8 @@ def disturb(server: Caller, number: int) -> None:
         case 2:
             terms(server)
         case 3:
-            succeeded(server.call("tag", "base:1", f"t:{number}"))
-            succeeded(server.call("rmi", f"t:{number}"))
+            succeeded(server.call("tag", "base:1", tag))
+            succeeded(server.call("rmi", tag))
         case 4:
             listed = succeeded(server.call("images", "-q", "app")).split()
             if listed:
@@ -167,7 +167,7 @@ def beside(place: Path, work: Callable[[Caller, int], list[str]]) -> list[list[s
         with caller(place, f"disturber{number}") as server:
             count = number * 3
             while not is_over.is_set():
-                disturb(server, count)
+                disturb(server, count, f"t:{number}-{count}")
                 count += 1
         return count
 

@@ -171,7 +171,7 @@ CASES = {
         "COPY blob /b\nRUN true",
     ),
     "touched": Case(
-        "COPY blob /a\nRUN touch /a",
+        "COPY blob /a\nRUN touch -t 200102030405 /a",
         [("Dockerfile:3", "rewritten", "Dockerfile:2", 300_000, "it is as before but for the time: leave it alone")],
         "COPY blob /a\nRUN true",
     ),
