@@ -74,7 +74,7 @@ def terms(server: Caller) -> dict[str, int]:
 
 
 def disturb(server: Caller, number: int, tag: str) -> None:
-    """Do what others do meanwhile; none of it may fail, but for a name that has gone since. ``tag`` is nobody else's."""
+    """Do what others do meanwhile; none may fail, but for a name that has gone since. ``tag`` is nobody else's."""
     match number % 6:
         case 0:
             succeeded(server.call("builder", "prune", "-a", "-f"))
