@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,26 +20,8 @@ from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, MinidockError
 from minidock.runtime.fake import FakeRuntime
 from tests.engine.building import Built, check_consistent, import_base, run_build, workspace, write_context
+from tests.engine.test_cache_folders import DOCKERFILE, FILES, make, other
 from tests.registry_server import Server, make_image, registry_server, upload
-
-DOCKERFILE = """FROM base:1 AS made
-COPY app /app/
-RUN make
-FROM base:1
-ENV A=b
-COPY --from=made /made /
-RUN other
-CMD app
-"""
-FILES = {"Dockerfile": DOCKERFILE, "app/a": "aaa", "app/b": "bbb"}
-
-
-def make(rootfs: Path) -> None:
-    (rootfs / "made").write_bytes(os.urandom(50))
-
-
-def other(rootfs: Path) -> None:
-    (rootfs / "other").write_bytes(b"other")
 
 
 @pytest.fixture(scope="module")
