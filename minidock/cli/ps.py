@@ -32,12 +32,12 @@ def ps(
 ) -> None:
     """List containers."""
     from minidock.cli import options
-    from minidock.engine import containers, workspace
+    from minidock.engine import container_list, workspace
     from minidock.render import tables
     from minidock.render.console import Console
 
     count = 1 if latest and last < 0 else last
-    rows = containers.list_containers(
+    rows = container_list.list_containers(
         workspace.open_workspace(options.store_root()),
         filters,
         includes_all=all_ or count >= 0,

@@ -16,7 +16,7 @@ def rename(
     """Rename a container."""
     from minidock.cli import options
     from minidock.cli.each import tell
-    from minidock.engine import containers as engine
+    from minidock.engine import renaming as engine
     from minidock.engine import workspace
 
     try:

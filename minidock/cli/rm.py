@@ -20,7 +20,7 @@ def rm(
     """Remove one or more containers."""
     from minidock.cli import options
     from minidock.cli.each import for_each
-    from minidock.engine import containers as engine
+    from minidock.engine import container_removal as engine
     from minidock.engine import workspace
     from minidock.errors import InvalidRequest, NoSuchContainer
 

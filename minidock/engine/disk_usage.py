@@ -11,7 +11,7 @@ from minidock.core.digest import Digest
 from minidock.core.summary import CacheRow, DiskUsage, ImageRow, VolumeRow
 from minidock.core.times import parse_time
 from minidock.core.usage import CacheFact, ContainerFact, Facts, ImageFact, account
-from minidock.engine import containers, dry_run
+from minidock.engine import container_list, dry_run
 from minidock.engine.image_list import list_images
 from minidock.engine.workspace import Workspace
 from minidock.errors import StoreError
@@ -113,7 +113,7 @@ def _container_facts(ws: Workspace) -> tuple[ContainerFact, ...]:
     found = []
     for container in ws.store.containers.list():
         record = container.record
-        row = containers.row_of(ws, container, has_sizes=True)
+        row = container_list.row_of(ws, container, has_sizes=True)
         found.append(ContainerFact(row, record.image_id, record.diff_ids, record.volumes))
     return tuple(found)
 

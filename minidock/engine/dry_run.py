@@ -11,7 +11,7 @@ from minidock.core.descriptor import REF_NAME
 from minidock.core.digest import Digest
 from minidock.core.filters import PruneFilter
 from minidock.core.volume import VolumeFilter
-from minidock.engine import containers, images, networks, prune, volumes
+from minidock.engine import container_prune, images, networks, prune, volumes
 from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
 from minidock.engine.collect import Removed, candidate_of, gone_layers, made_by, name_of
 from minidock.engine.forecast import Forecast, only_cached
@@ -138,7 +138,7 @@ def prune_containers(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> 
 
 
 def _containers(ws: Workspace, forecast: Forecast, filters: Sequence[tuple[str, str]] = ()) -> Pruned:
-    gone = containers.idle(ws, filters)
+    gone = container_prune.idle(ws, filters)
     forecast.drop_containers(gone)
     forecast.drop_records(())  # it collects in any case
     return Pruned(containers=tuple(container.id for container in gone))

@@ -18,7 +18,7 @@ from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.networks import Network
 from minidock.engine import events
-from minidock.engine.containers import is_due
+from minidock.engine.container_removal import is_due
 from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
 from minidock.store import session as sessions

@@ -14,7 +14,7 @@ from minidock.core.health import Health
 from minidock.core.summary import ContainerState
 from minidock.engine import attach_socket, events, monitor
 from minidock.engine.attend import Wiring
-from minidock.engine.containers import remove_container
+from minidock.engine.container_removal import remove_container
 from minidock.engine.known_report import forget
 from minidock.engine.run import Created, process_spec, reopened
 from minidock.engine.workspace import Workspace, open_workspace

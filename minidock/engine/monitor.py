@@ -237,7 +237,7 @@ def _tell(
 def _remove(orders: Orders) -> None:
     """Remove the container (--rm); the rest of the program is loaded only now."""
     sys.path[:] = orders["paths"]
-    from minidock.engine.containers import remove_container
+    from minidock.engine.container_removal import remove_container
     from minidock.engine.workspace import open_workspace
 
     remove_container(open_workspace(orders["root"]), orders["id"], removes_volumes=True)

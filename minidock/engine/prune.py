@@ -10,7 +10,7 @@ from minidock.core.digest import Digest
 from minidock.core.filters import PruneFilter
 from minidock.core.times import parse_time
 from minidock.core.volume import VolumeFilter
-from minidock.engine import containers, networks, volumes
+from minidock.engine import container_prune, networks, volumes
 from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
 from minidock.engine.collect import Removed, gone_layers, on_full_disk
 from minidock.engine.image_list import config_digest
@@ -133,7 +133,7 @@ def prune_containers(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> 
     log = _log_size(ws)
     with store.session(is_removal=True) as session:
         size = session.tidied_size
-        removed, more = containers.prune(ws, filters)
+        removed, more = container_prune.prune(ws, filters)
         size += more + collect(store, session).size
     size += sum(sizes.get(name, 0) for name in removed) + log - _log_size(ws)
     return Pruned(containers=removed, size=size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from minidock.engine import containers
+from minidock.engine import container_removal
 from minidock.engine.workspace import open_workspace
 from minidock.errors import MinidockError, StoreError, StoreUnwritable
 from minidock.store import session as sessions
@@ -91,7 +91,7 @@ def _end_containers(root: str, *, is_forced: bool) -> None:
             hint="stop them with `minidock stop`, or use --force",
         )
     for container in running:
-        containers.remove(ws, container.id, is_forced=True)
+        container_removal.remove(ws, container.id, is_forced=True)
 
 
 def _remove(disk: Disk, layout: Layout, names: list[str]) -> int:

@@ -23,7 +23,7 @@ from minidock.core.signals import parse_signal
 from minidock.core.sysctls import check_sysctls
 from minidock.engine import events, images, limits, privileges, volumes
 from minidock.engine.container_mounts import mounts_of
-from minidock.engine.containers import finish_removals, remove_container
+from minidock.engine.container_removal import finish_removals, remove_container
 from minidock.engine.identifiers import new_id, pick
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.images import Image

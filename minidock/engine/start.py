@@ -8,7 +8,8 @@ import time
 from minidock.core.summary import ContainerState
 from minidock.engine import events
 from minidock.engine.client import Attachment
-from minidock.engine.containers import finish_removals, stop
+from minidock.engine.container_removal import finish_removals
+from minidock.engine.containers import stop
 from minidock.engine.handover import run_detached
 from minidock.engine.run import Created, reopened
 from minidock.engine.supervise import attach, start_attached

@@ -11,7 +11,8 @@ from minidock.core.summary import ContainerState
 from minidock.engine import attach_socket, events
 from minidock.engine.attend import Forwarding, attend
 from minidock.engine.client import Attachment, Client
-from minidock.engine.containers import remove_container, started_of
+from minidock.engine.container_removal import remove_container
+from minidock.engine.containers import started_of
 from minidock.engine.handover import run_detached, start_process
 from minidock.engine.run import Created
 from minidock.engine.workspace import Workspace

@@ -19,7 +19,8 @@ from minidock.engine import changes
 from minidock.engine.attend import Streams
 from minidock.engine.client import Attachment
 from minidock.engine.container_patch import patches
-from minidock.engine.containers import kill, remove
+from minidock.engine.container_removal import remove
+from minidock.engine.containers import kill
 from minidock.engine.export_container import export_container
 from minidock.engine.handover import run_detached
 from minidock.engine.run import RunRequest, create

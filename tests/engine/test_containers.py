@@ -16,7 +16,7 @@ from minidock.core.mounts import MountOption
 from minidock.core.networking import NetworkChoice, Networking, NetworkKind, NetworkWish
 from minidock.core.process import DEFAULT_PATH, Mount, MountType
 from minidock.core.summary import ContainerState
-from minidock.engine import changes, containers, logs, volumes
+from minidock.engine import changes, container_list, container_prune, container_removal, containers, logs, volumes
 from minidock.engine.attend import Streams
 from minidock.engine.client import Attachment
 from minidock.engine.container_inspect import inspect_container
@@ -125,13 +125,13 @@ def test_exit_code_output_and_state_are_kept(ws: Workspace, streams: Streams, tm
     assert (tmp_path / "out").read_text() == "changed\n"
     assert list(logs.logs(ws, "box")) == [("stdout", b"changed\n")]
     assert run(ws, streams, "fail", name="other") == 3
-    rows = containers.list_containers(ws, includes_all=True)
+    rows = container_list.list_containers(ws, includes_all=True)
     assert [(row.names, row.state, row.exit_code) for row in rows] == [
         (("other",), ContainerState.EXITED, 3),
         (("box",), ContainerState.EXITED, 0),
     ]
-    assert containers.list_containers(ws) == ()
-    assert len(containers.list_containers(ws, includes_all=True, count=1)) == 1
+    assert container_list.list_containers(ws) == ()
+    assert len(container_list.list_containers(ws, includes_all=True, count=1)) == 1
 
 
 def test_process_gets_what_the_user_and_the_image_say(ws: Workspace, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_command_that_is_not_there_leaves_a_created_container_that_says_why(ws: 
     state = ws.store.containers.find("box").state
     assert (state.status, state.exit_code) == (ContainerState.CREATED, 127)
     assert state.error == 'exec: "nosuch": executable file not found in $PATH'
-    containers.remove(ws, "box")
+    container_removal.remove(ws, "box")
     assert leftovers(ws) == []
 
 
@@ -250,7 +250,7 @@ def test_changes_are_listed_by_path_and_counted(ws: Workspace, streams: Streams)
         ("C", "/etc/passwd"),
         ("A", "/new"),
     ]
-    row = containers.list_containers(ws, includes_all=True, has_sizes=True)[0]
+    row = container_list.list_containers(ws, includes_all=True, has_sizes=True)[0]
     assert (row.size_rw, row.size_root) == (8, 8 + len(PASSWD) + len(b"one"))
 
 
@@ -271,7 +271,7 @@ def test_without_overlay_a_copy_is_made_with_one_warning(ws: Workspace, streams:
         ("D", "/etc/passwd"),
         ("A", "/new"),
     ]
-    assert containers.list_containers(copying, includes_all=True, has_sizes=True)[0].size_rw == 5
+    assert container_list.list_containers(copying, includes_all=True, has_sizes=True)[0].size_rw == 5
 
 
 def test_new_volume_gets_what_the_image_has_in_its_place(ws: Workspace, streams: Streams) -> None:
@@ -294,7 +294,7 @@ def test_volume_is_kept_while_a_container_uses_it(ws: Workspace, streams: Stream
     with pytest.raises(VolumeInUse) as caught:
         volumes.remove(ws, "vol")
     assert caught.value.containers == [box.id]
-    containers.remove(ws, "box")
+    container_removal.remove(ws, "box")
     assert len(volumes.list_volumes(ws)) == 2
     anonymous = next(name for name in box.record.volumes if name != "vol")
     assert volumes.prune(ws) == (anonymous,)
@@ -306,7 +306,7 @@ def test_volume_is_kept_while_a_container_uses_it(ws: Workspace, streams: Stream
 
 def test_removal_takes_anonymous_volumes_along_if_asked(ws: Workspace, streams: Streams) -> None:
     run(ws, streams, "true", name="box", mounts=(MountOption("vol", "/x"), MountOption("", "/y")))
-    containers.remove(ws, "box", removes_volumes=True)
+    container_removal.remove(ws, "box", removes_volumes=True)
     assert [row.name for row in volumes.list_volumes(ws)] == ["vol"]
 
 
@@ -334,9 +334,9 @@ class Running:
 def test_running_container_is_not_removed_unless_forced(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
     box = Running(ws, runtime, streams)
     with pytest.raises(ContainerRunning, match=f"^You cannot remove a running container {box.created.record.id}. Stop"):
-        containers.remove(ws, "box")
-    assert containers.prune(ws) == ((), 0)
-    containers.remove(ws, "box", is_forced=True)
+        container_removal.remove(ws, "box")
+    assert container_prune.prune(ws) == ((), 0)
+    container_removal.remove(ws, "box", is_forced=True)
     box.wait()
     assert leftovers(ws) == []
 
@@ -402,10 +402,10 @@ def test_logs_show_the_last_lines_and_their_times(ws: Workspace, streams: Stream
 
 def test_row_shows_the_id_once_the_name_belongs_to_another_image(ws: Workspace, streams: Streams) -> None:
     run(ws, streams, "true")
-    assert containers.list_containers(ws, includes_all=True)[0].image == "base:1"
+    assert container_list.list_containers(ws, includes_all=True)[0].image == "base:1"
     import_base(ws, root_tar([directory("other")]))
     image_id = ws.store.containers.list()[0].record.image_id
-    assert containers.list_containers(ws, includes_all=True)[0].image == str(image_id)
+    assert container_list.list_containers(ws, includes_all=True)[0].image == str(image_id)
 
 
 def test_inspect_tells_what_was_asked_for_and_what_became_of_it(ws: Workspace, streams: Streams) -> None:
@@ -434,7 +434,7 @@ def test_inspect_tells_what_was_asked_for_and_what_became_of_it(ws: Workspace, s
 def test_prune_removes_what_does_not_run_and_no_layer_of_a_listed_image(ws: Workspace, streams: Streams) -> None:
     run(ws, streams, "change", name="box")
     box = ws.store.containers.find("box")
-    assert containers.prune(ws) == ((box.id,), 0)  # its image is listed: no layer was needed by it alone
+    assert container_prune.prune(ws) == ((box.id,), 0)  # its image is listed: no layer was needed by it alone
     assert leftovers(ws) == []
 
 
@@ -448,11 +448,11 @@ def test_removal_that_dies_anywhere_is_finished_by_the_next(tmp_path: Path, faul
         run(ws, streams, "change", name="box", mounts=(MountOption("", "/y"), MountOption("vol", "/x")))
         dying = workspace(tmp_path / str(number), FakeRuntime(PROGRAMS), FaultyDisk(number, fault))
         try:
-            containers.remove(dying, "box", removes_volumes=True)
+            container_removal.remove(dying, "box", removes_volumes=True)
         except Crash:
             left = [item for item in ws.store.containers.list() if item.record.name == "box"]
             if left and left[0].state.status is not ContainerState.REMOVING:
-                containers.remove(ws, "box", removes_volumes=True)
+                container_removal.remove(ws, "box", removes_volumes=True)
             run(ws, streams, "true", name="box", auto_remove=True)
             assert leftovers(ws) == ["volumes/vol"], number
             continue
@@ -473,7 +473,7 @@ def test_full_disk_does_not_keep_a_container_from_being_removed(
                 raise OSError(28, os.strerror(28))
             return super().open_new(path, mode)
 
-    containers.remove(workspace(tmp_path / "store", disk=FullDisk()), "box", removes_volumes=True)
+    container_removal.remove(workspace(tmp_path / "store", disk=FullDisk()), "box", removes_volumes=True)
     assert leftovers(ws) == []
 
 

@@ -12,7 +12,7 @@ from minidock.core.lifecycle import RestartMode, RestartPolicy
 from minidock.core.resources import Resources, Ulimit
 from minidock.core.stats import Sample
 from minidock.core.summary import ContainerState
-from minidock.engine import containers, pausing
+from minidock.engine import container_list, container_removal, containers, pausing
 from minidock.engine.attend import Streams
 from minidock.engine.build import build
 from minidock.engine.client import Attachment
@@ -127,7 +127,7 @@ def test_a_paused_container_refuses_exec_and_another_pause(
     name = box.created.record.id
     pausing.pause(ws, "box")
     assert (state_of(ws), len(runtime.paused)) == (ContainerState.PAUSED, 1)
-    assert [row.state for row in containers.list_containers(ws)] == [ContainerState.PAUSED]
+    assert [row.state for row in container_list.list_containers(ws)] == [ContainerState.PAUSED]
     shown = inspect_container(ws, "box")["State"]
     assert (shown["Status"], shown["Running"], shown["Paused"], shown["Pid"] > 0) == ("paused", True, True, True)
     with pytest.raises(InvalidState, match=r"^Container box is paused, unpause the container before exec$"):
@@ -153,7 +153,7 @@ def test_a_paused_container_can_be_ended(ws: Workspace, runtime: FakeRuntime, st
     elif end == "kill":
         containers.kill(ws, "box", "TERM")
     else:
-        containers.remove(ws, "box", is_forced=True)
+        container_removal.remove(ws, "box", is_forced=True)
     box.wait()
     assert runtime.paused == set()
     if end != "remove":
