@@ -15,7 +15,7 @@ from minidock.core.dockerfile.config_changes import with_changes
 from minidock.core.volume import is_anonymous
 from minidock.engine import events, images, pausing
 from minidock.engine.importer import creation_time
-from minidock.engine.run import DEFAULT_STOP_SIGNAL
+from minidock.engine.run_request import DEFAULT_STOP_SIGNAL
 from minidock.engine.workspace import Workspace
 from minidock.engine.written import write_layer, written
 from minidock.errors import ContainerConflict, InvalidRequest, MinidockError

@@ -24,7 +24,8 @@ from minidock.engine.containers import kill
 from minidock.engine.export_container import export_container
 from minidock.engine.handover import run_detached
 from minidock.engine.importer import import_tar
-from minidock.engine.run import RunRequest, create
+from minidock.engine.run import create
+from minidock.engine.run_request import RunRequest
 from minidock.engine.start import start
 from minidock.engine.supervise import run_attached
 from minidock.engine.workspace import Workspace

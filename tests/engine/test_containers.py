@@ -21,7 +21,8 @@ from minidock.engine.attend import Streams
 from minidock.engine.client import Attachment
 from minidock.engine.container_inspect import inspect_container
 from minidock.engine.exec import ExecRequest, execute
-from minidock.engine.run import Created, RunRequest, create, process_spec
+from minidock.engine.run import Created, create, process_spec
+from minidock.engine.run_request import RunRequest
 from minidock.engine.supervise import run_attached
 from minidock.engine.workspace import Workspace
 from minidock.errors import (

@@ -21,7 +21,8 @@ from minidock.engine.containers import kill
 from minidock.engine.copy_files import Copied, CopyRequest, copy
 from minidock.engine.handover import run_detached
 from minidock.engine.pausing import pause
-from minidock.engine.run import RunRequest, create
+from minidock.engine.run import create
+from minidock.engine.run_request import RunRequest
 from minidock.engine.supervise import run_attached
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, MinidockError, TarError

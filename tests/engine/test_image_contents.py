@@ -17,7 +17,8 @@ from minidock.core.tree_changes import tree_size
 from minidock.engine import image_contents, step_details
 from minidock.engine.export_container import export_container
 from minidock.engine.image_layers import image_layers
-from minidock.engine.run import RunRequest, create
+from minidock.engine.run import create
+from minidock.engine.run_request import RunRequest
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.errors import InvalidRequest, NoSuchImage, NoSuchPath
 from minidock.runtime.base import Isolation

@@ -15,7 +15,8 @@ from minidock.core.summary import ContainerState
 from minidock.engine import network_members, networks
 from minidock.engine.container_network import ports_of
 from minidock.engine.networks import NetworkRequest
-from minidock.engine.run import Created, RunRequest, create, process_spec
+from minidock.engine.run import Created, create, process_spec
+from minidock.engine.run_request import RunRequest
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, InvalidState, MinidockError, NetworkInUse, NoSuchNetwork, PortAllocated
 from minidock.runtime.fake import FakeRuntime

@@ -12,7 +12,8 @@ import pytest
 
 from minidock.engine.container_inspect import inspect_container
 from minidock.engine.info import info
-from minidock.engine.run import RunRequest, create
+from minidock.engine.run import create
+from minidock.engine.run_request import RunRequest
 from minidock.engine.runtimes import installed, make_runtime
 from minidock.engine.workspace import Workspace, open_workspace
 from minidock.errors import InvalidRequest

@@ -14,7 +14,8 @@ from minidock.engine.commit import CommitRequest, commit
 from minidock.engine.image_layers import last_fates, steps_of
 from minidock.engine.load import load
 from minidock.engine.prune import prune_cache
-from minidock.engine.run import RunRequest, create
+from minidock.engine.run import create
+from minidock.engine.run_request import RunRequest
 from minidock.engine.save import TarSink, save
 from minidock.engine.workspace import Workspace
 from tests.engine.building import run_build, workspace

@@ -12,7 +12,8 @@ from minidock.core.entries import Entry
 from minidock.engine import changes, images
 from minidock.engine.attend import Streams
 from minidock.engine.client import Attachment
-from minidock.engine.run import RunRequest, create
+from minidock.engine.run import create
+from minidock.engine.run_request import RunRequest
 from minidock.engine.supervise import run_attached
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.runtime.base import Isolation, Storage

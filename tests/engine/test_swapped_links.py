@@ -15,7 +15,8 @@ from minidock.core.mounts import MountOption, MountType
 from minidock.engine.containers import kill
 from minidock.engine.copy_files import CopyRequest, copy
 from minidock.engine.handover import run_detached
-from minidock.engine.run import RunRequest, create
+from minidock.engine.run import create
+from minidock.engine.run_request import RunRequest
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError
 from minidock.runtime.base import Isolation

@@ -13,7 +13,7 @@ from minidock.cli.container_flags.process import ProcessFlags
 from minidock.cli.container_flags.resources import ResourceFlags
 from minidock.cli.container_flags.security import SecurityFlags
 from minidock.cli.word_files import env_words, label_words
-from minidock.engine.run import RunRequest
+from minidock.engine.run_request import RunRequest
 
 
 def request_of(
