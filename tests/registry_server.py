@@ -66,8 +66,13 @@ class Server:
 
 
 @contextmanager
-def registry_server(place: Path, *, has_auth: bool = False, has_tls: bool = False) -> Iterator[Server]:
-    """Start a registry whose files are in ``place``; the test is skipped where that is not installed."""
+def registry_server(
+    place: Path, *, has_auth: bool = False, has_tls: bool = False, tokens: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Start a registry whose files are in ``place``; the test is skipped where that is not installed.
+
+    ``tokens`` are the settings of the server that gives them out.
+    """
     if shutil.which("docker-registry") is None:
         pytest.skip("docker-registry is not installed")
     place.mkdir(parents=True, exist_ok=True)
@@ -82,10 +87,12 @@ def registry_server(place: Path, *, has_auth: bool = False, has_tls: bool = Fals
     http: dict[str, object] = {"addr": f"127.0.0.1:{port}"}
     if has_tls:
         http["tls"] = {"certificate": str(place / "crt.pem"), "key": str(place / "key.pem")}
-        _make_certificate(place)
+        make_certificate(place)
     if has_auth:
         (place / "htpasswd").write_text(f"{USER}:{_BCRYPT}\n")
         config["auth"] = {"htpasswd": {"realm": "tests", "path": str(place / "htpasswd")}}
+    if tokens:
+        config["auth"] = {"token": dict(tokens)}
     (place / "config.yml").write_text(json.dumps({**config, "http": http}))  # JSON is YAML
     with open(place / "log", "wb") as log:
         process = subprocess.Popen(["docker-registry", "serve", str(place / "config.yml")], stdout=log, stderr=log)
@@ -97,7 +104,8 @@ def registry_server(place: Path, *, has_auth: bool = False, has_tls: bool = Fals
         process.wait(_PATIENCE)
 
 
-def _make_certificate(place: Path) -> None:
+def make_certificate(place: Path) -> None:
+    """Write a certificate for this machine and its key to ``place``."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]

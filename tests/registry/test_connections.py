@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -126,6 +127,19 @@ def test_nothing_is_followed_and_nothing_decoded(transport: HttpTransport) -> No
     )
     with serving(moved) as server:
         assert whole(transport, Request("GET", server.url)) == (302, b"xx")
+
+
+def test_no_file_of_other_programs_gives_credentials(
+    transport: HttpTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login u password p\ndefault login u password p\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    with serving(OK) as server:
+        assert whole(transport, Request("GET", f"{server.url}/v2/")) == (200, b"hello")
+    assert b"authorization" not in server.heard[0].lower()
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
-from minidock.errors import RegistryError
+from minidock.errors import RegistryError, RegistryRefused
 from minidock.registry.authorization import Credentials
+from minidock.registry.client import Repository
 from minidock.registry.exchange import TRIES
 from minidock.registry.fetching import fetch
+from minidock.registry.transport import Request
 from tests.registry.memory import HOME, Answer, Memory, in_turn, ranged, repository
 
 DATA = random.Random(1).randbytes(1000)
@@ -160,6 +164,33 @@ def test_a_refusal_elsewhere_is_not_answered_with_credentials() -> None:
     assert [request.headers.get("Authorization") for request in memory.requests] == [None, None]
 
 
+@pytest.mark.parametrize("scheme", ["basic", "bearer"])
+@pytest.mark.parametrize("moved", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("status", [401, 403, 408, 429, 500, 503])
+def test_a_retry_brings_no_credentials_elsewhere(scheme: str, moved: int, status: int) -> None:
+    elsewhere, realm = "https://storage.example/blob", f"{HOME}/token"
+    challenges = {"basic": 'Basic realm="x"', "bearer": f'Bearer realm="{realm}"'}
+    asked = [("WWW-Authenticate", challenges[scheme])]
+    stored = in_turn([Answer(status, headers=asked), ranged(DATA)])
+
+    def give(request: Request) -> Answer:
+        if request.url == elsewhere:
+            return stored(request)
+        if request.url.startswith(realm):
+            return Answer(200, b'{"token": "abc"}')
+        return Answer(moved, headers=[("Location", elsewhere)]) if request.headers else Answer(401, headers=asked)
+
+    memory, kept = Memory(give), Kept()
+    if status in (401, 403):
+        with pytest.raises(RegistryError):
+            fetch(repository(memory, Credentials("u", "p")), BLOB, kept)
+    else:
+        fetch(repository(memory, Credentials("u", "p")), BLOB, kept)
+        assert kept.data == DATA
+    sent = [request.headers for request in memory.requests if request.url == elsewhere]
+    assert sent == [{}] * (1 if status in (401, 403) else 2)
+
+
 @pytest.mark.parametrize(
     ("realm", "is_asked"),
     [
@@ -232,3 +263,32 @@ def test_no_answer_is_read_without_end(status: int) -> None:
     with pytest.raises(RegistryError, match="larger than 1048576 bytes"):
         fetch(repository(Memory(in_turn([asked, endless]))), BLOB, Kept())
     assert len(endless.body) == (2 << 20) - 1
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+@pytest.mark.parametrize(
+    ("limit", "status", "text", "ask"),
+    [
+        (4 << 20, 200, "{}", lambda here: here.manifest("1")),
+        (16 << 20, 200, '{"tags": []}', lambda here: here.tags()),
+        (1 << 20, 404, '{"errors": [{"code": "GONE"}]}', lambda here: here.manifest("1")),
+        (1 << 20, 401, '{"token": "abc"}', lambda here: here.manifest("1")),
+    ],
+    ids=["manifest", "tags", "error", "token"],
+)  # fmt: skip
+def test_what_a_server_says_is_read_up_to_its_limit_and_no_byte_more(
+    limit: int, status: int, text: str, ask: Callable[[Repository], object], beyond: int
+) -> None:
+    told = Answer(status, text.ljust(limit + beyond).encode())
+    asked = Answer(401, headers=[("WWW-Authenticate", 'Bearer realm="https://auth.example/token"')])
+    answers = [asked, replace(told, status=200), Answer(200, b"{}")] if status == 401 else [told]
+    here = repository(Memory(in_turn(answers)))
+    if beyond > 0:
+        with pytest.raises(RegistryError, match=f"larger than {limit} bytes"):
+            ask(here)
+    elif status == 404:
+        with pytest.raises(RegistryRefused) as caught:
+            ask(here)
+        assert caught.value.code == "GONE"
+    else:
+        ask(here)
