@@ -27,7 +27,6 @@ The tree (a class holds the data of its message as attributes)::
     │   ├── StoreUnwritable            permission, read-only file system
     │   ├── StorageFull                no space, quota
     │   └── TarError                   a layer that is malformed or hostile
-    │       └── SparseTar              one with holes in a file, where they cannot be filled
     ├── BuildError
     │   ├── ExpansionError             quotes or variables of a word that cannot be processed
     │   ├── PatternError               a pattern of .dockerignore, --exclude or COPY that is malformed
@@ -350,16 +349,6 @@ class TarError(StoreError):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         shown = (char if char.isprintable() else ascii(char)[1:-1] for char in message)
         super().__init__("".join(shown), hint=hint)
-
-
-class SparseTar(TarError):
-    """A tar that does not hold a file as it is, but in parts, with holes between them."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"{path}: a file with holes; in a layer whose digest is given they cannot be filled",
-            hint="write the tar without --sparse; `minidock import` fills the holes",
-        )
 
 
 class BuildError(MinidockError):

@@ -166,10 +166,14 @@ def _digest(data: bytes) -> str:
 
 
 def make_image(
-    layers: Sequence[Mapping[str, bytes]], *, architecture: str = "", is_of_docker: bool = False, is_plain: bool = False
+    layers: Sequence[Mapping[str, bytes] | bytes],
+    *,
+    architecture: str = "",
+    is_of_docker: bool = False,
+    is_plain: bool = False,
 ) -> Image:
-    """Return an image with a layer for each map of files, compressed unless ``is_plain``."""
-    tars = [tar_of(files) for files in layers]
+    """Return an image with a layer for each map of files or tar, compressed unless ``is_plain``."""
+    tars = [layer if isinstance(layer, bytes) else tar_of(layer) for layer in layers]
     packed = tars if is_plain else [gzip.compress(data, 1, mtime=0) for data in tars]
     platform = this_platform()
     config = json.dumps(

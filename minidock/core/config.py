@@ -242,12 +242,13 @@ class ImageConfig:
 
     def with_step(self, entry: HistoryEntry, diff_id: Digest | None, config: ContainerConfig) -> ImageConfig:
         """Return the configuration after one more instruction, which added ``diff_id`` or no layer."""
+        before = self.history or tuple(HistoryEntry() for _ in self.diff_ids)  # some tools write none
         return replace(
             self,
             created=entry.created,
             config=config,
             diff_ids=self.diff_ids if diff_id is None else (*self.diff_ids, diff_id),
-            history=(*self.history, entry),
+            history=(*before, entry),
         )
 
 

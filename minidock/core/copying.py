@@ -237,7 +237,9 @@ class _Copier:
             planned = self._planned[path]
             earlier = first.setdefault(self._groups[path], path) if planned.entry.kind == FILE else path
             if earlier != path:
-                entry = planned.entry._replace(kind=HARDLINK, size=0, linkname=earlier, sha256="", xxh3="", offset=0)
+                entry = planned.entry._replace(
+                    kind=HARDLINK, size=0, linkname=earlier, sha256="", xxh3="", offset=0, parts=()
+                )
                 planned = Planned(entry, None)
             result.append(planned)
         return tuple(result)

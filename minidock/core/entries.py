@@ -30,7 +30,9 @@ class Entry(NamedTuple):
 
     ``mode`` holds the twelve permission bits only. ``mtime`` is in whole seconds. ``xattrs`` are (name, value) pairs,
     sorted, values as latin-1 text. ``size``, ``sha256``, ``xxh3`` and ``offset`` (in the uncompressed tar) are those of
-    the content of a regular file; a hard link has none of its own.
+    the content of a regular file; a hard link has none of its own. Of a file with holes the tar holds ``parts``, each
+    (where it begins in the file, how many bytes it has), one after the other from ``offset`` on; the last of them is
+    the end of the file, ``(size, 0)``.
     """
 
     path: str
@@ -47,6 +49,7 @@ class Entry(NamedTuple):
     sha256: str = ""
     xxh3: str = ""
     offset: int = 0
+    parts: tuple[tuple[int, int], ...] = ()
 
     @property
     def is_deletion(self) -> bool:

@@ -16,7 +16,8 @@ from minidock.core.digest import Digest
 from minidock.core.entries import FILE, HARDLINK, SYMLINK, Entry, Tree
 from minidock.engine.incoming import ingest
 from minidock.engine.workspace import Workspace
-from minidock.errors import BlobCorrupt, MinidockError, SparseTar, StoreError, TarError
+from minidock.errors import BlobCorrupt, MinidockError, StoreError, TarError
+from minidock.store.content import Stretch, stretch_of
 from minidock.store.session import Session
 from minidock.store.tar_reader import Reader
 
@@ -39,22 +40,22 @@ class Files(Protocol):
 
 
 class Section(io.RawIOBase):
-    """A part of a file as a stream; ``found`` is the digest of what was read. Closes ``fd``."""
+    """A file's content as a stream, with the digest of what was read. Closes the descriptor."""
 
-    def __init__(self, fd: int, offset: int, size: int) -> None:
-        self._fd, self._offset, self._left = fd, offset, size
+    def __init__(self, content: Stretch) -> None:
+        self._content = content
+        self._position = 0
         self._hash = sha256()
-        self.size = size
+        self.size = content.size
         self.is_hashed = True
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        data = os.pread(self._fd, min(len(buffer), self._left), self._offset)
+        data = self._content.read(self._position, len(buffer))
         buffer[: len(data)] = data
-        self._offset += len(data)
-        self._left -= len(data)
+        self._position += len(data)
         if self.is_hashed:
             self._hash.update(data)
         return len(data)
@@ -67,7 +68,7 @@ class Section(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            os.close(self._fd)
+            os.close(self._content.fd)
         super().close()
 
 
@@ -78,10 +79,7 @@ class ArchiveFiles:
         self._path = path
         entries: dict[str, Entry] = {}
         with open(path, "rb") as file:
-            reader = Reader(file, _MOST_MEMORY)
-            for entry in reader:
-                if reader.holes is not None:
-                    raise SparseTar(entry.path)
+            for entry in Reader(file, _MOST_MEMORY):
                 if len(entries) >= _MOST_MEMBERS:
                     raise TarError(f"more than {_MOST_MEMBERS} members in an archive of images")
                 if entry.kind == HARDLINK:
@@ -96,7 +94,7 @@ class ArchiveFiles:
         entry = self._tree.get(self._tree.resolve(path))
         if entry is None or entry.kind != FILE:
             raise MinidockError(f"the archive holds no file {path}")
-        return Section(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC), entry.offset, entry.size)
+        return Section(stretch_of(os.open(self._path, os.O_RDONLY | os.O_CLOEXEC), entry))
 
 
 class LayoutFiles:
@@ -117,7 +115,7 @@ class LayoutFiles:
         if not stat.S_ISREG(status.st_mode):
             os.close(fd)
             raise MinidockError(f"{self._root}/{path}: not a file")
-        return Section(fd, 0, status.st_size)
+        return Section(Stretch(fd, 0, status.st_size))
 
 
 def read_document(files: Files, path: str, digest: Digest | None = None, size: int | None = None) -> bytes:

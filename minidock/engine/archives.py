@@ -12,10 +12,9 @@ from minidock.core.entries import FILE, Entry
 from minidock.core.selecting import Selected
 from minidock.engine.copy_parts import Part
 from minidock.engine.decompress import decompressed
-from minidock.errors import BuildError, SparseTar, TarError
+from minidock.errors import BuildError, TarError
 from minidock.store.members import read_entries
 from minidock.store.tar import BLOCK_SIZE
-from minidock.store.tar_filled import Filled
 from minidock.store.tar_reader import Source
 
 _CHUNK = 1 << 20
@@ -69,10 +68,6 @@ def _unpacked(head: bytes, rest: Source) -> Archive:
             file.write(chunk)
         file.seek(0)
         return Archive(tuple(read_entries(file)), file)
-    except SparseTar:
-        with file:
-            file.seek(0)
-            return _unpacked(b"", Filled(file))
     except BaseException:
         file.close()
         raise

@@ -11,9 +11,9 @@ from minidock.engine.workspace import Workspace
 from minidock.engine.written import written
 from minidock.store.beneath import open_beneath
 from minidock.store.containers import Container
+from minidock.store.content import Stretch
 from minidock.store.layers import Contents
 from minidock.store.scan import Found
-from minidock.store.shared_content import Stretch
 
 
 class Sides:
@@ -27,7 +27,7 @@ class Sides:
 
     def of_image(self, entry: Entry) -> Stretch:
         """Return the content of a file of the image."""
-        return Stretch(self._contents.descriptor(entry), entry.offset, entry.size)
+        return self._contents.stretch(entry)
 
     @contextmanager
     def of_container(self, path: str) -> Iterator[Stretch]:

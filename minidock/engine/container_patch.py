@@ -12,7 +12,8 @@ from minidock.core.text_diff import is_text
 from minidock.engine.both_sides import Sides, both_sides
 from minidock.engine.workspace import Workspace
 from minidock.errors import StoreError
-from minidock.store.shared_content import Stretch, shared_size
+from minidock.store.content import Stretch
+from minidock.store.shared_content import shared_size
 
 
 def patches(ws: Workspace, name: str, show: Callable[[FilePatch], None]) -> None:

@@ -27,13 +27,13 @@ from minidock.engine.secrets import Secrets
 from minidock.engine.sources import ContextSource, Source
 from minidock.engine.url_part import authorization
 from minidock.engine.workspace import Workspace
-from minidock.errors import BuildError, SparseTar, TarError
+from minidock.errors import BuildError, TarError
 from minidock.registry import download
+from minidock.store.content import Stretch
 from minidock.store.members import read_entries
 from minidock.store.session import Session
 from minidock.store.statcache import StatCache
 from minidock.store.tar import BLOCK_SIZE
-from minidock.store.tar_filled import Filled
 from minidock.store.tar_reader import Source as TarStream
 
 STDIN = "-"
@@ -154,7 +154,7 @@ class TarContext:
         entry = _file(self._tree, path)
         fd, start = self.open(entry, entry.path)
         try:
-            return os.pread(fd, min(entry.size, _LARGEST_DOCKERFILE), start or 0)
+            return Stretch(fd, start or 0, entry.size, entry.parts).read(0, _LARGEST_DOCKERFILE)
         finally:
             os.close(fd)
 
@@ -310,15 +310,8 @@ def _from_tar(fetching: Fetching, head: bytes, stream: BinaryIO, scope: str) -> 
             unpacked, _ = _write(fetching, _chunks(b"", plain))
         fetching.ws.store.disk.unlink(path)
         path = unpacked
-    try:
-        with open(path, "rb") as tar:
-            return TarContext(path, read_entries(tar), scope), size
-    except SparseTar:
-        with open(path, "rb") as tar:
-            filled, _ = _write(fetching, _chunks(b"", Filled(tar)))
-        fetching.ws.store.disk.unlink(path)
-        with open(filled, "rb") as tar:
-            return TarContext(filled, read_entries(tar), scope), size
+    with open(path, "rb") as tar:
+        return TarContext(path, read_entries(tar), scope), size
 
 
 def _chunks(head: bytes, stream: TarStream) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ def export_container(ws: Workspace, name: str, write: Callable[[bytes], object])
                     write(header(entry))
                     if entry.kind == FILE:
                         source = sources.get((entry.xxh3, entry.offset))
-                        for chunk in _of_file(source, entry) if source else content_of(contents, entry):
+                        for chunk, _ in _of_file(source, entry) if source else content_of(contents, entry):
                             write(chunk)
                         write(padding(entry.size))
     write(END)
@@ -50,14 +50,17 @@ def _merged(lower: Tree, found: list[Found]) -> tuple[Tree, dict[tuple[str, int]
     return lower.with_layer(entries), sources
 
 
-def _of_file(source: str, entry: Entry) -> Iterator[bytes]:
-    """Yield as many bytes as the header has promised, whatever a program does to the file meanwhile."""
+def _of_file(source: str, entry: Entry) -> Iterator[tuple[bytes, bool]]:
+    """Yield as many bytes as the header has promised, whatever a program does to the file meanwhile.
+
+    What is missing of them is zeros, which is said of each chunk.
+    """
     left = entry.size
     fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     with os.fdopen(fd, "rb") as file:
         while left and (chunk := file.read(min(_CHUNK, left))):
             left -= len(chunk)
-            yield chunk
+            yield chunk, False
     while left:
         left -= (size := min(_CHUNK, left))
-        yield bytes(size)
+        yield bytes(size), True

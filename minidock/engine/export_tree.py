@@ -19,8 +19,6 @@ from minidock.errors import BlobCorrupt
 from minidock.store.layers import Contents
 from minidock.store.tar import END, header, padding
 
-_CHUNK = 1 << 20
-
 
 class TreeExport:
     """The merged tree of a stack of layers; with ``latest`` no file is newer than that."""
@@ -36,7 +34,7 @@ class TreeExport:
             for entry in self._entries():
                 write(header(entry))
                 if entry.kind == FILE:
-                    for chunk in content_of(contents, entry):
+                    for chunk, _ in content_of(contents, entry):
                         write(chunk)
                     write(padding(entry.size))
         write(END)
@@ -89,8 +87,12 @@ class TreeExport:
         if entry.kind == FILE:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as out:
-                for chunk in content_of(contents, entry):
-                    out.write(chunk)
+                for chunk, is_hole in content_of(contents, entry):
+                    if is_hole:
+                        out.seek(len(chunk), os.SEEK_CUR)
+                    else:
+                        out.write(chunk)
+                out.truncate(entry.size)
         else:
             kind = {FIFO: stat.S_IFIFO, CHAR: stat.S_IFCHR, BLOCK: stat.S_IFBLK}[entry.kind]
             os.mknod(path, kind | 0o600, os.makedev(entry.major, entry.minor))
@@ -111,14 +113,15 @@ def with_links(entries: Iterable[Entry]) -> Iterator[Entry]:
             yield entry._replace(kind=HARDLINK, linkname=path, size=0)
 
 
-def content_of(contents: Contents, entry: Entry) -> Iterator[bytes]:
-    """Yield the content of a file of the layers. Raises: BlobCorrupt at its end if it is not what it was."""
-    fd, offset, end = contents.descriptor(entry), entry.offset, entry.offset + entry.size
+def content_of(contents: Contents, entry: Entry) -> Iterator[tuple[bytes, bool]]:
+    """Yield the content of a file of the layers, and of each chunk whether it is a hole.
+
+    Raises: BlobCorrupt at its end if it is not what it was.
+    """
     found = xxh3_128()
-    while offset < end and (chunk := os.pread(fd, min(_CHUNK, end - offset), offset)):
+    for chunk, is_hole in contents.stretch(entry).chunks():
         found.update(chunk)
-        offset += len(chunk)
-        yield chunk
+        yield chunk, is_hole
     if found.hexdigest() != entry.xxh3:
         raise BlobCorrupt(f"of /{entry.path}", f"xxh3:{found.hexdigest()}")
 

@@ -51,7 +51,7 @@ def import_image(ws: Workspace, stream: BinaryIO, request: ImportRequest) -> Dig
     created = creation_time(ws, request.source_date_epoch)
     config = with_changes(_base(created, (), ()).config, request.changes)
     with ws.store.session() as session:
-        layer = ws.store.layers.ingest_filled(session, decompressed(stream))
+        layer = ws.store.layers.ingest(session, decompressed(stream))
         entry = HistoryEntry(created=created, comment=request.message)
         image = replace(_base(created, (layer.diff_id,), (entry,)), config=config)
         if request.platform is not None:

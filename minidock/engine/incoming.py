@@ -58,7 +58,8 @@ def ingest(
 
     Raises: TarError, BlobCorrupt.
     """
-    layer = ws.store.layers.ingest(session, _Bounded(decompressed(stream), _room(ws), check))
+    room = _room(ws)
+    layer = ws.store.layers.ingest(session, _Bounded(decompressed(stream), room, check), room)
     if layer.diff_id != diff_id:
         raise BlobCorrupt(str(diff_id), layer.diff_id)
 

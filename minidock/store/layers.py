@@ -27,22 +27,23 @@ from minidock.core.entries import (
     content_size,
     has_complete_parents,
 )
-from minidock.errors import BlobCorrupt, InvalidDigest, MinidockError, SparseTar, StoreError, TarError
+from minidock.errors import BlobCorrupt, InvalidDigest, MinidockError, StoreError, TarError
 from minidock.store import tar
 from minidock.store.blobs import Blobs, BlobWriter
+from minidock.store.content import Stretch, stretch_of
 from minidock.store.layout import Layout
 from minidock.store.members import read_entries
 from minidock.store.session import Session
-from minidock.store.tar_filled import Filled
 from minidock.store.tar_reader import Source
 from minidock.store.writer import Disk
 
-_INDEX_VERSION = 1
+# What minidock 0 could read is written as it was: rows without the last field, which nearly no layer needs.
+_WITHOUT_PARTS, _WITH_PARTS = _VERSIONS = (1, 2)
 _MAX_KNOWN = 200_000  # entries kept in memory, of some 500 bytes each
 _MAX_HEAD = 64 << 10
 _USUAL_HEAD = 2 << 10
 _CHUNK = 1 << 20
-_XATTRS = Entry._fields.index("xattrs")
+_XATTRS, _PARTS = Entry._fields.index("xattrs"), Entry._fields.index("parts")
 
 # What a container needs to know of an image to start stands in the head of an index: the rest is 100 times as long.
 LANDMARKS = frozenset({"", "etc", "etc/passwd", "etc/group"})
@@ -70,7 +71,10 @@ class Layer:
 
 
 class LayerWriter:
-    """Writes one layer: entries in the order they are to stand in the tar (sorted by path), then `finish`."""
+    """Writes one layer: entries in the order they are to stand in the tar (sorted by path), then `finish`.
+
+    Holes in files are filled with zeros.
+    """
 
     def __init__(self, session: Session, disk: Disk) -> None:
         self._blob = BlobWriter(session, disk)
@@ -88,7 +92,7 @@ class LayerWriter:
             self._blob.write(tar.padding(len(content)))
 
     def add_file(self, entry: Entry, fd: int, start: int | None = None) -> None:
-        """Append a regular file: the ``entry.size`` bytes at ``start`` of ``fd``; all of ``fd`` if that is None.
+        """Append a regular file: its content at ``start`` of ``fd``; all of ``fd`` if that is None.
 
         Known digests are checked on the way, missing ones are filled in. Raises: ContentChanged.
         """
@@ -99,18 +103,17 @@ class LayerWriter:
         fast = xxh3_128()
         position = len(self._entries)
         self._append(entry)
-        offset, end = start or 0, (start or 0) + entry.size
-        while offset < end:
-            chunk = os.pread(fd, min(_CHUNK, end - offset), offset)
-            if not chunk:
-                raise ContentChanged(entry.path)
+        size = 0
+        for chunk, _ in Stretch(fd, start or 0, entry.size, entry.parts).chunks():
             fast.update(chunk)
             if slow is not None:
                 slow.update(chunk)
             self._blob.write(chunk)
-            offset += len(chunk)
+            size += len(chunk)
+        if size < entry.size:
+            raise ContentChanged(entry.path)
         self._blob.write(tar.padding(entry.size))
-        self._check(entry, fast.hexdigest(), start is None and bool(os.pread(fd, 1, offset)))
+        self._check(entry, fast.hexdigest(), start is None and bool(os.pread(fd, 1, size)))
         known = self._entries[position]
         self._entries[position] = known._replace(
             xxh3=fast.hexdigest(), sha256=entry.sha256 if slow is None else slow.hexdigest()
@@ -118,7 +121,8 @@ class LayerWriter:
 
     def _add_small(self, entry: Entry, fd: int, start: int | None) -> None:
         # One byte more shows whether a whole file has grown.
-        content = os.pread(fd, entry.size + (start is None), start or 0)
+        size = entry.size + (start is None)
+        content = Stretch(fd, start or 0, size, entry.parts).read(0, size)
         fast = xxh3_128(content).hexdigest()
         self._check(entry, fast, len(content) != entry.size)
         self._append(entry._replace(xxh3=fast, sha256=entry.sha256 or sha256(content).hexdigest()))
@@ -132,7 +136,7 @@ class LayerWriter:
     def _append(self, entry: Entry) -> None:
         self._blob.write(tar.header(entry))
         offset = self._blob.size if entry.kind == FILE else 0
-        self._entries.append(entry._replace(offset=offset))
+        self._entries.append(entry._replace(offset=offset, parts=()))
 
     def finish(self, layers: Layers, session: Session) -> Layer:
         """Publish tar and index; return the layer."""
@@ -164,44 +168,30 @@ class Layers:
     def put_index(self, session: Session, diff_id: Digest, blob: Descriptor, entries: Sequence[Entry]) -> Layer:
         """Store the entry index of a layer and return the layer."""
         layer = Layer(diff_id, blob, content_size(entries), has_complete_parents(entries))
-        body = zlib.compress(dumps([tuple(entry) for entry in entries]), 1)
+        has_parts = any(entry.parts for entry in entries)
+        rows = [tuple(entry) if has_parts else entry[:_PARTS] for entry in entries]
+        body = zlib.compress(dumps(rows), 1)
         head = {
-            "version": _INDEX_VERSION,
+            "version": _WITH_PARTS if has_parts else _WITHOUT_PARTS,
             "diff_id": str(diff_id),
             "blob": blob.to_json(),
             "size": layer.size,
             "complete": layer.has_complete_parents,
-            "landmarks": [tuple(entry) for entry in entries if entry.path in LANDMARKS],
+            "landmarks": [row for row in rows if row[0] in LANDMARKS],
             "xxh3": xxh3_128(body).hexdigest(),
         }
         session.replace(self.layout.layer(diff_id), dumps(head) + b"\n" + body)
         self._heads.pop(diff_id, None)
         return layer
 
-    def ingest(self, session: Session, stream: Source) -> Layer:
-        """Store an uncompressed tar as a layer, byte for byte, reading it once. Raises: TarError, SparseTar."""
-        return self._ingest(session, stream, fills_holes=False)
+    def ingest(self, session: Session, stream: Source, room: int | None = None) -> Layer:
+        """Store an uncompressed tar as a layer, byte for byte, reading it once.
 
-    def ingest_filled(self, session: Session, stream: Source) -> Layer:
-        """Store an uncompressed tar as a layer; files with holes are written out, all else is as in the tar.
-
-        Raises: TarError.
+        ``room`` is how many bytes holes in files may have. Raises: TarError.
         """
-        return self._ingest(session, stream, fills_holes=True)
-
-    def _ingest(self, session: Session, stream: Source, *, fills_holes: bool) -> Layer:
         tee = _Tee(stream, BlobWriter(session, self._disk))
         try:
-            entries = read_entries(tee)
-        except SparseTar:
-            if not fills_holes:
-                tee.blob.discard()
-                raise
-            tee.blob.suspend()  # what was read so far is there, and only there
-            with open(tee.blob.path, "rb") as start:
-                layer = self._ingest(session, Filled(start, stream), fills_holes=False)
-            session.discard(tee.blob.path)
-            return layer
+            entries = read_entries(tee, room)
         except BaseException:
             tee.blob.discard()
             raise
@@ -228,7 +218,7 @@ class Layers:
         try:
             with open(self.layout.layer(diff_id), "rb") as file:
                 head = json.loads(file.readline(_MAX_HEAD))
-            if head["version"] != _INDEX_VERSION or head["blob"]["digest"] != str(diff_id):
+            if head["version"] not in _VERSIONS or head["blob"]["digest"] != str(diff_id):
                 return None  # the tar is compressed: nothing in it can be read at its place
             return [_entry(row) for row in head["landmarks"]]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -274,7 +264,7 @@ class Layers:
             with open(self.layout.layer(diff_id), "rb") as file:
                 head = json.loads(file.readline())
                 body = file.read()
-            if head["version"] == _INDEX_VERSION and xxh3_128(body).hexdigest() == head["xxh3"]:
+            if head["version"] in _VERSIONS and xxh3_128(body).hexdigest() == head["xxh3"]:
                 blob = Descriptor.from_json(head["blob"])
                 return Layer(diff_id, blob, int(head["size"]), bool(head["complete"])), body
         except FileNotFoundError:
@@ -336,7 +326,16 @@ def _read_entries(body: bytes) -> list[Entry]:
 
 def _entry(row: list[Any]) -> Entry:
     row[_XATTRS] = tuple((name, value) for name, value in row[_XATTRS]) if row[_XATTRS] else ()
+    if len(row) > _PARTS:
+        row[_PARTS] = tuple((start, size) for start, size in row[_PARTS])
+    else:
+        row.append(())
     return Entry._make(row)
+
+
+def _place(entry: Entry) -> tuple[object, ...]:
+    """Return what names a content: where two layers agree in it, the bytes are equal."""
+    return entry.xxh3, entry.offset, entry.parts
 
 
 class Contents:
@@ -349,27 +348,30 @@ class Contents:
         self, blobs: Blobs, layers: Layers, diff_ids: Sequence[Digest], entries: Sequence[Sequence[Entry]] | None = None
     ) -> None:
         self._descriptors: list[int] = []
-        # Its place in its tar and its digest name a content; where two layers agree in both, the bytes are equal.
-        self._positions: dict[tuple[str, int], int] = {}
+        self._positions: dict[tuple[object, ...], int] = {}
         for position, diff_id in enumerate(diff_ids):
             self._descriptors.append(blobs.open(layers.get(diff_id).blob.digest))
             for entry in layers.entries(diff_id) if entries is None else entries[position]:
                 if entry.kind == FILE:
-                    self._positions[(entry.xxh3, entry.offset)] = position
+                    self._positions[_place(entry)] = position
 
     def layer_of(self, entry: Entry) -> int:
         """Return the position in the stack of the layer that holds a file's content."""
-        return self._positions[(entry.xxh3, entry.offset)]
+        return self._positions[_place(entry)]
 
     def descriptor(self, entry: Entry) -> int:
         """Return the open tar in which a file's content stands at ``entry.offset``."""
         return self._descriptors[self.layer_of(entry)]
 
+    def stretch(self, entry: Entry) -> Stretch:
+        """Return the content of a file."""
+        return stretch_of(self.descriptor(entry), entry)
+
     def read(self, entry: Entry, limit: int = 10 << 20) -> bytes:
         """Return the content of a small file of the tree. Raises: TarError if it has more than ``limit`` bytes."""
         if entry.size > limit:
             raise TarError(f"/{entry.path} is larger than {limit} bytes")
-        return os.pread(self.descriptor(entry), entry.size, entry.offset)
+        return self.stretch(entry).read(0, entry.size)
 
     def close(self) -> None:
         """Close the tars."""

@@ -25,22 +25,20 @@ from minidock.core.entries import (
     name_of,
     parent_of,
 )
-from minidock.errors import SparseTar, StoreError, TarError
+from minidock.errors import StoreError, TarError
 from minidock.store.tar_reader import Reader, Source
 
 _MOST_ROUNDS = 40  # links that are themselves below links
 
 
-def read_entries(source: Source) -> list[Entry]:
+def read_entries(source: Source, room: int | None = None) -> list[Entry]:
     """Return the entries of a whole tar stream with the digests of their content.
 
-    Raises: TarError; SparseTar where the content of a file is not in the stream as it is.
+    ``room`` is how many bytes holes in files may have. Raises: TarError.
     """
-    reader = Reader(source)
+    reader = Reader(source, room=room)
     found: dict[tuple[str, bool], Entry] = {}
     for entry in reader:
-        if reader.holes is not None:
-            raise SparseTar(entry.path)
         if entry.kind == FILE:
             slow, fast = sha256(), xxh3_128()
             while chunk := reader.read():

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from itertools import takewhile
+
+from minidock.store.content import Stretch
 
 _CHUNK = 1 << 20
 _BLOCK = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """The ``size`` bytes at ``start`` of an open file."""
-
-    fd: int
-    start: int
-    size: int
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Return up to ``size`` bytes from ``offset``; fewer if the file has been cut meanwhile."""
-        return os.pread(self.fd, min(size, self.size - offset), self.start + offset)
 
 
 def shared_size(before: Stretch, after: Stretch) -> int:

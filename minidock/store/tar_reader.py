@@ -60,7 +60,9 @@ _ENTRY_SIZE = 600  # bytes of memory for an entry, without names and attributes
 _USUAL_NAMES = 400  # bytes of names and attributes that an entry may have on average, once there are many
 _MOST_MEMORY = 1 << 30  # for the entries of one tar: some 1.5 million files
 _LARGE = 32 << 20
-_MOST_HOLES = 1 << 30  # bytes of files that the tar does not hold
+_PART_SIZE = 150  # bytes of memory for a part of a file with holes
+_FEW_HOLES = 1 << 30  # bytes of files that the tar does not hold; more only in proportion to what was read, as where
+_MOST_GROWTH = 2000  # bytes are compressed
 
 
 class Source(Protocol):
@@ -75,16 +77,17 @@ class Reader:
     """Members of a tar stream, one after the other; the content of a member is read before the next one.
 
     ``offset`` is the position in the stream. Work and memory are bounded for every member, and the memory that all
-    entries take together by ``most_memory`` bytes. ``holes`` is set where the current member is a file with holes:
-    `read` fills them, but the content stands nowhere in the stream as it is. Raises: TarError.
+    entries take together by ``most_memory`` bytes. Holes in files, which `read` fills, have at most ``room`` bytes.
+    Raises: TarError.
     """
 
-    def __init__(self, source: Source, most_memory: int = _MOST_MEMORY) -> None:
+    def __init__(self, source: Source, most_memory: int = _MOST_MEMORY, room: int | None = None) -> None:
         self._source = source
         self._most_memory = most_memory
-        self._count = self._names_size = self._holes_size = 0
+        self._room = room
+        self._count = self._names_size = self._parts_size = self._holes_size = 0
         self.offset = 0
-        self.holes: Holes | None = None
+        self._holes: Holes | None = None
         self._left = 0  # content of the current member not read yet
         self._pad = 0
         self._globals: dict[str, bytes] = {}
@@ -103,13 +106,14 @@ class Reader:
         self._count += 1
         self._names_size += len(entry.path) + len(entry.linkname)
         self._names_size += sum(len(name) + len(value) for name, value in entry.xattrs) if entry.xattrs else 0
-        total = self._count * _ENTRY_SIZE + self._names_size
+        self._parts_size += _PART_SIZE * len(entry.parts)
+        total = self._count * _ENTRY_SIZE + self._names_size + self._parts_size
         if total > self._most_memory or self._names_size > _LARGE + self._count * _USUAL_NAMES:
             raise TarError(f"the names and attributes of its members take more than {total >> 20} MiB")
 
     def read(self, size: int = 1 << 20) -> bytes:
         """Return the next bytes of the current member's content, empty at its end."""
-        return self._stored(size) if self.holes is None else self.holes.read(size, self._stored)
+        return self._stored(size) if self._holes is None else self._holes.read(size, self._stored)
 
     def _stored(self, size: int) -> bytes:
         wanted = min(size, self._left)
@@ -123,7 +127,7 @@ class Reader:
         """Pass over what is left of the current member."""
         while self._left:
             self._stored(1 << 20)
-        self.holes = None
+        self._holes = None
         pad, self._pad = self._pad, 0
         if pad and (data := self._source.read(pad)):  # umoci's layers end with the content of the last file
             self.offset += len(data)
@@ -198,12 +202,10 @@ class Reader:
                 raise TarError(f"{text_of(raw)}: a directory with content, which others take for a file")
         self._left, self._pad = size, -size % BLOCK_SIZE
         if is_sparse and kind == FILE:
-            self.holes = holes_of(block, type_flag, records, size, self._exactly)
-            self._left -= self.holes.map_size
-            self._holes_size += self.holes.size - self._left
-            size = self.holes.size
-            if self._holes_size > _MOST_HOLES:
-                raise TarError(f"{text_of(raw)}: holes of more than {_MOST_HOLES} bytes in the files of a tar")
+            self._holes = holes_of(block, type_flag, records, size, self._exactly)
+            self._left -= self._holes.map_size
+            self._count_holes(self._holes.size - self._left, raw)
+            size = self._holes.size
         path = clean_path(text_of(raw))
         link = text_of(records.get("linkpath") or block[157:257].split(b"\0", 1)[0])
         if kind == HARDLINK:
@@ -224,7 +226,8 @@ class Reader:
             major=decode_number(block[329:337], "device") if kind in (CHAR, BLOCK) else 0,
             minor=decode_number(block[337:345], "device") if kind in (CHAR, BLOCK) else 0,
             xattrs=xattrs_of(records),
-            offset=self.offset if kind == FILE and self.holes is None else 0,
+            offset=self.offset if kind == FILE else 0,
+            parts=self._holes.parts if self._holes is not None else (),
         )
         if not (0 <= entry.major <= _MAX_MAJOR and 0 <= entry.minor <= _MAX_MINOR):
             raise TarError(f"{path}: there is no device {entry.major}:{entry.minor}")
@@ -233,6 +236,13 @@ class Reader:
         if kind == CHAR and entry.major == 0 and entry.minor == 0:
             raise TarError(f"{path}: a device 0:0 would be a deletion for overlayfs")
         return _as_deletion(entry)
+
+    def _count_holes(self, size: int, name: bytes) -> None:
+        self._holes_size += size
+        if self._holes_size > max(_FEW_HOLES, _MOST_GROWTH * self.offset):
+            raise TarError(f"{text_of(name)}: holes of {self._holes_size} bytes in the files of a tar: it is a bomb")
+        if self._room is not None and self._holes_size > self._room:
+            raise TarError(f"{text_of(name)}: holes of {self._holes_size} bytes, and the disk has no room for them")
 
 
 def _as_deletion(entry: Entry) -> Entry:

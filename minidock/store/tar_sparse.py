@@ -21,19 +21,20 @@ _DIGITS = re.compile(rb"[0-9]{1,19}")
 
 
 class Holes:
-    """A file of ``size`` bytes of which the tar holds some parts; ``map_size`` bytes before them are no content."""
+    """A file of ``size`` bytes of which the tar holds ``parts``, as in `Entry`; ``map_size`` bytes before are none."""
 
     def __init__(self, size: int, parts: tuple[Part, ...], map_size: int = 0) -> None:
         self.size = size
         self.map_size = map_size
-        self._parts = iter((*parts, (size, 0)))
-        self._next = next(self._parts)
+        self.parts = (*(part for part in parts if part[1]), (size, 0))
+        self._following = iter(self.parts)
+        self._next = next(self._following)
         self._position = 0
 
     def read(self, size: int, stored: Exactly) -> bytes:
         """Return the next bytes of the file, what ``stored`` gives in the parts and zeros between them."""
         while self._position == sum(self._next) and self._position < self.size:
-            self._next = next(self._parts)
+            self._next = next(self._following)
         start, length = self._next
         if self._position < start:
             data = bytes(min(size, start - self._position))

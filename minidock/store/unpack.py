@@ -31,11 +31,11 @@ from minidock.core.entries import (
 )
 from minidock.core.id_mode import IdMode
 from minidock.errors import BlobCorrupt, TarError
+from minidock.store.content import stretch_of
 from minidock.store.writer import Disk
 
 OWNER_XATTR = "user.minidock.owner"  # "uid:gid"
 DEVICE_XATTR = "user.minidock.device"  # "char:major:minor" on an empty file
-_CHUNK = 1 << 20
 _S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
 
 
@@ -146,15 +146,15 @@ class Unpacker:
     def _file(self, entry: Entry, path: str, blob: int) -> None:
         fd = self._disk.open_new(path)
         try:
-            offset, end = entry.offset, entry.offset + entry.size
             fast = xxh3_128()
-            while offset < end:
-                chunk = os.pread(blob, min(_CHUNK, end - offset), offset)
-                if not chunk:
-                    break
+            for chunk, is_hole in stretch_of(blob, entry).chunks():
                 fast.update(chunk)
-                self._disk.write(fd, chunk)
-                offset += len(chunk)
+                if is_hole:
+                    os.lseek(fd, len(chunk), os.SEEK_CUR)
+                else:
+                    self._disk.write(fd, chunk)
+            if entry.parts:
+                self._disk.truncate(fd, entry.size)
             if fast.hexdigest() != entry.xxh3:
                 raise BlobCorrupt(f"of /{entry.path}", f"xxh3:{fast.hexdigest()}")
             self._attributes(entry, fd)

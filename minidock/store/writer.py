@@ -148,8 +148,8 @@ class Disk:
         """Remove an extended attribute."""
         os.removexattr(path, name, follow_symlinks=False)
 
-    def truncate(self, path: str, size: int) -> None:
-        """Cut a file."""
+    def truncate(self, path: str | int, size: int) -> None:
+        """Give a file, open or named, another size: cut it, or let it end in a hole."""
         os.truncate(path, size)
 
 

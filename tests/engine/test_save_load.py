@@ -223,7 +223,7 @@ def test_saving_nothing_is_an_error(ws: Workspace) -> None:
         (of_rows(b"[" * 100_000), "manifest.json of the archive: not JSON"),
         (of_rows(b'[{"config": "c", "Config": "d", "Layers": []}]'), "'config' could be taken for 'Config'"),
         (of_rows(b'[{"Config": "c", "Layers": [], "Layers": ["x"]}]'), "'Layers' is there twice"),
-        (of_holes(), "manifest.json: a file with holes"),
+        (of_holes(), "manifest.json of the archive: not JSON"),
         (many_attributes(), "attributes of its members take more than"),
         (of_docker(config=b'{"rootfs": {"diff_ids": ["' + b"x" * 9 + b'"]}}', path="c.json"), "digest"),
     ],
@@ -501,3 +501,15 @@ def test_what_happens_to_images_is_told(ws: Workspace, other: Workspace) -> None
 
     assert told(ws)[-2:] == [("tag", image_id, "second:2"), ("save", image_id, image_id)]
     assert told(other) == [("load", image_id, image_id)]
+
+
+def test_an_image_without_history_is_built_on(other: Workspace, tmp_path: Path) -> None:
+    load(other, io.BytesIO(of_docker()))
+    context = write_context(tmp_path / "context", {"Dockerfile": "FROM theirs:1\nENV a=b\nCOPY f /g\n", "f": "new"})
+    built = run_build(other, context)
+    assert [entry.created_by for entry in images.load(other, built.image_id).config.history] == [
+        "",
+        "ENV a=b",
+        "COPY f /g # buildkit",
+    ]
+    check_consistent(other.store)

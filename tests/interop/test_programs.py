@@ -20,11 +20,13 @@ from minidock.engine.save import TarSink, save
 from minidock.engine.workspace import Workspace
 from minidock.runtime.fake import FakeRuntime
 from tests.engine.building import import_base, run_build, workspace, write_context
+from tests.engine.test_sparse_tars import archive_of
 from tests.interop.daemon import dockerd
 from tests.interop.programs import program
 from tests.interop.test_tar import make_tree
 from tests.interop.trees import put_messy_image, told_by_disk, told_by_store
 from tests.other_users import public_place
+from tests.store.test_tar_sparse import FORMATS
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have files of every owner")
 
@@ -194,3 +196,20 @@ def test_what_umoci_makes_is_the_tree_that_umoci_unpacks(
     subprocess.run(["tar", "-cf", "layout.tar", "-C", "layout", "."], cwd=tmp_path, check=True)
     (loaded,) = load(other, io.BytesIO((tmp_path / "layout.tar").read_bytes()))
     assert told_by_store(other, loaded.image_id) == told_by_disk(tmp_path / "bundle/rootfs")
+
+
+@pytest.mark.parametrize("kind", ["0.0", "0.1", "1.0"])  # those of GNU's own format it refuses, as docker does
+def test_podman_takes_files_with_holes_as_we_do(
+    other: Workspace, tmp_path: Path, podman: Callable[..., str], kind: str
+) -> None:
+    make_tree(tmp_path / "tree", "pax")
+    tar = program("tar")
+    tar("--sparse", *FORMATS[kind], "-cf", tmp_path / "layer.tar", "-C", tmp_path / "tree", ".")
+    packed = (tmp_path / "layer.tar").read_bytes()
+    assert len(packed) < 1 << 20
+    load(other, io.BytesIO(archive_of(packed)))
+    (tmp_path / "archive.tar").write_bytes(archive_of(packed))
+    podman("load", "--input", tmp_path / "archive.tar")
+    image_id = images.find(other, "d:1").image_id
+    assert podman("image", "inspect", "--format", "{{.Id}}", "d:1").strip() == image_id.hex
+    assert told_by_disk(Path(podman("image", "mount", "d:1").strip())) == told_by_store(other, image_id)

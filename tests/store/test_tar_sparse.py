@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-import tarfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from minidock.errors import SparseTar, TarError
+from minidock.core.entries import Entry
+from minidock.errors import TarError
+from minidock.store.content import Stretch, stretch_of
 from minidock.store.members import read_entries
-from minidock.store.tar_filled import Filled
 from minidock.store.tar_reader import Reader
 from tests.store.tar_blocks import block, file, octal, padded, pax
 
@@ -48,38 +49,24 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def contents(stream: io.BufferedIOBase) -> dict[str, bytes]:
-    """Return what the standard library finds in a tar."""
-    with tarfile.open(fileobj=stream, mode="r|") as found:
-        return {item.name.removeprefix("./"): found.extractfile(item).read() for item in found if item.isreg()}  # type: ignore[union-attr]
-
-
-def whole(source: Filled, size: int = 77_777) -> bytes:
-    data = bytearray()
-    while chunk := source.read(size):
-        data += chunk
-    return bytes(data)
+def read_whole(fd: int, entry: Entry) -> bytes:
+    return b"".join(chunk for chunk, _ in stretch_of(fd, entry).chunks())
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_what_gnu_tar_writes_with_holes_is_the_same_without(tree: Path, kind: str) -> None:
-    command = ["tar", "-C", str(tree), "--sparse", "--sort=name", *FORMATS[kind], "-c", "."]
-    packed = subprocess.run(command, check=True, capture_output=True).stdout
-    assert len(packed) < 2 << 20
-    with pytest.raises(SparseTar):
-        read_entries(io.BytesIO(packed))
-    filled = whole(Filled(io.BytesIO(packed)))
+def test_what_gnu_tar_writes_with_holes_is_read_as_it_was(tree: Path, tmp_path: Path, kind: str) -> None:
+    packed = tmp_path / "packed.tar"
+    subprocess.run(["tar", "-C", tree, "--sparse", "--sort=name", *FORMATS[kind], "-cf", packed, "."], check=True)
+    assert packed.stat().st_size < 2 << 20
     expected = {os.path.relpath(path, tree): path.read_bytes() for path in sorted(tree.rglob("*")) if path.is_file()}
-    assert contents(io.BytesIO(filled)) == expected
-    for entry in read_entries(io.BytesIO(filled)):
-        if entry.kind == "file":
-            assert filled[entry.offset : entry.offset + entry.size] == expected[entry.path]
-            assert entry.mtime == int((tree / entry.path).stat().st_mtime)
-
-
-def test_a_tar_without_holes_stays_as_it_is() -> None:
-    data = pax(path=b"p" * 200) + file(b"a", b"x" * 700) + block(b"l", b"2", link=b"a") + bytes(1024) + b"rest" * 300
-    assert whole(Filled(io.BytesIO(data[:600]), io.BytesIO(data[600:])), 100) == data
+    with open(packed, "rb") as stream:
+        files = {entry.path: entry for entry in read_entries(stream) if entry.kind == "file"}
+        assert {path: read_whole(stream.fileno(), entry) for path, entry in files.items()} == expected
+        for path, entry in files.items():
+            status = (tree / path).stat()
+            assert (entry.size, entry.mtime) == (status.st_size, int(status.st_mtime))
+            assert entry.sha256 == sha256(expected[path]).hexdigest()
+            assert bool(entry.parts) == (path not in ("a", "z"))
 
 
 def old(parts: list[tuple[int, int]], size: int, *, stored: int | None = None) -> bytes:
@@ -125,15 +112,25 @@ def new(text: bytes, size: int, stored: int, real: bytes = b"") -> bytes:
 )
 def test_a_map_that_cannot_be_is_refused(make: Callable[[], bytes]) -> None:
     with pytest.raises(TarError) as caught:
-        whole(Filled(io.BytesIO(make() + file(b"g"))))
-    assert not isinstance(caught.value, SparseTar)
+        read_entries(io.BytesIO(make() + file(b"g")))
+    assert "\n" not in str(caught.value)
 
 
-def test_holes_do_not_fill_the_disk() -> None:
-    data = old([(0, 1)], 1 << 29) * 3
-    with pytest.raises(TarError, match="holes of more than 1073741824 bytes"):
-        for entry in Reader(io.BytesIO(data)):
+def test_holes_are_no_bomb() -> None:
+    huge = old([(0, 1)], 1 << 29) * 3
+    with pytest.raises(TarError, match="f: holes of 1610612733 bytes in the files of a tar: it is a bomb"):
+        for entry in Reader(io.BytesIO(huge)):
             assert entry.size == 1 << 29
+    # In proportion to what is in the tar they are what honest tars have.
+    (*_, last) = Reader(io.BytesIO(file(b"a", bytes(1 << 20)) + huge))
+    assert last.size == 1 << 29
+
+
+def test_there_must_be_room_for_holes() -> None:
+    data = old([(0, 1)], 1000) + old([(0, 1)], 1000)
+    assert len(read_entries(io.BytesIO(data), room=1998)) == 1  # both are called f
+    with pytest.raises(TarError, match="f: holes of 1998 bytes, and the disk has no room for them"):
+        read_entries(io.BytesIO(data), room=1997)
 
 
 def test_holes_are_read_in_pieces_of_any_size() -> None:
@@ -146,3 +143,19 @@ def test_holes_are_read_in_pieces_of_any_size() -> None:
             assert len(piece) <= size
             found += piece
         assert (entry.size, found) == (10, b"\0\0\0xx\0\0x\0\0")
+
+
+@pytest.mark.parametrize("parts", [((3, 2), (7, 1), (10, 0)), ((0, 4), (4, 1), (10, 0)), ((5, 5), (10, 0)), ((10, 0),)])
+def test_any_stretch_of_a_file_with_holes_can_be_read(tmp_path: Path, parts: tuple[tuple[int, int], ...]) -> None:
+    whole, stored = bytearray(10), b""
+    for number, (start, length) in enumerate(parts):
+        whole[start : start + length] = bytes([65 + number]) * length
+        stored += bytes([65 + number]) * length
+    (tmp_path / "stored").write_bytes(b"???" + stored + b"???")
+    with open(tmp_path / "stored", "rb") as file:
+        content = Stretch(file.fileno(), 3, 10, parts)
+        for start in range(12):
+            for size in range(12):
+                assert content.read(start, size) == whole[start : start + size]
+        assert b"".join(chunk for chunk, _ in content.chunks()) == whole
+        assert b"".join(chunk for chunk, is_hole in content.chunks() if not is_hole) == stored
