@@ -157,8 +157,8 @@ class NoSuchImage(MinidockError):
 class NoSuchContainer(MinidockError):
     """No container answers to a name or ID prefix."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"No such container: {name}")
+    def __init__(self, name: str, prefix: str = "") -> None:
+        super().__init__(f"{prefix}No such container: {name}")
         self.name = name
 
 

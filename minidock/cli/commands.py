@@ -113,7 +113,7 @@ COMMANDS = {
     "import": _IMPORT,
     "info": _INFO,
     "inspect": Command(
-        "inspect", "inspect", "Return low-level information on images, containers and volumes", is_reader=True
+        "inspect", "inspect", "Return low-level information on containers, images, networks and volumes", is_reader=True
     ),
     "kill": _KILL,
     "load": _LOAD,

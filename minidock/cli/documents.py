@@ -10,7 +10,7 @@ from minidock.render.formats import Format
 
 
 def show_documents(names: Sequence[str], look: Callable[[str], dict[str, Any]], shape: Format) -> int:
-    """Print what ``look`` finds as one array, as JSON or by a template a line for each; then the errors."""
+    """Print what ``look`` finds as one array, or a line for each as JSON or by a template; then the errors."""
     from minidock.cli.each import tell
     from minidock.render.formats import json_document, json_text
 
@@ -20,7 +20,9 @@ def show_documents(names: Sequence[str], look: Callable[[str], dict[str, Any]], 
             found.append(look(name))
         except MinidockError as error:
             errors.append(error)
-    if shape is Format.JSON:
+    if shape is Format.JSON_ARRAY:
+        print(json_text(found))
+    elif shape is Format.JSON:
         for members in found:
             print(json_text(members))
     elif shape.template:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from minidock.cli.values import parse_variable
+
 
 def exec_(
     container: Annotated[str, typer.Argument(metavar="CONTAINER")],
@@ -17,7 +19,10 @@ def exec_(
     detach_keys: Annotated[
         str, typer.Option("--detach-keys", help="Override the key sequence for detaching a container")
     ] = "",
-    env: Annotated[tuple[str, ...], typer.Option("--env", "-e", metavar="list", help="Set environment variables")] = (),
+    env: Annotated[
+        tuple[str, ...],
+        typer.Option("--env", "-e", parser=parse_variable, metavar="list", help="Set environment variables"),
+    ] = (),
     env_files: Annotated[
         tuple[str, ...], typer.Option("--env-file", metavar="list", help="Read in a file of environment variables")
     ] = (),

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from minidock.cli.documents import show_documents
-from minidock.cli.values import parse_choice
 from minidock.render.formats import DOCUMENT_HELP, Format
 
 if TYPE_CHECKING:
     from minidock.engine.workspace import Workspace
 
 
-def parse_type(text: str) -> str:
-    """Return the kind of object that ``--type`` names. Raises: FlagError."""
-    return parse_choice(text, ("container", "image", "volume"))
-
-
 def inspect(
     names: Annotated[list[str], typer.Argument(metavar="NAME|ID [NAME|ID...]")],
-    shape: Annotated[Format, typer.Option("--format", "-f", parser=Format.parse, help=DOCUMENT_HELP)] = Format.TABLE,
+    shape: Annotated[
+        Format, typer.Option("--format", "-f", parser=Format.parse_document, help=DOCUMENT_HELP)
+    ] = Format.TABLE,
     size: Annotated[
         bool, typer.Option("--size", "-s", help="Display total file sizes if the type is container")
     ] = False,
-    type_: Annotated[
-        str, typer.Option("--type", parser=parse_type, metavar="string", help="Only inspect objects of the given type")
-    ] = "",
+    type_: Annotated[str, typer.Option("--type", metavar="string", help="Only inspect objects of the given type")] = "",
 ) -> int:
-    """Return low-level information on images, containers and volumes."""
+    """Return low-level information on containers, images, networks and volumes."""
+    from minidock.cli import streams
     from minidock.engine import inspect as engine
 
     ws = _workspace()
-    kind = engine.ObjectType(type_) if type_ else None
-    return show_documents(names, lambda name: engine.inspect_any(ws, name, kind, has_sizes=size), shape)
+    kind = engine.ObjectType.parse(type_) if type_ else None
+
+    def look(name: str) -> dict[str, Any]:
+        found, members = engine.inspect_any(ws, name, kind, has_sizes=size)
+        if size and found is not engine.ObjectType.CONTAINER:
+            streams.warn(f"--size ignored for {found}")
+        return members
+
+    return show_documents(names, look, shape)
 
 
 def image_inspect(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE")],
-    shape: Annotated[Format, typer.Option("--format", "-f", parser=Format.parse, help=DOCUMENT_HELP)] = Format.TABLE,
+    shape: Annotated[
+        Format, typer.Option("--format", "-f", parser=Format.parse_document, help=DOCUMENT_HELP)
+    ] = Format.TABLE,
     platform: Annotated[
         str, typer.Option("--platform", help="Inspect a specific platform of the multi-platform image")
     ] = "",
@@ -71,7 +75,9 @@ def _remote_inspect(images: list[str], shape: Format, platform: str) -> int:
 
 def container_inspect(
     containers: Annotated[list[str], typer.Argument(metavar="CONTAINER")],
-    shape: Annotated[Format, typer.Option("--format", "-f", parser=Format.parse, help=DOCUMENT_HELP)] = Format.TABLE,
+    shape: Annotated[
+        Format, typer.Option("--format", "-f", parser=Format.parse_document, help=DOCUMENT_HELP)
+    ] = Format.TABLE,
     size: Annotated[bool, typer.Option("--size", "-s", help="Display total file sizes")] = False,
 ) -> int:
     """Display detailed information on one or more containers."""

@@ -6,16 +6,10 @@ from typing import Annotated
 
 import typer
 
-from minidock.errors import FlagError
-
 
 def parse_tail(text: str) -> int | None:
-    """Return how many lines to show; None for all. Raises: FlagError."""
-    if text == "all" or text.startswith("-"):
-        return None
-    if not text.isdecimal():
-        raise FlagError(f"invalid number of lines: {text}")
-    return int(text)
+    """Return how many lines to show; None for all, which is what docker takes every other word for."""
+    return int(text) if text.isdecimal() else None
 
 
 def logs(

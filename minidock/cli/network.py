@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from minidock.cli.container_flags.network import parse_address
+from minidock.cli.values import parse_label
 from minidock.core.image_filter import Filter, parse_filter
 from minidock.errors import FlagError
 from minidock.render import formats
@@ -45,7 +46,9 @@ def create(
         _List, typer.Option("--ip-range", metavar="strings", help="Allocate container ip from a sub-range")
     ] = (),
     ipv6: Annotated[bool, typer.Option("--ipv6", help="Enable IPv6 address assignment")] = False,
-    labels: Annotated[_List, typer.Option("--label", metavar="list", help="Set metadata on a network")] = (),
+    labels: Annotated[
+        _List, typer.Option("--label", parser=parse_label, metavar="list", help="Set metadata on a network")
+    ] = (),
     options_: Annotated[
         tuple[tuple[str, str], ...],
         typer.Option("--opt", "-o", parser=parse_pair, metavar="map", help="Set driver specific options"),
@@ -99,7 +102,7 @@ def ls(
 def inspect(
     networks: Annotated[_List, typer.Argument(metavar="NETWORK")],
     shape: Annotated[
-        Format, typer.Option("--format", "-f", parser=Format.parse, help=formats.DOCUMENT_HELP)
+        Format, typer.Option("--format", "-f", parser=Format.parse_document, help=formats.DOCUMENT_HELP)
     ] = Format.TABLE,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Verbose output for diagnostics")] = False,
 ) -> int:

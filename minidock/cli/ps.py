@@ -40,7 +40,7 @@ def ps(
     rows = container_list.list_containers(
         workspace.open_workspace(options.store_root()),
         filters,
-        includes_all=all_ or count >= 0,
+        includes_all=all_ or count > 0,
         has_sizes=size or ".Size" in shape.template,
         count=count if count > 0 else None,
     )

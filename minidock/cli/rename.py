@@ -12,15 +12,13 @@ from minidock.errors import MinidockError
 def rename(
     container: Annotated[str, typer.Argument(metavar="CONTAINER")],
     new_name: Annotated[str, typer.Argument(metavar="NEW_NAME")],
-) -> int:
+) -> None:
     """Rename a container."""
     from minidock.cli import options
-    from minidock.cli.each import tell
     from minidock.engine import renaming as engine
     from minidock.engine import workspace
 
     try:
         engine.rename(workspace.open_workspace(options.store_root()), container, new_name)
     except MinidockError as error:
-        return tell([error, MinidockError(f"failed to rename container named {container}")])
-    return 0
+        raise MinidockError(f"failed to rename container: {error}", hint=error.hint) from error

@@ -54,6 +54,20 @@ def parse_float(text: str) -> float:
     return float(text)
 
 
+def parse_label(text: str) -> str:
+    """Return the value of ``--label``, ``NAME=value`` or ``NAME``. Raises: FlagError."""
+    if not text.partition("=")[0]:
+        raise FlagError(f"invalid label '{text}': empty name")
+    return text
+
+
+def parse_variable(text: str) -> str:
+    """Return the value of ``--env``, ``NAME=value`` or ``NAME``. Raises: FlagError."""
+    if not text.partition("=")[0]:
+        raise FlagError(f"invalid environment variable: {text}")
+    return text
+
+
 def parse_duration_flag(text: str) -> int:
     """Return the nanoseconds of ``text`` (``1m30s``). Raises: ValueError in Go's words."""
     return parse_duration(text)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from minidock.cli.values import parse_label
 from minidock.core.image_filter import Filter, parse_filter
 from minidock.core.volume import DRIVER
 from minidock.render import formats
@@ -15,7 +16,10 @@ from minidock.render.formats import Format
 def create(
     volume: Annotated[str, typer.Argument(metavar="[VOLUME]")] = "",
     driver: Annotated[str, typer.Option("--driver", "-d", help="Specify volume driver name")] = DRIVER,
-    labels: Annotated[tuple[str, ...], typer.Option("--label", metavar="list", help="Set metadata for a volume")] = (),
+    labels: Annotated[
+        tuple[str, ...],
+        typer.Option("--label", parser=parse_label, metavar="list", help="Set metadata for a volume"),
+    ] = (),
     name: Annotated[str, typer.Option("--name", help="Specify volume name", hidden=True)] = "",
     opts: Annotated[
         tuple[str, ...],
@@ -61,7 +65,7 @@ def ls(
 def inspect(
     volumes: Annotated[tuple[str, ...], typer.Argument(metavar="VOLUME")],
     shape: Annotated[
-        Format, typer.Option("--format", "-f", parser=Format.parse, help=formats.DOCUMENT_HELP)
+        Format, typer.Option("--format", "-f", parser=Format.parse_document, help=formats.DOCUMENT_HELP)
     ] = Format.TABLE,
 ) -> int:
     """Display detailed information on one or more volumes."""

@@ -13,7 +13,7 @@ def env_words(paths: Iterable[str], environment: Mapping[str, str]) -> tuple[str
     Raises: InvalidRequest.
     """
     words = []
-    for word in _words(paths, "variable", is_env=True):
+    for word in _words(paths):
         name, equals, _ = word.partition("=")
         if equals:
             words.append(word)
@@ -23,29 +23,30 @@ def env_words(paths: Iterable[str], environment: Mapping[str, str]) -> tuple[str
 
 
 def label_words(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the labels that files set. Raises: InvalidRequest."""
-    return tuple(_words(paths, "label", is_env=False))
+    """Return the labels that files set; a name without a value sets none. Raises: InvalidRequest."""
+    return tuple(word for word in _words(paths) if "=" in word)
 
 
-def _words(paths: Iterable[str], kind: str, *, is_env: bool) -> Iterable[str]:
+def _words(paths: Iterable[str]) -> Iterable[str]:
     """Yield the lines of files but comments and empty ones, without the blanks before the name."""
-    what = "environment" if is_env else "label"
     for path in paths:
         for number, raw in enumerate(_lines(path), 1):
             try:
                 line = raw.decode().lstrip()
             except UnicodeDecodeError as error:
-                raise InvalidRequest(
-                    f"invalid {what} file: {path}: invalid utf8 bytes at line {number}: {raw!r}"
-                ) from error
+                raise _invalid(path, f"invalid utf8 bytes at line {number}: {list(raw)}") from error
             if not line or line.startswith("#"):
                 continue
             name = line.partition("=")[0]
             if not name:
-                raise InvalidRequest(f"invalid {what} file: {path}: no variable name on line '{line}'")
+                raise _invalid(path, f"no variable name on line '{line}'")
             if any(character.isspace() for character in name):
-                raise InvalidRequest(f"invalid {what} file: {path}: {kind} '{name}' contains whitespaces")
+                raise _invalid(path, f"variable '{name}' contains whitespaces")
             yield line
+
+
+def _invalid(path: str, reason: str) -> InvalidRequest:
+    return InvalidRequest(f"invalid env file ({path}): {reason}")  # docker says so of files of labels too
 
 
 def _lines(path: str) -> list[bytes]:

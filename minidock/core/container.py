@@ -33,10 +33,11 @@ _SURNAMES = (
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` if a container can have it. Raises: InvalidRequest."""
-    if not _NAME.fullmatch(name):
+    """Return the name that a container gets by ``name``, which may have a slash before it. Raises: InvalidRequest."""
+    wanted = name.removeprefix("/")
+    if not _NAME.fullmatch(wanted):
         raise InvalidRequest(f"Invalid container name ({name}), only {_NAME_CHARACTERS} are allowed")
-    return name
+    return wanted
 
 
 def made_up_name(choose: Callable[[Sequence[str]], str]) -> str:

@@ -77,6 +77,8 @@ class MountOption:
     @classmethod
     def parse(cls, text: str) -> MountOption:
         """Return the value of ``-v``, a source on the host being absolute. Raises: InvalidRequest in docker's words."""
+        if not text:
+            raise InvalidRequest("invalid empty volume spec")
         parts = text.split(":")
         if not all(parts):
             raise InvalidRequest(f"invalid spec: {text}: empty section between colons")

@@ -24,6 +24,11 @@ _NUMBERS = {
 _NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 
 
+def is_supported(number: int) -> bool:
+    """Whether a container can be sent this signal; 0, 32 and 33 are none, or the C library's own."""
+    return number in _NUMBERS.values()
+
+
 def parse_signal(text: str) -> int:
     """Return the number of a signal written as a name, with or without ``SIG``, or as a number other than 0.
 

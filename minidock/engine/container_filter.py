@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from minidock.core.filters import has_label
 from minidock.core.moments import parse_moment
-from minidock.core.networking import Networking
+from minidock.core.networking import Networking, NetworkKind
+from minidock.core.published import Mapped
 from minidock.core.summary import ContainerState
 from minidock.engine import images
 from minidock.engine.workspace import Workspace
@@ -59,7 +60,7 @@ def _tests(ws: Workspace, filters: Sequence[Filter]) -> list[list[Test]]:
         "ancestor": lambda value: _ancestor(ws, value),
         "before": lambda value: _beside(ws, value, is_before=True),
         "exited": _exited,
-        "expose": _published,
+        "expose": _exposed,
         "health": lambda value: _health(ws, value),
         "id": lambda value: _pattern(value, lambda item: item.id),
         "is-task": lambda value: lambda item: value in ("0", "false"),
@@ -149,12 +150,31 @@ def _networks(networking: Networking) -> set[str]:
 
 
 def _published(value: str) -> Test:
+    """Return whether a port of the host leads to a container that runs."""
+    numbers, protocol = _ports(value)
+    return lambda item: (
+        item.is_live
+        and any(
+            port.host_port in numbers and port.protocol == protocol
+            for port in (Mapped(*one) for one in item.state.ports)
+        )
+    )
+
+
+def _exposed(value: str) -> Test:
+    """Return whether a container that runs has a port, be it published or not."""
+    numbers, protocol = _ports(value)
+    wanted = {f"{number}/{protocol}" for number in numbers}
+    return lambda item: item.is_live and not wanted.isdisjoint(_shown(item.record.networking))
+
+
+def _shown(networking: Networking) -> tuple[str, ...]:
+    return networking.exposed if networking.kind is NetworkKind.PRIVATE else ()
+
+
+def _ports(value: str) -> tuple[range, str]:
     ports, _, protocol = value.partition("/")
     first, _, last = ports.partition("-")
     if not first.isdecimal() or not (last or first).isdecimal():
         raise InvalidRequest(f"invalid port '{value}'")
-    numbers = range(int(first), int(last or first) + 1)
-    return lambda item: any(
-        port.container_port in numbers and port.protocol == (protocol or "tcp")
-        for port in item.record.networking.published
-    )
+    return range(int(first), int(last or first) + 1), protocol or "tcp"

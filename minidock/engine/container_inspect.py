@@ -11,7 +11,7 @@ from minidock.core.resources import Resources
 from minidock.core.security import EVERYTHING
 from minidock.core.summary import ContainerState
 from minidock.core.times import ZERO_TIME, format_time
-from minidock.core.volume import DRIVER
+from minidock.core.volume import DRIVER, is_anonymous
 from minidock.engine.changes import written_size
 from minidock.engine.container_filter import health_of
 from minidock.engine.network_inspect import network_settings, port_bindings
@@ -50,7 +50,7 @@ def inspect_container(ws: Workspace, name: str, *, has_sizes: bool = False) -> d
             "Data": {"UpperDir": ws.store.containers.path(record.id, "upper")},
             "Name": "copy" if record.is_copied else "overlay2",
         },
-        "Mounts": [_mount(ws, mount) for mount in record.mounts],
+        "Mounts": [_mount(ws, mount) for mount in record.mounts if not _is_tmpfs_option(mount)],
         "Config": _config(record),
         "NetworkSettings": network_settings(container),
     }
@@ -91,7 +91,7 @@ def _time(moment: datetime | None) -> str:
 def _host_config(record: ContainerRecord) -> dict[str, Any]:
     life = record.lifecycle
     short = [mount for mount in record.mounts if mount.is_short]
-    binds = [_bind(mount) for mount in short if mount.type is not MountType.TMPFS]
+    binds = [_bind(mount) for mount in short if mount.type is not MountType.TMPFS and not is_anonymous(mount.volume)]
     tmpfs = {mount.target: mount.mode for mount in short if mount.type is MountType.TMPFS}
     mounts = [_mount_option(mount) for mount in record.mounts if not mount.is_short]
     return {
@@ -217,6 +217,11 @@ def _mount_option(mount: MountOption) -> dict[str, Any]:
     return members
 
 
+def _is_tmpfs_option(mount: MountOption) -> bool:
+    """Whether a mount was asked for by ``--tmpfs``, which docker lists in its HostConfig only."""
+    return mount.is_short and mount.type is MountType.TMPFS
+
+
 def _mount(ws: Workspace, mount: MountOption) -> dict[str, Any]:
     members: dict[str, Any] = {"Type": mount.type.value}
     if mount.volume:
@@ -247,7 +252,7 @@ def _config(record: ContainerRecord) -> dict[str, Any]:
         "Env": list(record.env),
         "Cmd": list(record.args[len(entrypoint) :]) or None,
         "Image": record.image_name,
-        "Volumes": {mount.target: {} for mount in record.mounts if mount.volume} or None,
+        "Volumes": {mount.target: {} for mount in record.mounts if is_anonymous(mount.volume)} or None,
         "WorkingDir": record.cwd if record.cwd != "/" else "",
         "Entrypoint": list(entrypoint) or None,
         "Labels": dict(record.labels),

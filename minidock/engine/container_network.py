@@ -40,7 +40,7 @@ def networking_of(ws: Workspace, session: Session, wish: NetworkWish, image_port
             raise InvalidRequest(
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
             )
-        return _mode(ws, options, wish.choices[0])
+        return _mode(ws, options, wish.choices[0], is_exposing=bool(wish.options.exposed))
     linked = tuple((ws.store.containers.find(name).id, alias) for name, alias in options.links)
     endpoints = tuple(endpoint_of(ws, session, choice) for choice in wish.choices)
     return replace(options, kind=NetworkKind.PRIVATE, name=endpoints[0].network, endpoints=endpoints, links=linked)
@@ -51,7 +51,7 @@ def _published(port: str) -> Published:
     return Published(int(number), protocol)
 
 
-def _mode(ws: Workspace, options: Networking, choice: NetworkChoice) -> Networking:
+def _mode(ws: Workspace, options: Networking, choice: NetworkChoice, *, is_exposing: bool) -> Networking:
     """Return the network of a container that has none of its own, or of another one."""
     if choice.aliases:
         raise InvalidRequest("network-scoped aliases are only supported for user-defined networks")
@@ -61,14 +61,14 @@ def _mode(ws: Workspace, options: Networking, choice: NetworkChoice) -> Networki
         raise InvalidRequest("conflicting options: this type of network can't be used with links")
     if not choice.name.startswith(_CONTAINER):
         return replace(options, kind=NetworkKind(choice.name), published=())
-    for is_given, name in (
-        (options.published, "port publishing"),
-        (options.dns, "dns"),
-        (options.extra_hosts, "hosts"),
+    for is_given, words in (
+        (options.dns, "dns and the"),
+        (options.extra_hosts, "custom host-to-IP mapping and the"),
+        (options.published, "port publishing and the container type"),
+        (is_exposing, "port exposing and the container type"),
     ):
         if is_given:
-            words = {"hosts": "custom host-to-IP mapping"}.get(name, name)
-            raise InvalidRequest(f"conflicting options: {words} and the container type network mode")
+            raise InvalidRequest(f"conflicting options: {words} network mode")
     other = ws.store.containers.find(choice.name.removeprefix(_CONTAINER))
     return replace(options, kind=NetworkKind.CONTAINER, name=f"{_CONTAINER}{other.id}")
 

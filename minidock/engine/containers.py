@@ -6,11 +6,11 @@ import os
 import time
 
 from minidock.core.lifecycle import STOP_SECONDS
-from minidock.core.signals import parse_signal
+from minidock.core.signals import is_supported, parse_signal
 from minidock.core.summary import ContainerState
 from minidock.engine import attach_socket, events
 from minidock.engine.workspace import Workspace
-from minidock.errors import ContainerNotRunning, NoSuchContainer
+from minidock.errors import ContainerNotRunning, InvalidRequest, NoSuchContainer
 from minidock.runtime.base import Started
 from minidock.store.containers import Container
 from minidock.store.event_log import EventReader
@@ -98,7 +98,12 @@ def kill(ws: Workspace, name: str, signal: str = "KILL") -> None:
     """Send a signal to a container's process. Raises: NoSuchContainer, ContainerNotRunning, InvalidSignal."""
     number = parse_signal(signal)
     prefix = f"Cannot kill container: {name}: "
-    container = ws.store.containers.find(name)
+    try:
+        container = ws.store.containers.find(name)
+    except NoSuchContainer as error:
+        raise NoSuchContainer(name, prefix) from error
+    if not is_supported(number):
+        raise InvalidRequest(f"{prefix}the linux daemon does not support signal {number}")
     if not container.state.pid or not container.is_live:
         raise ContainerNotRunning(container.id, prefix)
     is_end = number in (_SIGKILL, parse_signal(container.record.stop_signal))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from minidock.engine.containers import running, started_of
 from minidock.engine.handover import in_background, orders_of
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.workspace import Workspace
-from minidock.errors import InvalidState
+from minidock.errors import CommandNotExecutable, CommandNotFound, InvalidState, RuntimeProblem, StartFailed
 from minidock.runtime.base import Handle, ProcessIO
 from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
@@ -48,9 +49,25 @@ class ExecRequest:
 def execute(ws: Workspace, name: str, request: ExecRequest, attachment: Attachment) -> int | None:
     """Run a process in a container; return its exit code, None if the caller has detached from it.
 
-    Raises: NoSuchContainer, ContainerNotRunning, InvalidState, RuntimeProblem, StartFailed.
+    Raises: NoSuchContainer, ContainerNotRunning, InvalidState, CommandNotFound, StartFailed (any other reason).
     """
     container = _ready(ws, name)
+    with _not_started():
+        return _execute(ws, container, request, attachment)
+
+
+@contextmanager
+def _not_started() -> Iterator[None]:
+    """Whatever keeps a process from being started is 126 to docker's `exec`, but for a program that is not there."""
+    try:
+        yield
+    except RuntimeProblem as error:
+        if error.exit_code == CommandNotFound.exit_code:
+            raise
+        raise StartFailed(str(error), CommandNotExecutable.exit_code, error.hint) from error
+
+
+def _execute(ws: Workspace, container: Container, request: ExecRequest, attachment: Attachment) -> int | None:
     record = container.record
     spec = exec_spec(ws, record, request)
     exec_id = secrets.token_hex(32)

@@ -12,7 +12,15 @@ from minidock.engine.container_inspect import inspect_container
 from minidock.engine.image_list import config_digest
 from minidock.engine.save import require_platform
 from minidock.engine.workspace import Workspace
-from minidock.errors import InvalidReference, NoSuchContainer, NoSuchImage, NoSuchObject, NoSuchVolume
+from minidock.errors import (
+    InvalidReference,
+    InvalidRequest,
+    NoSuchContainer,
+    NoSuchImage,
+    NoSuchNetwork,
+    NoSuchObject,
+    NoSuchVolume,
+)
 
 
 class ObjectType(StrEnum):
@@ -20,7 +28,16 @@ class ObjectType(StrEnum):
 
     IMAGE = "image"
     CONTAINER = "container"
+    NETWORK = "network"
     VOLUME = "volume"
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectType:
+        """Return the kind of object with this name. Raises: InvalidRequest."""
+        if text not in list(cls):
+            known = ", ".join(f'"{kind}"' for kind in sorted(cls))
+            raise InvalidRequest(f'unknown type: "{text}": must be one of {known}')
+        return cls(text)
 
 
 def inspect_image(ws: Workspace, text: str, platform: Platform | None = None) -> dict[str, Any]:
@@ -38,10 +55,12 @@ def inspect_image(ws: Workspace, text: str, platform: Platform | None = None) ->
     return image_members(image.image_id, image.config, image.names, size, manifest, digests)
 
 
-def inspect_any(ws: Workspace, text: str, kind: ObjectType | None, *, has_sizes: bool = False) -> dict[str, Any]:
-    """Return the members of what is called ``text``: a container, else an image, else a volume; or of one ``kind``.
+def inspect_any(
+    ws: Workspace, text: str, kind: ObjectType | None, *, has_sizes: bool = False
+) -> tuple[ObjectType, dict[str, Any]]:
+    """Return what is called ``text`` and its members: a container, an image, a network, a volume; or of one ``kind``.
 
-    Raises: NoSuchObject, or with a kind NoSuchContainer, NoSuchImage, NoSuchVolume.
+    Raises: NoSuchObject, or with a kind what says that there is none of it.
     """
 
     def look(kind: ObjectType) -> dict[str, Any]:
@@ -50,14 +69,18 @@ def inspect_any(ws: Workspace, text: str, kind: ObjectType | None, *, has_sizes:
                 return inspect_image(ws, text)
             case ObjectType.CONTAINER:
                 return inspect_container(ws, text, has_sizes=has_sizes)
+            case ObjectType.NETWORK:
+                from minidock.engine import networks  # rarely asked for
+
+                return networks.inspect(ws, text)
             case ObjectType.VOLUME:
                 return volumes.inspect(ws, text)
 
     if kind is not None:
-        return look(kind)
-    for candidate in (ObjectType.CONTAINER, ObjectType.IMAGE, ObjectType.VOLUME):
+        return kind, look(kind)
+    for candidate in (ObjectType.CONTAINER, ObjectType.IMAGE, ObjectType.NETWORK, ObjectType.VOLUME):
         try:
-            return look(candidate)
-        except (NoSuchContainer, NoSuchImage, NoSuchVolume, InvalidReference):
+            return candidate, look(candidate)
+        except (NoSuchContainer, NoSuchImage, NoSuchNetwork, NoSuchVolume, InvalidReference):
             continue
     raise NoSuchObject(text)

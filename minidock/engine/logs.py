@@ -64,19 +64,16 @@ class _Span:
 
 
 def _lines(parts: Iterator[Part]) -> list[Part]:
-    """Return the parts put together to lines, each with the time of its first part, in the order of those."""
+    """Return the parts put together to lines, each with the time of its end, in the order of those; open ones last."""
     lines: list[Part] = []
-    begun: dict[str, int] = {}
+    begun: dict[str, Part] = {}
     for moment, stream, data in parts:
-        if stream in begun:
-            position = begun[stream]
-            lines[position] = (*lines[position][:2], lines[position][2] + data)
-        else:
-            begun[stream] = len(lines)
-            lines.append((moment, stream, data))
+        whole = begun.pop(stream)[2] + data if stream in begun else data
         if data.endswith(b"\n"):
-            del begun[stream]
-    return lines
+            lines.append((moment, stream, whole))
+        else:
+            begun[stream] = (moment, stream, whole)
+    return [*lines, *begun.values()]
 
 
 def _stamped(parts: list[Part], begun: set[str], *, has_times: bool, has_details: bool) -> Iterator[tuple[str, bytes]]:

@@ -11,7 +11,7 @@ from minidock.core.health import HealthCheck
 from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption
 from minidock.core.namespaces import HOST
-from minidock.core.networking import Networking, NetworkWish
+from minidock.core.networking import Networking, NetworkKind, NetworkWish
 from minidock.core.process import User
 from minidock.core.resources import Resources
 from minidock.core.security import Security
@@ -88,11 +88,13 @@ def check_platform(request: RunRequest, image: Image) -> None:
 
 
 def check_shared(request: RunRequest, networking: Networking) -> None:
-    """Refuse to change what is the host's. Raises: InvalidRequest in docker's words."""
+    """Refuse to change what is the host's or another container's. Raises: InvalidRequest in docker's words."""
     security = request.security
     names = [name for name, _ in security.sysctls]
     shares_network, shares_ipc = not networking.has_own_namespace, security.namespaces.ipc == HOST
     check_sysctls(names, shares_network=shares_network, shares_ipc=shares_ipc)
+    if request.hostname and networking.kind is NetworkKind.CONTAINER:
+        raise InvalidRequest("conflicting options: hostname and the network mode")
     if security.namespaces.uts != HOST:
         return
     if request.hostname:
@@ -122,7 +124,7 @@ def record_of(
     image_volumes = config.volumes if has_mounts else ()
     return ContainerRecord(
         id=container_id,
-        name=request.name or rules.made_up_name(pick),
+        name=rules.check_name(request.name) if request.name else rules.made_up_name(pick),
         created=ws.clock.now(),
         image_id=image.image_id,
         image_name=request.image,

@@ -75,7 +75,7 @@ def users_of(ws: Workspace) -> dict[str, list[str]]:
     """Return the IDs of the containers that use each volume that is used."""
     users: dict[str, list[str]] = {}
     for container in ws.store.containers.list():
-        for name in container.record.volumes:
+        for name in dict.fromkeys(container.record.volumes):
             users.setdefault(name, []).append(container.id)
     return users
 

@@ -37,6 +37,14 @@ class Format:
 
     TABLE: ClassVar[Format]
     JSON: ClassVar[Format]
+    JSON_ARRAY: ClassVar[Format]
+
+    @classmethod
+    def parse_document(cls, text: str) -> Format:
+        """Return the format that ``text`` asks of a command that shows a list of documents: json is the whole list."""
+        if text.strip(" ") == "json":
+            return cls.JSON_ARRAY
+        return cls.parse(text)
 
     @classmethod
     def parse(cls, text: str) -> Format:
@@ -85,6 +93,7 @@ class Format:
 
 Format.TABLE = Format("table")
 Format.JSON = Format("json")
+Format.JSON_ARRAY = Format("json array")
 
 
 def _header(field: str) -> str:

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+_NAME = "minidock-init"
 _CAP_KILL = 1 << 5
 _SIGCHLD, _SIGTTIN, _SIGTTOU = 17, 21, 22
 # Not those that a mistake of its own would send it: ILL TRAP ABRT BUS FPE SEGV SYS, nor KILL and STOP.
@@ -37,6 +38,7 @@ def stay() -> None:
 
 def _serve(child: int) -> NoReturn:
     syscalls.close_range(0)
+    syscalls.set_process_name(_NAME)
     try:
         kept = _CAP_KILL & syscalls.permitted_capabilities()
         syscalls.capset(effective=kept, permitted=kept, inheritable=0)

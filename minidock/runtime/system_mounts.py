@@ -140,7 +140,7 @@ def _mount_ipc(dev: int, launch: Launch) -> None:
         return
     if launch["has_shm"]:
         options = f"mode=1777,size={launch['shm_size']}"
-        syscalls.mount("tmpfs", f"{through(dev)}/shm", "tmpfs", _PLAIN, options)
+        syscalls.mount("shm", f"{through(dev)}/shm", "tmpfs", _PLAIN, options)
     if not launch["oci"]:  # for an OCI runtime makes the namespace
         syscalls.mount("mqueue", f"{through(dev)}/mqueue", "mqueue", _PLAIN)
 

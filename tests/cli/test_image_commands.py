@@ -162,7 +162,8 @@ def test_image_inspect_has_dockers_members(minidock: Minidock, base: str) -> Non
     assert list(members["RootFS"]) == ["Type", "Layers"]
     assert said.out.startswith(f'[\n    {{\n        "Id": "{base}",\n        "RepoTags": [\n            "base:1",\n')
     assert minidock("inspect", "--type", "image", base[7:19]).out == minidock("inspect", "base:1").out == said.out
-    assert json.loads(minidock("inspect", "-f", "json", "base:1").out) == members
+    assert json.loads(minidock("inspect", "-f", "json", "base:1", "base:1").out) == [members, members]
+    assert json.loads(minidock("inspect", "-f", "{{json .}}", "base:1").out) == members
 
 
 def test_inspect_shows_what_it_finds_and_names_the_rest(minidock: Minidock, base: str) -> None:

@@ -56,11 +56,15 @@ def test_a_process_gets_dockers_variables_in_dockers_order() -> None:
     assert variables == (f"PATH={DEFAULT_PATH}", "HOSTNAME=box", "HOME=/x")
 
 
-@pytest.mark.parametrize("name", ["", "a", "bad name", "-a", "a/b", "..", "ä1"])
+@pytest.mark.parametrize("name", ["", "a", "bad name", "-a", "a/b", "..", "ä1", "/", "/a", "//ab", "ab/"])
 def test_bad_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         container.check_name(name)
     assert str(caught.value) == f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+
+
+def test_a_name_may_be_written_with_a_slash_before_it() -> None:
+    assert container.check_name("/box") == container.check_name("box") == "box"
 
 
 def test_made_up_names_are_good_names() -> None:

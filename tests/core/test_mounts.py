@@ -51,6 +51,7 @@ def test_volume_option_is_parsed(text: str, expected: MountOption) -> None:
         ("/a:/b:copy", "invalid mode: copy"),
         ("/a:/b:ro:rw", "invalid volume specification: '/a:/b:ro:rw'"),
         ("/x:ro", "invalid volume specification: '/x:ro'"),
+        ("", "invalid empty volume spec"),
         (":/b", "invalid spec: :/b: empty section between colons"),
         ("/a:/b:", "invalid spec: /a:/b:: empty section between colons"),
         (

@@ -288,7 +288,13 @@ def test_new_volume_gets_what_the_image_has_in_its_place(ws: Workspace, streams:
 
 
 def test_volume_is_kept_while_a_container_uses_it(ws: Workspace, streams: Streams) -> None:
-    run(ws, streams, "true", name="box", mounts=(MountOption("vol", "/x"), MountOption("", "/y")))
+    run(
+        ws,
+        streams,
+        "true",
+        name="box",
+        mounts=(*(MountOption("vol", path) for path in ["/x", "/z"]), MountOption("", "/y")),
+    )
     box = ws.store.containers.find("box")
     assert len(volumes.list_volumes(ws)) == 2
     assert volumes.prune(ws, includes_named=True) == ()
@@ -352,12 +358,18 @@ def test_stop_sends_the_stop_signal(ws: Workspace, runtime: FakeRuntime, streams
 
 def test_kill_needs_a_container_that_runs(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
     box = Running(ws, runtime, streams)
+    with pytest.raises(
+        InvalidRequest, match=r"^Cannot kill container: box: the linux daemon does not support signal 99$"
+    ):
+        containers.kill(ws, "box", "99")
     containers.kill(ws, "box")
     box.wait()
     assert ws.store.containers.find("box").state.exit_code == 137
     with pytest.raises(ContainerNotRunning) as caught:
         containers.kill(ws, "box")
     assert str(caught.value) == f"Cannot kill container: box: Container {box.created.record.id} is not running"
+    with pytest.raises(NoSuchContainer, match=r"^Cannot kill container: nosuch: No such container: nosuch$"):
+        containers.kill(ws, "nosuch")
 
 
 def test_exec_inherits_from_the_container(ws: Workspace, runtime: FakeRuntime, streams: Streams) -> None:
@@ -368,6 +380,10 @@ def test_exec_inherits_from_the_container(ws: Workspace, runtime: FakeRuntime, s
     assert spec.env[2:] == ("B=2", "A=1", "HOME=/home/app")
     assert execute(ws, "box", ExecRequest(("true",), cwd="/etc", user="0"), Attachment(streams)) == 0
     assert (runtime.ran[-1].cwd, runtime.ran[-1].user.uid) == ("/etc", 0)
+    for request, code in ((ExecRequest(("true",), user="nosuch"), 126), (ExecRequest(("nosuch",)), 127)):
+        with pytest.raises(RuntimeProblem) as refused:
+            execute(ws, "box", request, Attachment(streams))
+        assert refused.value.exit_code == code
     containers.kill(ws, "box")
     box.wait()
     with pytest.raises(ContainerNotRunning):
@@ -399,6 +415,19 @@ def test_logs_show_the_last_lines_and_their_times(ws: Workspace, streams: Stream
     assert stamped.endswith(b"Z three")
     with pytest.raises(NoSuchContainer):
         list(logs.logs(ws, "nosuch"))
+
+
+def test_a_line_stands_where_it_ended(ws: Workspace, streams: Streams) -> None:
+    run(ws, streams, "true", name="box")
+    entries = ("stdout F out", "stdout P par", "stderr F err", "stdout F ted", "stderr P open")
+    log = "".join(f"2026-01-01T00:00:0{number}.000000000Z {entry}\n" for number, entry in enumerate(entries))
+    Path(ws.store.containers.path(ws.store.containers.find("box").id, "log")).write_text(log)
+    assert list(logs.logs(ws, "box", has_times=True)) == [
+        ("stdout", b"2026-01-01T00:00:00.000000000Z out\n"),
+        ("stderr", b"2026-01-01T00:00:02.000000000Z err\n"),
+        ("stdout", b"2026-01-01T00:00:03.000000000Z parted\n"),
+        ("stderr", b"2026-01-01T00:00:04.000000000Z open"),
+    ]
 
 
 def test_row_shows_the_id_once_the_name_belongs_to_another_image(ws: Workspace, streams: Streams) -> None:
@@ -561,7 +590,6 @@ def test_inspect_tells_long_and_short_mounts_apart(ws: Workspace, tmp_path: Path
     assert [(item["Type"], item["Mode"], item["RW"], item["Propagation"]) for item in found["Mounts"]] == [
         ("bind", "ro,rslave", False, "rslave"),
         ("volume", "", True, ""),
-        ("tmpfs", "", True, ""),
         ("bind", "", False, "rprivate"),
-    ]
+    ]  # what --tmpfs asked for docker tells in HostConfig only
     assert volumes.inspect(ws, "vol")["Labels"] == {"k": "v"}

@@ -13,6 +13,7 @@ from minidock.core.networking import NetworkChoice, Networking, NetworkKind, Net
 from minidock.core.published import Published, parse_publish
 from minidock.core.summary import ContainerState
 from minidock.engine import network_members, networks
+from minidock.engine.container_list import list_containers
 from minidock.engine.container_network import ports_of
 from minidock.engine.networks import NetworkRequest
 from minidock.engine.run import Created, create, process_spec
@@ -191,3 +192,39 @@ def test_a_prune_with_filters_leaves_the_other_networks(ws: Workspace) -> None:
     assert [one.name for one in networks.list_networks(ws, [("type", "custom")])] == ["kept", "used"]
     with pytest.raises(InvalidRequest, match="invalid filter 'name'"):
         networks.prune(ws, [("name", "kept")])
+
+
+def test_lists_filter_by_ports_of_the_host_and_ports_of_the_container(ws: Workspace) -> None:
+    first = make(ws, "first", published=parse_publish("127.0.0.1:8080:80"), exposed=("53/udp",))
+    second = make(ws, "second", published=parse_publish("8081:80"))
+    run(ws, first, ((80, "tcp", "127.0.0.1", 8080),))
+
+    def listed(key: str, value: str) -> list[str]:
+        return [row.names[0] for row in list_containers(ws, [(key, value)], includes_all=True)]
+
+    assert listed("publish", "8080") == listed("publish", "8000-9000/tcp") == listed("expose", "80") == ["first"]
+    assert listed("expose", "53/udp") == ["first"]
+    for pair in (("publish", "80"), ("publish", "8081"), ("publish", "8080/udp"), ("expose", "8080"), ("expose", "53")):
+        assert listed(*pair) == []
+    for created in (first, second):
+        os.close(created.lock)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dns": ("1.1.1.1",)}, "dns and the"),
+        ({"extra_hosts": (("a", "1.1.1.1"),)}, "custom host-to-IP mapping and the"),
+        ({"published": parse_publish("80")}, "port publishing and the container type"),
+        ({"exposed": ("80/tcp",)}, "port exposing and the container type"),
+    ],
+)
+def test_the_network_of_another_container_is_taken_as_it_is(
+    ws: Workspace, options: dict[str, object], words: str
+) -> None:
+    os.close(make(ws, "first", NetworkChoice("none")).lock)
+    with pytest.raises(InvalidRequest, match=f"^conflicting options: {words} network mode$"):
+        make(ws, "second", NetworkChoice("container:first"), **options)
+    wish = NetworkWish((NetworkChoice("container:first"),))
+    with pytest.raises(InvalidRequest, match=r"^conflicting options: hostname and the network mode$"):
+        create(ws, RunRequest("base:1", ("true",), network=wish, hostname="x"), lambda text: None)

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from minidock.core.networking import HOST_GATEWAY, NetworkChoice
 from minidock.errors import FlagError, InvalidRequest
 
 if TYPE_CHECKING:
-    from minidock.core.networking import NetworkChoice, NetworkWish
+    from minidock.core.networking import NetworkWish
 
 
 def parse_host(text: str) -> tuple[str, str]:
     """Return (name, address) of ``NAME:ADDRESS`` or ``NAME=ADDRESS``. Raises: FlagError in docker's words."""
-    from minidock.core.networking import HOST_GATEWAY
-
     name, mark, address = text.partition("=") if "=" in text else text.partition(":")
     if not mark or not name:
         raise FlagError(f'bad format for add-host: "{text}"')
@@ -35,7 +34,37 @@ def parse_address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError as error:
-        raise FlagError(f"{text} is not an ip address") from error
+        raise FlagError(f"IP address is not correctly formatted: {text}") from error
+
+
+def parse_network(text: str) -> NetworkChoice:
+    """Return the value of ``--network``: a name, or ``name=NAME,alias=…,ip=…``. Raises: FlagError."""
+    if "=" not in text:
+        return NetworkChoice(text)
+    values: dict[str, list[str]] = {}
+    for part in text.split(","):
+        key, equals, value = part.strip().partition("=")
+        if not equals or key not in ("name", "alias", "ip", "ip6", "mac-address"):
+            raise FlagError(f"invalid field key {key}")
+        values.setdefault(key, []).append(value)
+    if not values.get("name"):
+        raise FlagError("network name/id is not specified")
+
+    def last(key: str) -> str:
+        return values.get(key, [""])[-1]
+
+    address, address6 = (parse_address(last(key)) if last(key) else "" for key in ("ip", "ip6"))
+    return NetworkChoice(last("name"), tuple(values.get("alias", ())), address, address6, _mac(last("mac-address")))
+
+
+def _mac(text: str) -> str:
+    """Return a hardware address. Raises: InvalidRequest in docker's words."""
+    if not text:
+        return ""
+    parts: Sequence[str] = text.replace("-", ":").split(":")
+    if len(parts) != 6 or any(len(part) != 2 or set(part.lower()) - set("0123456789abcdef") for part in parts):
+        raise InvalidRequest(f"{text} is not a valid mac address")
+    return ":".join(parts).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +97,8 @@ class NetworkFlags:
         str, typer.Option("--mac-address", help="Container MAC address (e.g., 92:d0:c6:0a:29:33)")
     ] = ""
     network: Annotated[
-        tuple[str, ...], typer.Option("--network", metavar="network", help="Connect a container to a network")
+        tuple[NetworkChoice, ...],
+        typer.Option("--network", parser=parse_network, metavar="network", help="Connect a container to a network"),
     ] = ()
     aliases: Annotated[
         tuple[str, ...],
@@ -104,9 +134,7 @@ class NetworkFlags:
         """Return the networks; what is said outside of ``--network`` is of the first."""
         from dataclasses import replace
 
-        from minidock.core.networking import NetworkChoice
-
-        choices = [_choice(text) for text in self.network]
+        choices = list(self.network)
         if not choices and (self.ip or self.ip6 or self.aliases or self.links or self.mac_address):
             choices = [NetworkChoice("bridge")]
         if choices:
@@ -119,38 +147,6 @@ class NetworkFlags:
                 mac=_mac(self.mac_address) or first.mac,
             )
         return tuple(choices)
-
-
-def _choice(text: str) -> NetworkChoice:
-    """Return the value of ``--network``: a name, or ``name=NAME,alias=…,ip=…``. Raises: InvalidRequest."""
-    from minidock.core.networking import NetworkChoice
-
-    if "=" not in text:
-        return NetworkChoice(text)
-    values: dict[str, list[str]] = {}
-    for part in text.split(","):
-        key, equals, value = part.strip().partition("=")
-        if not equals or key not in ("name", "alias", "ip", "ip6", "mac-address"):
-            raise InvalidRequest(f"invalid field key {key}")
-        values.setdefault(key, []).append(value)
-    if not values.get("name"):
-        raise InvalidRequest("network name/id is not specified")
-
-    def last(key: str) -> str:
-        return values.get(key, [""])[-1]
-
-    address, address6 = (parse_address(last(key)) if last(key) else "" for key in ("ip", "ip6"))
-    return NetworkChoice(last("name"), tuple(values.get("alias", ())), address, address6, _mac(last("mac-address")))
-
-
-def _mac(text: str) -> str:
-    """Return a hardware address. Raises: InvalidRequest in docker's words."""
-    if not text:
-        return ""
-    parts: Sequence[str] = text.replace("-", ":").split(":")
-    if len(parts) != 6 or any(len(part) != 2 or set(part.lower()) - set("0123456789abcdef") for part in parts):
-        raise InvalidRequest(f"{text} is not a valid mac address")
-    return ":".join(parts).lower()
 
 
 def _link(text: str) -> tuple[str, str]:

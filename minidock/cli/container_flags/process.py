@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from minidock.cli.values import parse_label, parse_variable
 from minidock.core.lifecycle import ALL_STREAMS
 from minidock.errors import FlagError
 
@@ -30,7 +31,10 @@ class ProcessFlags:
     entrypoint: Annotated[
         str | None, typer.Option("--entrypoint", help="Overwrite the default ENTRYPOINT of the image")
     ] = None
-    env: Annotated[tuple[str, ...], typer.Option("--env", "-e", metavar="list", help="Set environment variables")] = ()
+    env: Annotated[
+        tuple[str, ...],
+        typer.Option("--env", "-e", parser=parse_variable, metavar="list", help="Set environment variables"),
+    ] = ()
     env_files: Annotated[
         tuple[str, ...], typer.Option("--env-file", metavar="list", help="Read in a file of environment variables")
     ] = ()
@@ -39,7 +43,8 @@ class ProcessFlags:
         False
     )
     labels: Annotated[
-        tuple[str, ...], typer.Option("--label", "-l", metavar="list", help="Set meta data on a container")
+        tuple[str, ...],
+        typer.Option("--label", "-l", parser=parse_label, metavar="list", help="Set meta data on a container"),
     ] = ()
     label_files: Annotated[
         tuple[str, ...], typer.Option("--label-file", metavar="list", help="Read in a line delimited file of labels")

@@ -57,7 +57,9 @@ def hosts(networking: Networking, hostname: str, host: bytes) -> bytes:
         extra += [(name, gateway) for name in HOST_NAMES if name not in dict(extra)]
     text += "".join(f"{address}\t{name}\n" for name, address in extra)
     if hostname:
-        names = f"{hostname}.{networking.domain} {hostname}" if networking.domain else hostname
+        full = f"{hostname}.{networking.domain}" if networking.domain else hostname
+        first, dot, _ = full.partition(".")
+        names = f"{full} {first}" if dot else full
         own = [
             address.partition("/")[0]
             for one in networking.endpoints

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from minidock.core.networking import Endpoint, Networking, NetworkKind
 from minidock.runtime.network.name_files import hosts, resolv_conf, resolvers
 
@@ -37,6 +39,14 @@ def test_hosts_names_the_container_and_what_was_added() -> None:
         "10.0.0.9\tdb\n172.18.0.1\tme\n172.18.0.1\thost.docker.internal\n172.18.0.1\thost.minidock.internal\n"
         "172.18.0.2\tbox.example box\nfd00::2\tbox.example box\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("hostname", "domain", "names"),
+    [("box", "", "box"), ("box.a.b", "", "box.a.b box"), ("box.a", "b", "box.a.b box"), ("box", "b.c", "box.b.c box")],
+)
+def test_a_host_name_with_dots_has_its_first_part_beside_it(hostname: str, domain: str, names: str) -> None:
+    assert hosts(Networking(domain=domain), hostname, b"").decode() == f"{LOCAL}127.0.1.1\t{names}\n"
 
 
 def test_hosts_of_the_host_s_network_are_the_host_s() -> None:
