@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidock.core.digest import Digest
-from minidock.core.reasons import Reason
+from minidock.core.reason import Reason
 from minidock.errors import InvalidDigest, StoreError
 
 VERSION = 1

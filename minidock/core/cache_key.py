@@ -7,13 +7,14 @@ a CMD says never disturbs a later RUN, because those stand in the image config a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minidock.core.canonical import dumps
 from minidock.core.digest import Digest
 from minidock.core.secret_words import digest_of, looks_secret, marked
-from minidock.errors import StoreError
+from minidock.core.told import NOTHING_TOLD, Told
+from minidock.errors import PatternError, StoreError
 
 FORMAT_VERSION = 2
 
@@ -35,20 +36,6 @@ class InputFile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is told of a step beside its inputs, so that a change has a name; no part of the key.
-
-    ``text`` is the instruction as its author knows it, without the words of its ``shell``; ``base`` the name and ID of
-    the image that its stage began with; ``secrets`` are values that no record may hold.
-    """
-
-    text: str = ""
-    shell: str = ""
-    base: str = ""
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class StepInputs:
     """Everything that can influence one step.
 
@@ -63,7 +50,7 @@ class StepInputs:
     build_args: tuple[tuple[str, str], ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     files: tuple[InputFile, ...] = ()
-    told: Told = Told()
+    told: Told = NOTHING_TOLD
 
     def key(self) -> Digest:
         """Return the cache key."""
@@ -97,16 +84,14 @@ class StepInputs:
 
     def to_json(self) -> dict[str, Any]:
         """Return the inputs as a record keeps them: without files, values that look secret as digests."""
-        told = self.told
         return {
+            "format": FORMAT_VERSION,
             "instruction": self._marked(self.instruction),
             "parent": self.parent,
             "env": [self._pair(*item.partition("=")[::2]) for item in self.env],
             "build_args": [self._pair(*item) for item in self.build_args],
             "settings": [[self._marked(name), self._marked(value)] for name, value in self.settings],
-            "text": self._marked(told.text),
-            "shell": told.shell,
-            "base": told.base,
+            **self.told.to_json(),
         }
 
     def _pair(self, name: str, value: str) -> list[str]:
@@ -126,7 +111,13 @@ class RecordedInputs:
     build_args: Mapping[str, str]
     settings: Mapping[str, str]
     files: tuple[InputFile, ...] | None = None
-    told: Told = Told()
+    told: Told = NOTHING_TOLD
+    format: int = FORMAT_VERSION
+
+    @property
+    def word(self) -> str:
+        """The word that the instruction begins with."""
+        return self.instruction.partition(" ")[0]
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any], files: Sequence[Sequence[Any]] | None) -> RecordedInputs:
@@ -139,11 +130,8 @@ class RecordedInputs:
                 build_args=dict(members["build_args"]),
                 settings=dict(members["settings"]),
                 files=None if files is None else tuple(InputFile(*row) for row in files),
-                told=Told(
-                    text=str(members.get("text", "")),
-                    shell=str(members.get("shell", "")),
-                    base=str(members.get("base", "")),
-                ),
+                told=Told.from_json(members),
+                format=int(members.get("format", FORMAT_VERSION)),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, PatternError) as error:
             raise StoreError("malformed cache record") from error

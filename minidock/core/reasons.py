@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from difflib import SequenceMatcher
-from typing import NamedTuple
 
-from minidock.core.cache_key import InputFile, RecordedInputs, StepInputs
-from minidock.core.entries import DIRECTORY
+from minidock.core.cache_key import RecordedInputs
+from minidock.core.file_reasons import explain_files
+from minidock.core.mount_reasons import MOUNT, explain_mounts
+from minidock.core.reason import Reason, change_of, clipped, quoted, some_of
 from minidock.core.secret_words import looks_secret, starred
 
-_MOST_NAMED = 3
-_WIDTH = 40
 _NAMES = {"directory": "working directory", "architecture": "platform"}  # of settings, where authors have others
+_FLAGS = ("exclude", "owner", "unpack")  # settings that stand in the text of an instruction too
+_SCRIPT = "script "  # what the names of settings begin with that are here-documents with an interpreter
 
 
-class Reason(NamedTuple):
-    """Why a step has another key: one line, and what does not fit into it, such as every changed file."""
-
-    text: str
-    details: tuple[str, ...] = ()
-
-
-def explain(before: RecordedInputs, now: StepInputs) -> tuple[Reason, ...]:
+def explain(before: RecordedInputs, now: RecordedInputs) -> tuple[Reason, ...]:
     """Return every reason why a step has another key than when it ran before, most telling first.
 
     Values that look secret are not shown. Never empty for unequal inputs.
     """
-    current = now.recorded()
-    reasons = list(_explain_instruction(before, current))
-    if _word(before.instruction) != _word(current.instruction):
-        return tuple(reasons)  # another step stood here: nothing else is worth comparing
-    reasons += [
-        *_explain_names("build argument ", before.build_args, current.build_args),
-        *_explain_names("environment variable ", before.env, current.env),
-        *_explain_names("", before.settings, current.settings),
-    ]
-    if before.files is not None:
-        reasons += explain_files(before.files, current.files or ())
-    if before.parent != current.parent:
-        reasons.append(_explain_parent(before, current))
+    if before.word != now.word:
+        return (_explain_text(before.told.text or before.instruction, now.told.text or now.instruction),)
+    reasons = list(explain_own(before, now))
+    if before.parent != now.parent and "independent" not in (before.parent, now.parent):
+        reasons.append(_explain_parent(before, now))
+    if before.format != now.format:
+        reasons.append(Reason("this minidock makes its cache keys another way than the one that built it"))
     return tuple(reasons) or (Reason("the cached result was made from other inputs"),)
+
+
+def explain_own(before: RecordedInputs, now: RecordedInputs) -> tuple[Reason, ...]:
+    """Return every reason that does not lie in the layers below; nothing if there is none."""
+    if before.word != now.word:
+        return ()  # another step stood here: there is nothing to compare
+    return (
+        *_explain_instruction(before, now),
+        *_explain_names("build argument ", before.build_args, now.build_args),
+        *_explain_names("environment variable ", before.env, now.env),
+        *_explain_names("", *_settings(before, now)),
+        *explain_mounts(before, now),
+        *explain_files(before, now),
+    )
+
+
+def _settings(*both: RecordedInputs) -> tuple[dict[str, str], ...]:
+    """Return the settings to compare one by one: mounts are told by option, and flags by the text that has changed."""
+    is_other_text = all(side.told.text for side in both) and len({side.told.text for side in both}) > 1
+    return tuple(
+        {
+            name: value
+            for name, value in side.settings.items()
+            if not name.startswith(MOUNT) and not (is_other_text and name in _FLAGS)
+        }
+        for side in both
+    )
 
 
 def has_changed(name: str, known_names: Collection[str]) -> bool:
@@ -55,33 +70,32 @@ def has_changed(name: str, known_names: Collection[str]) -> bool:
     return any(other == place for other, _, _ in known) and all(other != text for _, _, other in known)
 
 
-def explain_instruction(before: RecordedInputs, now: RecordedInputs) -> tuple[Reason, ...]:
-    """Return how the text of a step has changed; nothing if it is the same."""
-    return tuple(_explain_instruction(before, now))
-
-
 def _explain_instruction(before: RecordedInputs, now: RecordedInputs) -> Iterator[Reason]:
-    if before.instruction == now.instruction:
-        return
     old, new = before.instruction, now.instruction
     if before.told.text:  # else it was recorded before there were such texts
         old, new = before.told.text, now.told.text or new
-    if before.told.shell and now.told.shell and before.told.shell != now.told.shell:
-        yield Reason(f"shell changed: {_quoted(before.told.shell)} -> {_quoted(now.told.shell)}")
-        if old == new:
-            return
+        if before.told.shell and now.told.shell and before.told.shell != now.told.shell:
+            shells = before.told.shell, now.told.shell
+            yield Reason(f"shell changed: {change_of(*shells)}", shells)
+        elif old == new and before.instruction != now.instruction:
+            old, new = before.instruction, now.instruction
+    if old != new:
+        yield _explain_text(old, new)
+
+
+def _explain_text(old: str, new: str) -> Reason:
     old, new = starred(old), starred(new)
-    yield Reason(f"instruction changed: {_differing_words(old, new)}", (old, new))
+    return Reason(f"instruction changed: {_differing_words(old, new)}", (old, new))
 
 
 def _differing_words(before: str, now: str) -> str:
-    """Return the words that changed, in up to `_MOST_NAMED` places; both texts if they begin with other words."""
-    if _word(before) != _word(now):
-        return f"{_clip(before, 70)} -> {_clip(now, 70)}"
+    """Return the words that changed, in a few places; both texts if they begin with other words."""
+    if before.partition(" ")[0] != now.partition(" ")[0]:
+        return f"{clipped(before, 70)} -> {clipped(now, 70)}"
     old, new = before.split(), now.split()
     changes = []
     for kind, start, end, other_start, other_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        removed, added = _quoted(" ".join(old[start:end])), _quoted(" ".join(new[other_start:other_end]))
+        removed, added = quoted(" ".join(old[start:end])), quoted(" ".join(new[other_start:other_end]))
         match kind:
             case "replace":
                 changes.append(f"{removed} -> {added}")
@@ -91,21 +105,28 @@ def _differing_words(before: str, now: str) -> str:
                 changes.append(f"{added} added")
     if not changes:
         return "a secret value" if "****" in before else "white space"
-    more = f" and {len(changes) - _MOST_NAMED:,} more" if len(changes) > _MOST_NAMED else ""
-    return ", ".join(changes[:_MOST_NAMED]) + more
+    return some_of(changes)
 
 
 def _explain_names(what: str, before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[Reason]:
     for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
         shown = f"{what}{name if what else _NAMES.get(name, starred(name))}"
-        if name not in before:
-            yield Reason(f"{shown} added")
-        elif name not in now:
-            yield Reason(f"{shown} removed")
-        elif before[name] != now[name]:
-            is_hidden = bool(what) and looks_secret(name)
-            values = "" if is_hidden else f": {_quoted(before[name])} -> {_quoted(now[name])}"
-            yield Reason(f"{shown} changed{values}")
+        if what and looks_secret(name):
+            yield Reason(f"{shown} {_verb(old, new)}")
+        elif old is None or new is None:
+            yield Reason(f"{shown} {_verb(old, new)}: {quoted(old or new or '')}")
+        elif name.startswith(_SCRIPT):
+            document = name.removeprefix(_SCRIPT).rpartition("/")[2]
+            yield Reason(f"here-document {document} changed: {_differing_words(starred(old), starred(new))}")
+        else:
+            yield Reason(f"{shown} changed: {change_of(old, new)}", (starred(old), starred(new)))
+
+
+def _verb(old: str | None, new: str | None) -> str:
+    return "added" if old is None else "removed" if new is None else "changed"
 
 
 def _explain_parent(before: RecordedInputs, now: RecordedInputs) -> Reason:
@@ -115,55 +136,6 @@ def _explain_parent(before: RecordedInputs, now: RecordedInputs) -> Reason:
     return Reason(f"parent changed: {_short(before.parent)} -> {_short(now.parent)}", (before.parent, now.parent))
 
 
-def explain_files(before: Sequence[InputFile], now: Sequence[InputFile]) -> tuple[Reason, ...]:
-    """Return one reason that counts the changed files, with all of them as its details; nothing if none changed.
-
-    They are counted among all that there are or were; a directory counts only if it has changed itself.
-    """
-    old = {item.path: item for item in before}
-    new = {item.path: item for item in now}
-    changes, total = [], 0
-    for path in sorted(old.keys() | new.keys()):
-        change = _explain_change(old.get(path), new.get(path))
-        if change:
-            changes.append(f"{starred(path) or '.'} ({change})")
-        total += bool(change) or new[path].kind != DIRECTORY
-    if not changes:
-        return ()
-    named = ", ".join(changes[:_MOST_NAMED])
-    more = f" and {len(changes) - _MOST_NAMED:,} more" if len(changes) > _MOST_NAMED else ""
-    return (Reason(f"{len(changes):,} of {total:,} files changed: {named}{more}", tuple(changes)),)
-
-
-def _explain_change(before: InputFile | None, now: InputFile | None) -> str:
-    if before is None:
-        return "added"
-    if now is None:
-        return "removed"
-    return "" if before == now else _explain_file(before, now)
-
-
-def _explain_file(before: InputFile, now: InputFile) -> str:
-    if before.kind != now.kind:
-        return f"{before.kind} -> {now.kind}"
-    parts = []
-    if before.mode != now.mode:
-        parts.append(f"mode {before.mode:o}→{now.mode:o}")
-    if before.owner != now.owner:
-        parts.append(f"owner {before.owner} -> {now.owner}")
-    if before.content != now.content:
-        parts.append("link target" if now.kind == "symlink" else "content")
-    if before.link != now.link:
-        parts.append("hard link")
-    if before.xattrs != now.xattrs:
-        parts.append("extended attributes")
-    return ", ".join(parts)
-
-
-def _word(text: str) -> str:
-    return text.split(" ", 1)[0]
-
-
 def _short(text: str) -> str:
     return text.removeprefix("sha256:")[:12] or "scratch"
 
@@ -171,12 +143,3 @@ def _short(text: str) -> str:
 def _short_base(text: str) -> str:
     name, _, digest = text.rpartition("@")
     return f"{name}@{_short(digest)}" if name else _short(text)
-
-
-def _quoted(text: str) -> str:
-    return repr(_clip(starred(text), _WIDTH)) if text else "none"
-
-
-def _clip(text: str, width: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minidock.core.digest import Digest
-from minidock.core.reasons import Reason
+from minidock.core.reason import Reason
 from minidock.core.stored_files import LayerBytes
 from minidock.core.summary import UsageRow
 

@@ -10,7 +10,7 @@ from minidock.core.build_record import BuildRecord, StepFate
 from minidock.core.config import HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.image_steps import StepLines, plain_instruction
-from minidock.core.reasons import Reason
+from minidock.core.reason import Reason
 from minidock.core.report import ReportStep
 from minidock.core.secret_words import without_secrets
 

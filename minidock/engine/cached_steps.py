@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from minidock.core.build_record import CACHED, REBUILT, StepFate
-from minidock.core.cache_key import StepInputs
+from minidock.core.cache_key import RecordedInputs, StepInputs
 from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
 from minidock.core.digest import Digest
 from minidock.core.dockerfile import words
 from minidock.core.dockerfile.model import Instruction, Run
 from minidock.core.entries import Tree
+from minidock.core.file_reasons import explain_files
 from minidock.core.image_steps import StepLines
-from minidock.core.reasons import Reason, explain, explain_files, explain_instruction, has_changed
+from minidock.core.reason import Reason
+from minidock.core.reasons import explain, explain_own, has_changed
 from minidock.core.secret_words import secret_values, with_stars, without_secrets
 from minidock.core.times import parse_time
 from minidock.engine.image_files import ImageFiles
@@ -44,6 +46,7 @@ class CachedSteps:
         self._shown = 0
         self._ordinal = 0  # of steps that make a layer: an ENV more does not make later steps strangers
         self._tree: tuple[tuple[Digest, ...], Tree] | None = None
+        self._explained: set[Reason] = set()
         self.lines: StepLines | None = None  # of the instruction whose steps are added now
         self.state = state
 
@@ -297,20 +300,25 @@ class CachedSteps:
     def _reasons(self, step: Step, inputs: StepInputs, *, follows_rebuilt: bool) -> tuple[Reason, ...]:
         if not self._build.uses_cache:
             return (Reason(self._build.no_cache_option),)
-        before = self._store.cache.last_inputs(self._layer_id)
+        before, now = self._store.cache.last_inputs(self._layer_id), inputs.recorded()
         if follows_rebuilt:
-            parent, now = self._parent_reason, inputs.recorded()
-            if before is None or before.files is None:
-                return (parent,)
-            if before.instruction != now.instruction:
-                return (
-                    parent,
-                    *(explain_instruction(before, now) if has_changed(step.name, self._build.known_names) else ()),
-                )
-            return (parent, *explain_files(before.files, now.files or ()))
+            return (self._parent_reason, *(() if before is None else self._own_reasons(step, before, now)))
         if self._store.cache.get(inputs.key()) is not None:
             return (Reason("the layer that it made is gone from the store"),)
-        return explain(before, inputs) if before is not None else (self._first_reason,)
+        return self._noted(explain(before, now)) if before is not None else (self._first_reason,)
+
+    def _own_reasons(self, step: Step, before: RecordedInputs, now: RecordedInputs) -> tuple[Reason, ...]:
+        """Return what of a step itself has changed that follows a rebuilt one."""
+        is_other = before.instruction != now.instruction
+        if is_other and not has_changed(step.name, self._build.known_names):
+            return ()
+        # A variable, say, is in force at every step from there on, and is told at the first; files are a step's own.
+        known = self._explained - {*explain_files(before, now)}
+        return tuple(reason for reason in self._noted(explain_own(before, now)) if reason not in known)
+
+    def _noted(self, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+        self._explained.update(reasons)
+        return reasons
 
     @property
     def _first_reason(self) -> Reason:

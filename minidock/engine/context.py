@@ -40,7 +40,7 @@ class Context:
 
     def __init__(self, root: str, rules: IgnoreRules, stats: StatCache) -> None:
         self.root = root
-        self._rules = rules
+        self.rules = rules
         self._stats = stats
         self._entries: dict[str, Entry] = {}
         self._statuses: dict[str, os.stat_result] = {}
@@ -74,9 +74,9 @@ class Context:
             except PermissionError as error:
                 raise _unreadable(path) from error
             is_directory = stat.S_ISDIR(status.st_mode)
-            if not self._rules.is_ignored(path):
+            if not self.rules.is_ignored(path):
                 self._add(path, status)
-            elif not (is_directory and self._rules.may_hold_included(path)):
+            elif not (is_directory and self.rules.may_hold_included(path)):
                 return
             if not is_directory:
                 return
@@ -117,9 +117,9 @@ class Context:
             for item in items:
                 path = join(directory, item.name)
                 is_directory = item.is_dir(follow_symlinks=False)
-                if not self._rules.is_ignored(path):
+                if not self.rules.is_ignored(path):
                     self._add_item(path, item)
-                elif not is_directory or not self._rules.may_hold_included(path):
+                elif not is_directory or not self.rules.may_hold_included(path):
                     continue
                 if is_directory:
                     below.append(path)
@@ -267,9 +267,9 @@ class Context:
         if ".." in parts:
             return f"{pattern} leads out of the context {self.root}; only what is inside can be copied"
         path = "/".join(parts)
-        rule = self._rules.rule_for(path)
-        if rule is not None and self._rules.is_ignored(path) and self._is_there(path):
-            place = self._rules.place_of(rule)
+        rule = self.rules.rule_for(path)
+        if rule is not None and self.rules.is_ignored(path) and self._is_there(path):
+            place = self.rules.place_of(rule)
             return f"{path} is there, but {place} ({rule.text}) leaves it out; see `minidock context why`"
         return None
 

@@ -143,6 +143,7 @@ class TarContext:
 
     is_local = False
     keeps_owners = False
+    rules = IgnoreRules()
 
     def __init__(self, path: str, entries: Sequence[Entry], scope: str) -> None:
         self.scope = scope

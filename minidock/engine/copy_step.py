@@ -15,13 +15,14 @@ from minidock.core.dockerfile.model import Add, Copy
 from minidock.core.entries import FILE
 from minidock.core.file_mode import ModeChange
 from minidock.core.selecting import Selected
+from minidock.core.told import Told
 from minidock.core.users import is_numeric_owner, resolve_owner
 from minidock.engine.archives import Archive, open_archive
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.copy_parts import Part
-from minidock.engine.copy_words import Chosen, Words, history_text, is_linked, unpacking
+from minidock.engine.copy_words import Chosen, Words, history_text, is_linked, told_text, unpacking
 from minidock.engine.progress import Step
-from minidock.engine.sources import Source
+from minidock.engine.sources import Source, ignores_of
 from minidock.engine.stage_state import COMMENT, BuildContext
 from minidock.errors import BuildError, ContextChanged
 from minidock.store.layers import ContentChanged, Layer
@@ -58,7 +59,8 @@ def copy(build: BuildContext, steps: CachedSteps, instruction: Copy | Add, open_
                     if problem is not None:
                         raise problem
                     parts = words.parts(source, chosen, remotes, attributes)
-                _Copy(build, steps, instruction, parts, attributes).carry_out(step)
+                told = Told(told_text(instruction), ignores=ignores_of(source))
+                _Copy(build, steps, instruction, parts, attributes, told).carry_out(step)
                 return
             except ContentChanged as error:
                 changed = error
@@ -115,6 +117,7 @@ class _Copy:
     instruction: Copy | Add
     parts: tuple[Part, ...]
     attributes: Attributes
+    told: Told
 
     def carry_out(self, step: Step) -> None:
         """Add the step. Raises: ContentChanged if a file is not as it was when it was selected."""
@@ -135,6 +138,7 @@ class _Copy:
                 *self.build.settings,
             ),
             files=files,
+            told=self.told,
         )
         entry = HistoryEntry(None, f"{text} # buildkit", COMMENT)
         self.steps.layer(step, inputs, entry, config, self._make, is_independent=independent)

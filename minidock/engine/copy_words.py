@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from minidock.core.copying import Attributes
@@ -117,10 +117,32 @@ def unpacking(instruction: Copy | Add) -> tuple[tuple[str, str], ...]:
 
 def history_text(instruction: Copy | Add) -> str:
     """Return the instruction as history has it: variables expanded, --from, --link and --exclude left out."""
+    parents = isinstance(instruction, Copy) and instruction.parents
+    flags = [("parents", parents or None), ("chown", instruction.chown), ("chmod", instruction.chmod)]
+    return _text(instruction, flags)
+
+
+def told_text(instruction: Copy | Add) -> str:
+    """Return the instruction with all of its flags, variables expanded."""
+    flags: list[tuple[str, str | bool | None]]
+    if isinstance(instruction, Copy):
+        flags = [("from", instruction.from_), ("parents", instruction.parents or None)]
+    else:
+        keeps, unpacks = instruction.keep_git_dir, instruction.unpack
+        flags = [("checksum", instruction.checksum), ("keep-git-dir", keeps), ("unpack", unpacks)]
+    flags += [("link", instruction.link or None), ("chown", instruction.chown), ("chmod", instruction.chmod)]
+    return _text(instruction, [*flags, *(("exclude", pattern) for pattern in instruction.excludes)])
+
+
+def _text(instruction: Copy | Add, flags: Iterable[tuple[str, str | bool | None]]) -> str:
+    """Return the instruction with those flags that are given: not empty and not None."""
     words = ["ADD" if isinstance(instruction, Add) else "COPY"]
-    if isinstance(instruction, Copy) and instruction.parents:
-        words.append("--parents")
-    flags = [("chown", instruction.chown), ("chmod", instruction.chmod)]
-    words += [f"--{name}={value}" for name, value in flags if value]
+    for name, value in flags:
+        if value is True:
+            words.append(f"--{name}")
+        elif value is False:
+            words.append(f"--{name}=false")
+        elif value:
+            words.append(f"--{name}={value}")
     documents = [f"<<{heredoc.name}" for heredoc in instruction.heredocs]
     return " ".join([*words, *instruction.sources, *documents, instruction.destination])

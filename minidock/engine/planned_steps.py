@@ -10,7 +10,7 @@ from minidock.core.cache_key import StepInputs
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Instruction
-from minidock.core.reasons import Reason
+from minidock.core.reason import Reason
 from minidock.engine.cached_steps import PARENT_REBUILT, CachedSteps
 from minidock.engine.copy_words import is_linked
 from minidock.engine.progress import Step

@@ -16,11 +16,13 @@ from minidock.core.dockerfile.model import Run
 from minidock.core.dockerfile.problem import InstructionError
 from minidock.core.dockerfile.run_mounts import MountType, RunMount, Sharing
 from minidock.core.entries import DIRECTORY
+from minidock.core.mount_reasons import MOUNT
 from minidock.core.process import Mount, MountedFile, Overlay
 from minidock.core.process import MountType as Kind
 from minidock.core.selecting import Selected, Selection
+from minidock.core.told import Ignores, ToldMount
 from minidock.engine.selection import write_selected
-from minidock.engine.sources import Source, input_files, layer_source
+from minidock.engine.sources import Source, ignores_of, input_files, layer_source
 from minidock.engine.ssh_agent import agent_with_keys, lent
 from minidock.engine.stage_state import BuildContext
 from minidock.errors import BuildError, ExpansionError
@@ -89,7 +91,31 @@ def _selected(source: Source, path: str) -> Selected:
 
 def settings(mounts: Sequence[StepMount]) -> tuple[tuple[str, str], ...]:
     """Return what the mounts add to the settings of a step: never the content of secrets and caches."""
-    return tuple((f"mount {item.target or item.mount.env or item.mount.key}", _setting(item)) for item in mounts)
+    return tuple((_name(item), _setting(item)) for item in mounts)
+
+
+def _name(item: StepMount) -> str:
+    return f"{MOUNT}{item.target or item.mount.env or item.mount.key}"
+
+
+def told(mounts: Sequence[StepMount]) -> tuple[ToldMount, ...]:
+    """Return where the mounts take their content from, for those who compare."""
+    return tuple(
+        ToldMount(_name(item), item.mount.from_, item.mount.source, f"{_prefix(item)}{item.selected.entry.path}")
+        for item in mounts
+        if item.selected is not None
+    )
+
+
+def ignores(mounts: Sequence[StepMount]) -> tuple[Ignores, ...]:
+    """Return what the contexts ignore that binds show."""
+    found = (item for mount in mounts for item in ignores_of(mount.source, _prefix(mount)))
+    return tuple({item.prefix: item for item in found}.values())
+
+
+def _prefix(item: StepMount) -> str:
+    """Return what stands before the paths of a bind's files in the inputs of a step."""
+    return f"{item.mount.from_}:/" if item.mount.from_ else ""
 
 
 def _setting(item: StepMount) -> str:
@@ -98,7 +124,7 @@ def _setting(item: StepMount) -> str:
     named = {"id": mount.key if mount.type is not MountType.BIND else "", "env": mount.env, "size": mount.size or ""}
     numbers = {"uid": mount.uid, "gid": mount.gid, "mode": None if mount.mode is None else f"{mount.mode:o}"}
     parts += [f"{name}={value}" for name, value in {**named, **numbers}.items() if value not in (None, "")]
-    if item.diff_ids is not None and _is_whole(item):
+    if item.diff_ids is not None and _is_whole_image(item):
         parts.append(f"content={_chain(item.diff_ids)}")
     return " ".join(parts)
 
@@ -107,21 +133,14 @@ def files(mounts: Sequence[StepMount]) -> tuple[InputFile, ...]:
     """Return the files that binds show, as inputs of a step. Whole images are told by their layers instead."""
     found: list[InputFile] = []
     for item in mounts:
-        if item.mount.type is not MountType.BIND or item.selected is None:
-            continue
-        if item.diff_ids is None:
-            prefix = f"{item.mount.from_}:/" if item.mount.from_ else ""
-            taken = input_files([item.selected], keeps_owners=False)
-            found += [entry._replace(path=f"{prefix}{entry.path}") for entry in taken]
-        elif not _is_whole(item):
-            prefix = f"{item.mount.from_}:"
-            taken = input_files([item.selected], keeps_owners=True)
-            found += [entry._replace(path=f"{prefix}/{entry.path}") for entry in taken]
+        if item.mount.type is MountType.BIND and item.selected is not None and not _is_whole_image(item):
+            taken = input_files([item.selected], keeps_owners=item.diff_ids is not None)
+            found += [entry._replace(path=f"{_prefix(item)}{entry.path}") for entry in taken]
     return tuple(found)
 
 
-def _is_whole(item: StepMount) -> bool:
-    return item.selected is not None and not item.selected.entry.path
+def _is_whole_image(item: StepMount) -> bool:
+    return item.diff_ids is not None and item.selected is not None and not item.selected.entry.path
 
 
 def _chain(diff_ids: tuple[Digest, ...]) -> str:

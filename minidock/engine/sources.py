@@ -13,8 +13,10 @@ from minidock.core import units
 from minidock.core.cache_key import InputFile
 from minidock.core.copying import inode_of
 from minidock.core.digest import Digest
+from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.entries import FILE, Entry, Tree, join
 from minidock.core.selecting import Selected, Selection
+from minidock.core.told import Ignores
 from minidock.engine.context import Context
 from minidock.engine.progress import Progress
 from minidock.errors import BuildError, StoreError
@@ -45,6 +47,11 @@ class Source(Protocol):
         """Whether files keep the owners that they have in the source."""
         ...
 
+    @property
+    def rules(self) -> IgnoreRules:
+        """What of it does not exist for a build."""
+        ...
+
 
 class ContextSource:
     """The build context."""
@@ -53,6 +60,7 @@ class ContextSource:
 
     def __init__(self, context: Context, progress: Progress) -> None:
         self._context = context
+        self.rules = context.rules
         self._progress = progress
         self._is_loaded = False
         self._lock = threading.Lock()  # stages that are built side by side share the context
@@ -101,6 +109,7 @@ class LayerSource:
     """The merged tree of a stack of layers."""
 
     keeps_owners = True
+    rules = IgnoreRules()
 
     def __init__(self, store: Store, diff_ids: Sequence[Digest], contents: Contents) -> None:
         self.tree: Tree = store.layers.tree(diff_ids)
@@ -147,6 +156,11 @@ def with_digests(context: Context, items: Sequence[Selected]) -> tuple[Selected,
         )
         for item in items
     )
+
+
+def ignores_of(source: Source | None, prefix: str = "") -> tuple[Ignores, ...]:
+    """Return what a source ignores, if anything; ``prefix`` stands before its paths in the inputs of a step."""
+    return () if source is None or not source.rules.rules else (Ignores(prefix, source.rules),)
 
 
 def _files(item: Selected) -> Iterable[tuple[str, Entry]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from minidock.core import metadata
-from minidock.core.cache_key import StepInputs, Told
+from minidock.core.cache_key import StepInputs
 from minidock.core.config import HistoryEntry
 from minidock.core.dockerfile import heredocs
 from minidock.core.dockerfile.expansion import expand
@@ -31,6 +31,7 @@ from minidock.core.dockerfile.workdir import resolve_workdir
 from minidock.core.image_steps import StepLines
 from minidock.core.networking import Networking, NetworkKind
 from minidock.core.process import MountedFile
+from minidock.core.told import Told
 from minidock.engine import run_mounts
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.copy_step import copy, make_directory
@@ -219,7 +220,9 @@ class StageBuilder:
                 *run_mounts.settings(mounts),
             ),
             files=run_mounts.files(mounts),
-            told=_told(_command(instruction), words),
+            told=replace(
+                _told(_command(instruction), words), ignores=run_mounts.ignores(mounts), mounts=run_mounts.told(mounts)
+            ),
         )
 
 

@@ -13,7 +13,7 @@ from minidock.core.dockerfile import stages
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.platform import Platform
-from minidock.core.reasons import Reason
+from minidock.core.reason import Reason
 from minidock.core.reference import Reference
 from minidock.engine import images
 from minidock.engine.base_images import PullFailed

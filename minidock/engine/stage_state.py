@@ -14,7 +14,7 @@ from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.image_steps import StepLines
 from minidock.core.process import DEFAULT_PATH
-from minidock.core.reasons import Reason
+from minidock.core.reason import Reason
 from minidock.core.resources import Resources
 from minidock.core.times import format_time
 from minidock.engine.cache_import import ImportedCache

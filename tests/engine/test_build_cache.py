@@ -177,7 +177,7 @@ def test_what_only_describes_the_image_disturbs_no_later_run(lab: Lab, line: str
     ("line", "changed", "reason"),
     [
         ("ENV A=1", "ENV A=2", "environment variable A changed: '1' -> '2'"),
-        ("ENV A=1", "ENV B=1", "environment variable A removed; environment variable B added"),
+        ("ENV A=1", "ENV B=1", "environment variable A removed: '1'; environment variable B added: '1'"),
         ("ARG A=1", "ARG A=2", "build argument A changed: '1' -> '2'"),
         ("USER 1", "USER 2", "user changed: '1' -> '2'"),
         ('SHELL ["/bin/sh", "-c"]', 'SHELL ["/bin/bash", "-c"]', None),
@@ -198,7 +198,10 @@ def test_a_working_directory_counts(lab: Lab) -> None:
     lab.dockerfile("FROM base:1\nWORKDIR /a\nRUN make\n")
     lab.build()
     lab.dockerfile("FROM base:1\nWORKDIR /b\nRUN make\n")
-    assert lab.build().reasons == ["instruction changed: '/a' -> '/b'", "parent rebuilt"]
+    assert lab.build().reasons == [
+        "instruction changed: '/a' -> '/b'",
+        "parent rebuilt; working directory changed: '/a' -> '/b'",
+    ]
 
 
 def test_build_arguments_count_once_they_are_declared(lab: Lab) -> None:
@@ -244,7 +247,7 @@ def test_a_stage_that_did_not_change_is_left_alone(lab: Lab) -> None:
     first = lab.build()
     lab.dockerfile(text.replace("RUN second", "ENV X=1\nRUN second"))
     second = lab.build()
-    assert second.reasons == ["environment variable X added", "parent rebuilt"]
+    assert second.reasons == ["environment variable X added: '1'", "parent rebuilt"]
     assert first.outcomes != second.outcomes
     assert sorted(spec.args[2] for spec in lab.runtime.ran) == ["first", "second", "second"]
 

@@ -189,7 +189,7 @@ def test_what_changed_behind_a_rebuilt_step_is_told_too(lab: Lab) -> None:
     (lab.place / "app/new").write_text("")
     assert reasons("COPY app /app/", "COPY app /c", here.format("two")) == [
         "1 of 4 files changed: app/new (added)",
-        "parent rebuilt; instruction changed: '/b' -> '/c'",
+        "parent rebuilt; instruction changed: '/b' -> '/c'; 1 of 4 files changed: app/new (added)",
         """parent rebuilt; instruction changed: '"one"]' -> '"two"]'""",
     ]
     (lab.place / "app/new").write_text("x")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from minidock.core.digest import Digest
-from minidock.core.reasons import Reason
+from minidock.core.reason import Reason
 from minidock.core.report import (
     ImageDetails,
     ImageFile,

@@ -73,8 +73,12 @@ class IgnoreRules:
     @classmethod
     def parse(cls, text: str, filename: str = "") -> IgnoreRules:
         """Return the rules of an ignore file. Raises: PatternError."""
-        found = _read_lines(text)
-        return cls(tuple(replace(_rule(pattern), line=line) for line, pattern in found), filename)
+        return cls.from_lines(_read_lines(text), filename)
+
+    @classmethod
+    def from_lines(cls, lines: Iterable[tuple[int, str]], filename: str = "") -> IgnoreRules:
+        """Return the rules of patterns with the numbers of their lines. Raises: PatternError."""
+        return cls(tuple(replace(_rule(pattern), line=line) for line, pattern in lines), filename)
 
     @classmethod
     def from_patterns(cls, patterns: Iterable[str]) -> IgnoreRules:
