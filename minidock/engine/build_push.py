@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from functools import partial
 
 from minidock.core.descriptor import Descriptor
 from minidock.core.packing import Compression
 from minidock.core.reference import Reference
-from minidock.core.transfers import Transfer, TransferState
-from minidock.engine.progress import Progress, Step
+from minidock.engine.crew import tell_layers
+from minidock.engine.progress import Progress
 from minidock.engine.push import push
 from minidock.engine.registries import Environment, open_registries
 from minidock.engine.workspace import Workspace
@@ -33,12 +32,6 @@ def push_result(
         for name in names:
             reference = Reference.parse(name)
             with progress.internal(f"pushing {reference}") as step:
-                tell = partial(_tell, step)
-                pushed = push(ws, registries, reference, tell, compression=compression, session=session)
+                pushed = push(ws, registries, reference, tell_layers(step), compression=compression, session=session)
                 step.status(f"pushing manifest for {reference}@{pushed.manifest.digest} done")
     return pushed.manifest
-
-
-def _tell(step: Step, event: Transfer) -> None:
-    if isinstance(event, TransferState) and event.is_last:
-        step.status(f"layer {event.item}: {event.text}")

@@ -17,10 +17,10 @@ from minidock.core.descriptor import Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.packing import Form, as_layer
 from minidock.core.reference import Reference
-from minidock.core.transfers import Transfer, TransferState
 from minidock.engine.cache_import import CacheSource
+from minidock.engine.crew import Crew, tell_layers
 from minidock.engine.progress import Step
-from minidock.engine.pull_layers import Crew, LayerFetcher
+from minidock.engine.pull_layers import LayerFetcher
 from minidock.engine.push import refused as push_refused
 from minidock.engine.push_layers import LayerPusher, Outgoing
 from minidock.engine.remote import refused as pull_refused
@@ -86,13 +86,8 @@ def export_remote(
     reference = option.reference("exporter")
     try:
         repository = registries.repository(reference)
-        compression = option.compression()
-
-        def tell(event: Transfer) -> None:
-            if isinstance(event, TransferState) and event.is_last:
-                step.status(f"layer {event.item}: {event.text}")
-
-        pusher = LayerPusher(ws, session, repository, reference.domain, tell, Crew(registries.cancel), compression)
+        crew, compression = Crew(registries.cancel), option.compression()
+        pusher = LayerPusher(ws, session, repository, reference.domain, tell_layers(step), crew, compression)
         diff_ids = list(dict.fromkeys(result.diff_id for result in results if result.diff_id is not None))
         forms = pusher.push([Outgoing(diff_id) for diff_id in diff_ids])
         layers = {diff_id: _described(form, diff_id) for diff_id, form in zip(diff_ids, forms, strict=True)}

@@ -15,7 +15,7 @@ from minidock.core.platform import Platform
 from minidock.engine.decompress import Plain, decompressed
 from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
-from minidock.errors import BlobCorrupt, MinidockError, StoreError, TarError
+from minidock.errors import BlobCorrupt, MinidockError, StorageFull, StoreError, TarError
 from minidock.store.session import Session
 
 _CHUNK = 1 << 20
@@ -52,21 +52,22 @@ def ingest(
     session: Session,
     stream: BinaryIO,
     diff_id: Digest,
-    check: Callable[[], None] = lambda: None,
+    watch: Callable[[], None] = lambda: None,
 ) -> None:
-    """Store a layer, compressed or not; ``check`` is called often, and may raise.
+    """Store a layer, compressed or not; ``watch`` is called after every MiB, and may raise.
 
-    Raises: TarError, BlobCorrupt.
+    Raises: TarError, BlobCorrupt, StorageFull where it would not fit.
     """
-    room = _room(ws)
-    layer = ws.store.layers.ingest(session, _Bounded(decompressed(stream), room, check), room)
+    room, full = _room(ws), StorageFull(ws.store.layout.root)
+    layer = ws.store.layers.ingest(session, _Bounded(decompressed(stream), room, full, watch), room)
     if layer.diff_id != diff_id:
         raise BlobCorrupt(str(diff_id), layer.diff_id)
 
 
-def check_content(ws: Workspace, stream: BinaryIO, diff_id: Digest, check: Callable[[], None]) -> None:
+def check_content(ws: Workspace, stream: BinaryIO, diff_id: Digest, watch: Callable[[], None]) -> None:
     """Make sure that a layer that came is another form of one that is here. Raises: TarError, BlobCorrupt."""
-    plain = _Bounded(decompressed(stream), _room(ws), check)
+    size = os.path.getsize(ws.store.layout.blob(diff_id))
+    plain = _Bounded(decompressed(stream), size, TarError(f"the layer is not {diff_id}: it is larger"), watch)
     found = sha256()
     while chunk := plain.read(_CHUNK):
         found.update(chunk)
@@ -96,18 +97,25 @@ def _room(ws: Workspace) -> int:
 
 
 class _Bounded:
-    """A stream that ends in an error where it would have more than ``limit`` bytes."""
+    """A stream that ends in ``problem`` where it would have more than ``limit`` bytes.
 
-    def __init__(self, inner: Plain, limit: int, check: Callable[[], None]) -> None:
+    ``watch`` is called at its begin and after every MiB, which costs nothing where reads are small.
+    """
+
+    def __init__(self, inner: Plain, limit: int, problem: MinidockError, watch: Callable[[], None]) -> None:
         self._inner = inner
-        self._check = check
-        self._limit = limit
         self._left = limit
+        self._problem = problem
+        self._watch = watch
+        self._unwatched = _CHUNK
 
     def read(self, size: int, /) -> bytes:
-        self._check()
+        if self._unwatched >= _CHUNK:
+            self._unwatched = 0
+            self._watch()
         data = self._inner.read(size)
+        self._unwatched += len(data)
         self._left -= len(data)
         if self._left < 0:
-            raise TarError(f"the layer has more than {self._limit} bytes, and the disk has no room for it")
+            raise self._problem
         return data

@@ -16,9 +16,10 @@ from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.transfers import TransferNote, TransferObserver
 from minidock.engine import images
+from minidock.engine.crew import Crew
 from minidock.engine.definition import this_platform
 from minidock.engine.image_list import config_digest
-from minidock.engine.pull_layers import Crew, LayerFetcher
+from minidock.engine.pull_layers import LayerFetcher
 from minidock.engine.remote import look, refused
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError, RegistryError, RegistryRefused

@@ -7,15 +7,14 @@ else reads. It is written to a temporary file, compared with its digest, and onl
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.transfers import TransferObserver, TransferProgress, TransferState
+from minidock.engine.crew import Crew, tell_retries
 from minidock.engine.incoming import check_content, ingest, known_layers
 from minidock.engine.workspace import Workspace
 from minidock.errors import RegistryError, RegistryRefused, RegistryUnreachable
@@ -23,49 +22,6 @@ from minidock.registry.client import Repository
 from minidock.registry.fetching import fetch
 from minidock.store.blobs import BlobWriter
 from minidock.store.session import Session
-
-AT_ONCE = 3
-
-
-class Cancelled(Exception):
-    """This transfer is not needed any more: another one has failed, or the user wants no more. Never seen outside."""
-
-
-class Crew:
-    """Transfers side by side; the first that fails, or Ctrl-C, ends the others. ``stop`` wakes those that wait."""
-
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
-        self._is_over = threading.Event()
-
-    def check(self) -> None:
-        """Do nothing as long as the transfers go on. Raises: Cancelled."""
-        if self._is_over.is_set():
-            raise Cancelled
-
-    def run(self, tasks: Sequence[Callable[[], None]]) -> None:
-        """Carry out all tasks. Raises: what the first of them that fails raises."""
-        futures: list[Future[None]] = []
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            try:
-                futures = [pool.submit(self._guarded, task) for task in tasks]
-                wait(futures, return_when=FIRST_EXCEPTION)
-            finally:
-                if any(not future.done() or future.exception() is not None for future in futures):
-                    self._is_over.set()
-                    self._stop()
-        errors = [future.exception() for future in futures]
-        real = [error for error in errors if error is not None and not isinstance(error, Cancelled)]
-        if real:
-            raise real[0]
-
-    def _guarded(self, task: Callable[[], None]) -> None:
-        self.check()
-        try:
-            task()
-        except Exception:
-            self.check()  # what breaks after the end breaks because of it
-            raise
 
 
 @dataclass(slots=True)
@@ -200,9 +156,10 @@ class LayerFetcher:
         return download
 
     def _from_anywhere(self, layer: Descriptor, download: Download) -> None:
+        retrying = tell_retries(self._observer, layer.digest.short)
         for position, repository in enumerate(self._repositories):
             try:
-                fetch(repository(), layer, download)
+                fetch(repository().telling(retrying), layer, download)
                 return
             except RegistryError as error:
                 if position == len(self._repositories) - 1:
@@ -218,11 +175,16 @@ class LayerFetcher:
                 return
             path = self._ws.store.layout.blob(layer.digest) if download is None else download.opened().path
             with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC), "rb") as packed:
+
+                def watch() -> None:
+                    self._crew.check()
+                    done = min(packed.tell(), layer.size)
+                    self._observer(TransferProgress(layer.digest.short, "Extracting", done, layer.size))
+
                 if is_here:
-                    check_content(self._ws, packed, diff_id, self._crew.check)
-                    return
-                self._observer(TransferProgress(layer.digest.short, "Extracting", layer.size, layer.size))
-                ingest(self._ws, self._session, packed, diff_id, self._crew.check)
+                    check_content(self._ws, packed, diff_id, watch)
+                else:
+                    ingest(self._ws, self._session, packed, diff_id, watch)
 
 
 def blob_missing(layer: Descriptor, error: RegistryError) -> RegistryError:

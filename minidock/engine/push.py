@@ -18,7 +18,7 @@ from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.transfers import TransferNote, TransferObserver
 from minidock.engine import images
-from minidock.engine.pull_layers import Crew
+from minidock.engine.crew import Crew
 from minidock.engine.push_layers import LayerPusher, Outgoing
 from minidock.engine.save import require_platform
 from minidock.engine.workspace import Workspace

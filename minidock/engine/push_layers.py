@@ -16,19 +16,17 @@ from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.packing import UNCOMPRESSED, Compression, Form, as_layer, mountable, preferred
 from minidock.core.transfers import TransferObserver, TransferProgress, TransferState
+from minidock.engine.crew import Crew, tell_retries
+from minidock.engine.layer_upload import LayerUpload, SizeNeeded
 from minidock.engine.packing import PackedBlob
-from minidock.engine.pull_layers import Crew
 from minidock.engine.workspace import Workspace
-from minidock.errors import RegistryRefused, RegistryUnreachable
 from minidock.registry.client import Repository
-from minidock.registry.exchange import TRIES
 from minidock.store.session import Session
 
 _SMALL = 4 << 20  # bytes of a tar
 _MOST_MOUNTS = 3
-_NEEDS_SIZE = (405, 411, 413, 501)  # a server that takes no body of unknown length
-_PASSING = (408, 429, 500, 502, 503, 504)
 _AS_IT_IS = Compression(UNCOMPRESSED)
+_EXISTS, _PUSHED = "Layer already exists", "Pushed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +74,24 @@ class LayerPusher:
         missing = [layer for key, layer in distinct.items() if key not in self._done]
         for layer in reversed(distinct.values()):
             is_there = layer.key in self._done
-            text = "Layer already exists" if is_there else "Preparing"
+            text = _EXISTS if is_there else "Preparing"
             self._observer(TransferState(layer.diff_id.short, text, is_last=is_there))
         self._crew.run([partial(self._one, layer) for layer in missing])
         return tuple(self._done[layer.key] for layer in layers)
 
     def put(self, digest: Digest, data: bytes) -> None:
         """Have a small blob in the repository. Raises: RegistryError."""
-        if not self._repository.has_blob(digest, for_push=True):
-            self._repository.upload(self._repository.begin_upload(), digest, len(data), lambda: [data])
+        upload = LayerUpload(self._repository)
+        if not upload.is_there(digest):
+            upload.send(digest, len(data), lambda: [data])
 
     def _one(self, layer: Outgoing) -> None:
+        retrying = tell_retries(self._observer, layer.diff_id.short)
+        upload = LayerUpload(self._repository.telling(retrying), self._crew.check)
         forms = self._forms(layer)
-        form, text = self._there(forms)
+        form, text = self._there(upload, forms)
         if form is None:
-            form, text = self._sent(layer, forms)
+            form, text = self._sent(upload, layer, forms)
         place = Form(as_layer(form.blob), form.made, (self._place,))
         self._ws.store.forms.remember(self._session, layer.diff_id, place)
         self._done[layer.key] = form
@@ -104,38 +105,26 @@ class LayerPusher:
         places = [form.repositories for form in known if form.blob.digest == layer.kept.digest]
         return (Form(layer.kept, "", *places[:1]),)
 
-    def _there(self, forms: Iterable[Form]) -> tuple[Form | None, str]:
+    def _there(self, upload: LayerUpload, forms: Sequence[Form]) -> tuple[Form | None, str]:
         """Return the first form that the repository has, or can have without an upload, and what docker says of it."""
-        forms = tuple(forms)
         for form in forms:
-            self._crew.check()
-            if self._repository.has_blob(form.blob.digest, for_push=True):
-                return form, "Layer already exists"
+            if upload.is_there(form.blob.digest):
+                return form, _EXISTS
         for form in forms:
             for source in mountable(form, self._domain, self._repository.path)[:_MOST_MOUNTS]:
-                if self._is_mounted(form.blob.digest, source):
+                if upload.is_mounted(form.blob.digest, source):
                     return form, f"Mounted from {source}"
         return None, ""
 
-    def _is_mounted(self, digest: Digest, source: str) -> bool:
-        self._crew.check()
-        try:
-            return self._repository.mount(digest, source) is None
-        except RegistryRefused:  # of the other repository we may not read; the upload tells whether we may write here
-            return False
-
-    def _sent(self, layer: Outgoing, forms: Iterable[Form]) -> tuple[Form, str]:
+    def _sent(self, upload: LayerUpload, layer: Outgoing, forms: Iterable[Form]) -> tuple[Form, str]:
         """Upload a layer, packed before or now."""
         for form in forms:
             if layer.kept is not None or self._ws.store.blobs.has(form.blob.digest):
-                return self._sent_as_it_is(layer, form)
+                upload.send(form.blob.digest, form.blob.size, self._packed(layer, form.blob, _AS_IT_IS).chunks)
+                return form, _PUSHED
         tar = self._ws.store.layers.get(layer.diff_id).blob
         packed = self._packed(layer, tar, self._compression)
-        if tar.size <= _SMALL:
-            data = b"".join(packed.chunks())
-            text = self._upload(packed.descriptor, lambda: [data])
-        else:
-            text = self._sent_while_packing(packed)
+        text = self._sent_from_memory(upload, packed) if tar.size <= _SMALL else self._sent_packing(upload, packed)
         return Form(packed.descriptor, self._compression.label), text
 
     def _packed(self, layer: Outgoing, blob: Descriptor, compression: Compression) -> PackedBlob:
@@ -146,40 +135,18 @@ class LayerPusher:
         self._session.pin([blob.digest])
         return PackedBlob(self._ws, blob.digest, compression, watch)
 
-    def _sent_as_it_is(self, layer: Outgoing, form: Form) -> tuple[Form, str]:
-        source = self._packed(layer, form.blob, _AS_IT_IS)
-        place = self._repository.begin_upload()
-        self._repository.upload(place, form.blob.digest, form.blob.size, source.chunks)
-        return form, "Pushed"
+    def _sent_from_memory(self, upload: LayerUpload, packed: PackedBlob) -> str:
+        data = b"".join(packed.chunks())
+        return _sent_if_needed(upload, packed.descriptor, lambda: [data])
 
-    def _upload(self, blob: Descriptor, body: Callable[[], Iterable[bytes]]) -> str:
-        """Upload a blob whose digest is known only now, if it is not there; return what docker says."""
-        if self._repository.has_blob(blob.digest, for_push=True):
-            return "Layer already exists"
-        self._repository.upload(self._repository.begin_upload(), blob.digest, blob.size, body)
-        return "Pushed"
+    def _sent_packing(self, upload: LayerUpload, packed: PackedBlob) -> str:
+        try:
+            upload.send_packing(packed)
+        except SizeNeeded:
+            return self._sent_from_file(upload, packed)
+        return _PUSHED
 
-    def _sent_while_packing(self, packed: PackedBlob) -> str:
-        """Upload a large layer as it is packed; what breaks off is begun anew."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                place = self._repository.upload_stream(self._repository.begin_upload(), packed.chunks)
-                self._repository.finish_upload(place, packed.descriptor.digest)
-                return "Pushed"
-            except RegistryUnreachable as error:
-                if attempt >= TRIES or not error.may_pass:
-                    raise
-            except RegistryRefused as error:
-                if error.status in _NEEDS_SIZE:
-                    return self._sent_from_file(packed)
-                if attempt >= TRIES or error.status not in _PASSING:
-                    raise
-            self._crew.check()
-            self._repository.wait(attempt)
-
-    def _sent_from_file(self, packed: PackedBlob) -> str:
+    def _sent_from_file(self, upload: LayerUpload, packed: PackedBlob) -> str:
         path = self._session.temporary()
         try:
             fd = self._ws.store.disk.open_new(path)
@@ -188,9 +155,17 @@ class LayerPusher:
                     self._ws.store.disk.write(fd, chunk)
             finally:
                 os.close(fd)
-            return self._upload(packed.descriptor, partial(_read, path))
+            return _sent_if_needed(upload, packed.descriptor, partial(_read, path))
         finally:
             self._session.discard(path)
+
+
+def _sent_if_needed(upload: LayerUpload, blob: Descriptor, body: Callable[[], Iterable[bytes]]) -> str:
+    """Upload a blob whose digest is known only now, if it is not there; return what docker says."""
+    if upload.is_there(blob.digest):
+        return _EXISTS
+    upload.send(blob.digest, blob.size, body)
+    return _PUSHED
 
 
 def _read(path: str) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote, urlencode, urljoin
 
 from minidock.core import mediatype
@@ -18,13 +19,14 @@ from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.errors import InvalidDigest, RegistryError, RegistryRefused
 from minidock.registry.authorization import read_bounded
-from minidock.registry.exchange import Exchange
+from minidock.registry.exchange import Exchange, Waiting, untold
 from minidock.registry.origin import Origin, check_step
 from minidock.registry.transport import Response, header
 
 LARGEST_MANIFEST = 4 << 20
 _LARGEST_LIST = 16 << 20
 _MOST_PAGES = 10_000
+_OCTETS = "application/octet-stream"
 _ACCEPTED = ", ".join((*mediatype.INDEXES, *mediatype.MANIFESTS))
 _RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/(?:([0-9]{1,19})|\*)", re.ASCII)
 _NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
@@ -54,9 +56,11 @@ class Stream:
 class Repository:
     """One repository of a registry; ``path`` is its name there. Several threads may use it."""
 
-    def __init__(self, exchange: Exchange, path: str) -> None:
+    def __init__(self, exchange: Exchange, path: str, waiting: Waiting = untold) -> None:
         self.path = path
         self._exchange = exchange
+        self._waiting = waiting
+        self._send = partial(exchange.send, waiting=waiting)
         self._pull = f"repository:{path}:pull"
         self._push = f"repository:{path}:pull,push"
 
@@ -65,9 +69,13 @@ class Repository:
         """The origin of the registry."""
         return self._exchange.origin
 
+    def telling(self, waiting: Waiting) -> Repository:
+        """Return the same repository, of which ``waiting`` is told where it pauses before another try."""
+        return Repository(self._exchange, self.path, waiting)
+
     def wait(self, attempt: int) -> None:
         """Pause before another try."""
-        self._exchange.wait(attempt)
+        self._exchange.wait(attempt, self._waiting)
 
     def _url(self, *parts: str) -> str:
         return f"/v2/{self.path}/{'/'.join(quote(part, safe=':') for part in parts)}"
@@ -80,7 +88,7 @@ class Repository:
         Raises: RegistryRefused (404 if there is none), RegistryError for bytes of another digest.
         """
         url = self._url("manifests", str(reference))
-        response = self._exchange.send("GET", url, scope=self._pull, fields={"Accept": _ACCEPTED})
+        response = self._send("GET", url, scope=self._pull, fields={"Accept": _ACCEPTED})
         try:
             data = read_bounded(response, LARGEST_MANIFEST if size is None else size, "the manifest")
         finally:
@@ -98,7 +106,7 @@ class Repository:
     def manifest_digest(self, reference: str) -> Digest | None:
         """Return the digest of what a tag names now, None if the registry does not tell. Raises: RegistryRefused."""
         url = self._url("manifests", reference)
-        response = self._exchange.send("HEAD", url, scope=self._pull, fields={"Accept": _ACCEPTED})
+        response = self._send("HEAD", url, scope=self._pull, fields={"Accept": _ACCEPTED})
         response.close()
         return _told_digest(response)
 
@@ -107,7 +115,7 @@ class Repository:
         """Open a blob at ``offset``, or at its start where the server gives no parts. Raises: RegistryError."""
         fields = {"Range": f"bytes={offset}-"} if offset else {}
         url = self._url("blobs", str(descriptor.digest))
-        response = self._exchange.send("GET", url, scope=self._pull, fields=fields, good=(200, 206))
+        response = self._send("GET", url, scope=self._pull, fields=fields, good=(200, 206))
         try:
             yield Stream(response, _offset_of(response, offset, descriptor))
         finally:
@@ -118,7 +126,7 @@ class Repository:
         try:
             url = self._url("blobs", str(digest))
             scope = self._push if for_push else self._pull
-            self._exchange.send("HEAD", url, scope=scope, good=(200, 204)).close()
+            self._send("HEAD", url, scope=scope, good=(200, 204)).close()
         except RegistryRefused as error:
             if error.status == 404:
                 return False
@@ -134,7 +142,7 @@ class Repository:
             seen.add(url)
             if len(seen) > _MOST_PAGES:
                 raise RegistryError("the list of tags does not end")
-            response = self._exchange.send("GET", url, scope=self._pull)
+            response = self._send("GET", url, scope=self._pull)
             try:
                 data = read_bounded(response, _LARGEST_LIST, "the list of tags")
             finally:
@@ -155,47 +163,47 @@ class Repository:
         """Have a blob of the repository ``source`` of the same registry; return None, or where to upload it."""
         scope = f"{self._push} repository:{source}:pull"
         query = urlencode({"mount": str(digest), "from": source}, safe=":/")
-        response = self._exchange.send(
-            "POST", f"{self._url('blobs', 'uploads')}/?{query}", scope=scope, good=(201, 202)
-        )
+        response = self._send("POST", f"{self._url('blobs', 'uploads')}/?{query}", scope=scope, good=(201, 202))
         response.close()
         return None if response.status == 201 else self._location(response)
 
     def begin_upload(self) -> str:
         """Return where a new blob is to be uploaded."""
-        response = self._exchange.send("POST", f"{self._url('blobs', 'uploads')}/", scope=self._push, good=(202,))
+        response = self._send("POST", f"{self._url('blobs', 'uploads')}/", scope=self._push, good=(202,))
         response.close()
         return self._location(response)
 
     def upload(self, place: str, digest: Digest, size: int, body: Callable[[], Iterable[bytes]]) -> None:
-        """Upload a blob whose digest and size are known, in one request. Raises: RegistryError."""
-        fields = {"Content-Type": "application/octet-stream"}
+        """Upload a blob whose digest and size are known, in one request, which is not tried again.
+
+        Raises: RegistryError.
+        """
+        fields = {"Content-Type": _OCTETS}
         url = _with_query(place, digest)
-        response = self._exchange.send(
-            "PUT", url, scope=self._push, fields=fields, body=body, size=size, good=(201, 204)
+        response = self._send(
+            "PUT", url, scope=self._push, fields=fields, body=body, size=size, good=(201, 204), tries=1
         )
         response.close()
         self._check_told(response, digest)
 
     def upload_stream(self, place: str, body: Callable[[], Iterable[bytes]]) -> str:
         """Upload bytes whose number is not known yet, as they come; return where to `finish_upload`."""
-        fields = {"Content-Type": "application/octet-stream"}
-        response = self._exchange.send(
-            "PATCH", place, scope=self._push, fields=fields, body=body, good=(202, 204), tries=1
-        )
+        fields = {"Content-Type": _OCTETS}
+        response = self._send("PATCH", place, scope=self._push, fields=fields, body=body, good=(202, 204), tries=1)
         response.close()
         return self._location(response)
 
     def finish_upload(self, place: str, digest: Digest) -> None:
         """Say which digest the bytes have that were uploaded. Raises: RegistryRefused if the registry has others."""
-        response = self._exchange.send("PUT", _with_query(place, digest), scope=self._push, size=0, good=(201, 204))
+        url = _with_query(place, digest)
+        response = self._send("PUT", url, scope=self._push, size=0, good=(201, 204), tries=1)
         response.close()
         self._check_told(response, digest)
 
     def put_manifest(self, reference: str, media_type: str, data: bytes) -> Digest:
         """Store a manifest or index under a tag or its digest; return its digest."""
         digest = Digest.sha256(data)
-        response = self._exchange.send(
+        response = self._send(
             "PUT",
             self._url("manifests", reference),
             scope=self._push,

@@ -28,6 +28,11 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 120.0
 
 Pause = Callable[[float], None]
+Waiting = Callable[[float], None]  # is told the seconds of a pause that begins
+
+
+def untold(seconds: float) -> None:
+    """Tell nobody of a pause."""
 
 
 class Exchange:
@@ -58,10 +63,12 @@ class Exchange:
         size: int | None = None,
         good: tuple[int, ...] = (200,),
         tries: int = TRIES,
+        waiting: Waiting = untold,
     ) -> Response:
         """Send a request and return the response, whose status is one of ``good``; the caller closes it.
 
-        ``url`` may be relative to the registry. What may pass is tried again. Raises: RegistryError.
+        ``url`` may be relative to the registry. What may pass is tried again; ``waiting`` is told before. Raises:
+        RegistryError.
         """
         url = urljoin(f"{self.origin}/", url)
         attempt = 0
@@ -73,7 +80,7 @@ class Exchange:
                 # A body may have been read from something that can be read again; what was done twice is refused.
                 if attempt >= tries or not error.may_pass:
                     raise
-                self.wait(attempt)
+                self.wait(attempt, waiting)
                 continue
             if response.status in good:
                 return response
@@ -83,11 +90,13 @@ class Exchange:
             if wait is None:
                 raise self._refusal(method, url, response)
             response.close()
-            self.wait(attempt, wait)
+            self.wait(attempt, waiting, wait)
 
-    def wait(self, attempt: int, at_least: float = 0.0) -> None:
+    def wait(self, attempt: int, waiting: Waiting = untold, at_least: float = 0.0) -> None:
         """Pause before the next try: half a second, then twice as long each time, or what the server asks for."""
-        self._pause(max(at_least, _FIRST_PAUSE * 2 ** (attempt - 1)))
+        seconds = max(at_least, _FIRST_PAUSE * 2 ** (attempt - 1))
+        waiting(seconds)
+        self._pause(seconds)
 
     def _pause_asked(self, response: Response) -> float | None:
         """Return the seconds that Retry-After names (0 without one), None if that is too long to wait."""

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,20 +23,22 @@ from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
-from minidock.core.transfers import Transfer, TransferNote, TransferState
+from minidock.core.transfers import Transfer, TransferNote, TransferProgress, TransferState
 from minidock.engine import images, prune
+from minidock.engine.crew import Crew
 from minidock.engine.definition import this_platform
 from minidock.engine.inspect import inspect_image
 from minidock.engine.load import load
 from minidock.engine.pull import pull, pull_all
-from minidock.engine.pull_layers import Crew, LayerFetcher
+from minidock.engine.pull_layers import LayerFetcher
 from minidock.engine.remote import inspect_remote
 from minidock.engine.save import TarSink, save
 from minidock.engine.workspace import Workspace, open_workspace
-from minidock.errors import MinidockError, RegistryError, RegistryUnreachable
+from minidock.errors import MinidockError, RegistryError, RegistryUnreachable, StorageFull
 from minidock.registry.registries import Registries
 from minidock.registry.transport import Request
 from minidock.store.partial import partial_paths
+from tests.e2e.disks import mounted_ext4
 from tests.registry.memory import Answer, Memory, in_turn, ranged, repository
 from tests.registry_server import Image, Server, make_image, make_index, registry_server, upload
 
@@ -148,6 +151,30 @@ def test_an_uncompressed_layer_is_stored_once(puller: Puller) -> None:
     puller.pull("plain:1")
     blobs = os.listdir(puller.ws.store.layout.path("blobs", "sha256"))
     assert len(blobs) == len(LAYERS) + 2  # config and manifest
+
+
+def test_progress_is_told_from_the_first_byte_to_the_last(puller: Puller) -> None:
+    image = make_image([{"large": random.Random(8).randbytes(5 << 20)}])
+    upload(puller.registries, puller.name("large:1"), image)
+    told: list[Transfer] = []
+    pull(puller.ws, puller.registries, Reference.parse(puller.name("large:1")), told.append)
+    size = len(next(iter(image.blobs.values())))
+    for text in ("Downloading", "Extracting"):
+        done = [event.done for event in told if isinstance(event, TransferProgress) and event.text == text]
+        assert len(done) >= 5 and done == sorted(done) and done[0] <= size // 4 and size * 3 // 4 <= done[-1] <= size
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mkfs.ext4"), reason="no file system of its own")
+def test_an_image_that_does_not_fit_is_no_damage(puller: Puller) -> None:
+    """Its layer is a thousandth of the size on the way, so that the disk is full only when it is unpacked."""
+    image = make_image([{"zeros": bytes(30 << 20)}])
+    upload(puller.registries, puller.name("zeros:1"), image)
+    with mounted_ext4(24 << 20) as disk:
+        ws = open_workspace(str(disk / "store"))
+        with pytest.raises(StorageFull, match="no space left on device"):
+            pull(ws, puller.registries, Reference.parse(puller.name("zeros:1")), lambda event: None)
+        assert ws.store.images.list() == ()
+        assert os.listdir(ws.store.layout.path("tmp")) == []
 
 
 def test_the_platform_chooses_from_an_index(puller: Puller) -> None:

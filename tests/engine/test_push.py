@@ -35,6 +35,7 @@ from minidock.engine.push import Pushed, push, push_all
 from minidock.engine.workspace import Workspace, open_workspace
 from minidock.errors import BlobCorrupt, MinidockError, RegistryError
 from minidock.registry.registries import Registries
+from tests.cutting_proxy import cutting_proxy
 from tests.engine.building import check_consistent, import_base, member, root_tar, run_build, workspace, write_context
 from tests.registry_server import Image, Server, make_image, registry_server, upload
 
@@ -250,6 +251,29 @@ def test_what_is_not_here_or_for_another_platform_is_not_pushed(pusher: Pusher, 
     wrong = Platform("linux", "s390x")
     with pytest.raises(MinidockError, match=r"does not provide the specified platform \(linux/s390x\)"):
         push(pusher.ws, pusher.registries, Reference.parse(pusher.name("here:1")), lambda event: None, platform=wrong)
+
+
+@pytest.mark.parametrize("is_pulled", [False, True], ids=["packed", "kept"])
+def test_an_upload_that_breaks_is_begun_anew(pusher: Pusher, tmp_path: Path, *, is_pulled: bool) -> None:
+    """What is packed on the way, and what goes as it came, whose size the registry knows."""
+    content = random.Random(3).randbytes(5_000_000)
+    if is_pulled:
+        upload(pusher.registries, pusher.name("whole:1"), make_image([{"file": content}]))
+        pull(pusher.ws, pusher.registries, Reference.parse(pusher.name("whole:1")), lambda event: None)
+    else:
+        context = write_context(tmp_path / "context", {"Dockerfile": "FROM scratch\nCOPY f /f\n", "f": content})
+        run_build(pusher.ws, context, tags=(pusher.name("whole:1"),))
+    with cutting_proxy(int(pusher.server.domain.rpartition(":")[2]), limit=2_000_000, times=2) as proxy:
+        name = f"127.0.0.1:{proxy.port}/broken-{is_pulled:d}:1"
+        images.tag(pusher.ws, pusher.name("whole:1"), name)
+        told: list[Transfer] = []
+        pushed = push(pusher.ws, pusher.registries, Reference.parse(name), told.append)
+    assert proxy.cut == 2
+    assert [event.text for event in told if isinstance(event, TransferState)] == [
+        "Preparing", "Retrying in 1 second", "Pushed"
+    ]  # fmt: skip
+    _, _, digest = pusher.pulled(f"broken-{is_pulled:d}:1", tmp_path / "other")
+    assert digest == pushed.manifest.digest
 
 
 @pytest.mark.parametrize("place", [1, 2], ids=["large", "small"])

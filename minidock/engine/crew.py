@@ -1,0 +1,75 @@
+"""Transfers of layers side by side, and what is told of one that has to be tried again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+
+from minidock.core.transfers import Transfer, TransferObserver, TransferState
+from minidock.engine.progress import Step
+
+AT_ONCE = 3
+_SHORTEST = 1.0  # seconds of a pause that is told
+
+
+class Cancelled(Exception):
+    """This transfer is not needed any more: another one has failed, or the user wants no more. Never seen outside."""
+
+
+class Crew:
+    """Transfers side by side; the first that fails, or Ctrl-C, ends the others. ``stop`` wakes those that wait."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._is_over = threading.Event()
+
+    def check(self) -> None:
+        """Do nothing as long as the transfers go on. Raises: Cancelled."""
+        if self._is_over.is_set():
+            raise Cancelled
+
+    def run(self, tasks: Sequence[Callable[[], None]]) -> None:
+        """Carry out all tasks. Raises: what the first of them that fails raises."""
+        futures: list[Future[None]] = []
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                futures = [pool.submit(self._guarded, task) for task in tasks]
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                if any(not future.done() or future.exception() is not None for future in futures):
+                    self._is_over.set()
+                    self._stop()
+        errors = [future.exception() for future in futures]
+        real = [error for error in errors if error is not None and not isinstance(error, Cancelled)]
+        if real:
+            raise real[0]
+
+    def _guarded(self, task: Callable[[], None]) -> None:
+        self.check()
+        try:
+            task()
+        except Exception:
+            self.check()  # what breaks after the end breaks because of it
+            raise
+
+
+def tell_retries(observer: TransferObserver, item: str) -> Callable[[float], None]:
+    """Return what tells that a layer waits for another try, in docker's words."""
+
+    def retrying(seconds: float) -> None:
+        if seconds >= _SHORTEST:
+            whole = round(seconds)
+            observer(TransferState(item, f"Retrying in {whole} second{'s' if whole > 1 else ''}"))
+
+    return retrying
+
+
+def tell_layers(step: Step) -> TransferObserver:
+    """Return what tells in a step of a build what became of layers."""
+
+    def tell(event: Transfer) -> None:
+        if isinstance(event, TransferState) and event.is_last:
+            step.status(f"layer {event.item}: {event.text}")
+
+    return tell
