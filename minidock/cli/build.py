@@ -75,6 +75,7 @@ def _request(
     from minidock.cli import options
     from minidock.engine.preparing import BuildRequest
 
+    platforms = places.wanted_platforms()
     return BuildRequest(
         context=path,
         dockerfile=places.file or None,
@@ -90,7 +91,8 @@ def _request(
         resources=step_limits.resources(),
         stdin=sys.stdin.buffer if "-" in (path, places.file) else None,
         contexts=places.contexts(),
-        platform=places.platform(),
+        platform=platforms[0] if len(platforms) == 1 else None,
+        platforms=platforms if len(platforms) > 1 else (),
         hosts=places.hosts(),
         outputs=outputs.wanted(),
         annotations=outputs.annotations(),
@@ -99,6 +101,7 @@ def _request(
         cache_to=others.cache_to,
         environment=os.environ,
         pulls_always=others.pull,
+        allowed=others.allowed(),
     )
 
 

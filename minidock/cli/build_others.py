@@ -1,4 +1,4 @@
-"""The options of docker's `build` that change nothing here; each says so, once, where somebody might expect more."""
+"""Options of docker's `build` of which most change nothing here; each says so, once, where one might expect more."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from minidock.core.build_options import CacheOption
+from minidock.core.dockerfile.entitlements import DEVICE, parse_entitlement
 from minidock.errors import InvalidRequest
 
-_ALLOWED = "build steps need no entitlements"
 _NOT_MADE = "no attestations are made"
 _CACHES = ("local", "registry")
 _OWN_CACHE = "of other caches only those of type=local,dest=DIR and type=registry,ref=NAME are known"
@@ -23,7 +23,11 @@ class BuildOthers:
 
     allow: Annotated[
         tuple[str, ...],
-        typer.Option("--allow", metavar="list", help='Allow extra privileged entitlement (e.g., "network.host")'),
+        typer.Option(
+            "--allow",
+            metavar="list",
+            help='Allow extra privileged entitlement (e.g., "network.host", "security.insecure")',
+        ),
     ] = ()
     attest: Annotated[
         tuple[str, ...],
@@ -81,13 +85,17 @@ class BuildOthers:
         bool, typer.Option("--squash", hidden=True, help="Squash newly built layers into a single new layer")
     ] = False
 
+    def allowed(self) -> tuple[str, ...]:
+        """Return the entitlements that are given. Raises: InvalidRequest."""
+        return tuple(parse_entitlement(text) for text in self.allow)
+
     def remarks(self) -> Iterator[str]:
         """Yield a line for each option that was given and has no effect. Raises: InvalidRequest for --squash."""
         if self.squash:
             raise InvalidRequest("--squash is not supported: copy the files of one stage into another instead")
         attests = [text for text in self.attest if "disabled=true" not in text.split(",")]
         reasons = {
-            "allow": (self.allow, _ALLOWED),
+            "allow device": (DEVICE in self.allowed(), "steps are given no devices"),
             "attest": (attests, _NOT_MADE),
             "builder": (self.builder not in ("", "default"), "there is one builder, this program"),
             "cache-from": (any(item.type not in _CACHES for item in self.cache_from), _OWN_CACHE),

@@ -115,10 +115,11 @@ def _metadata(result: BuildResult) -> dict[str, object]:
 
     found: dict[str, object] = {
         "buildx.build.ref": f"default/default/{os.urandom(16).hex()[:25]}",
-        "containerimage.config.digest": str(result.image_id),
         "containerimage.descriptor": result.manifest.to_json(),
         "containerimage.digest": str(result.manifest.digest),
     }
+    if result.image_id != result.manifest.digest:  # the image of one platform
+        found["containerimage.config.digest"] = str(result.image_id)
     if result.names:
         found["image.name"] = ",".join(str(Reference.parse(name)) for name in result.names)
     return found

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minidock.core.build_options import ContextOption, parse_hosts
-from minidock.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from minidock.core.platform import Platform
@@ -52,13 +51,8 @@ class BuildPlaces:
         """Return the names and addresses that RUN instructions know."""
         return tuple(host for hosts in self.add_hosts for host in hosts)
 
-    def platform(self) -> Platform | None:
-        """Return the platform to build for, None if none is named. Raises: InvalidPlatform, InvalidRequest."""
+    def wanted_platforms(self) -> tuple[Platform, ...]:
+        """Return the platforms to build for, none if none is named. Raises: InvalidPlatform."""
         from minidock.engine.definition import parse_platforms
 
-        found = parse_platforms(self.platforms)
-        if len(found) > 1:
-            raise InvalidRequest(
-                "several platforms in one image are not supported: build them one after the other, each with its tag"
-            )
-        return found[0] if found else None
+        return parse_platforms(self.platforms)

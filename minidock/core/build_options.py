@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from minidock.core.csv_line import fields_of
@@ -15,7 +15,7 @@ from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
 from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
 from minidock.core.reference import Reference
-from minidock.errors import InvalidReference, InvalidRequest
+from minidock.errors import BuildError, InvalidReference, InvalidRequest
 
 DEFAULT_AGENT = "default"
 STDOUT = "-"
@@ -182,6 +182,37 @@ def parse_annotations(text: str, host: Platform) -> tuple[Annotation, ...]:
             raise InvalidRequest(f"unknown annotation type {quoted(kind)}")
     platform = Platform.parse(match[2], host) if match[2] else None
     return tuple(Annotation(match[3], value, kind, platform) for kind in types)
+
+
+def check_annotations(annotations: Sequence[Annotation], platforms: Sequence[Platform] = ()) -> None:
+    """Refuse, before anything is built, what a result cannot have; ``platforms`` are those of an index.
+
+    Raises: BuildError.
+    """
+    if not platforms and any(item.type.startswith("index") for item in annotations):
+        raise BuildError("index annotations not supported for single platform export")
+    for item in annotations:
+        if platforms and item.platform is not None and item.platform.normalized() not in platforms:
+            raise BuildError(f"invalid annotation: no platform {item.platform} found in source")
+
+
+def annotations_for(annotations: Sequence[Annotation], platform: Platform) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the annotations of the manifest of an image for ``platform``, and those of its descriptor."""
+    found: dict[str, dict[str, str]] = {"manifest": {}, "manifest-descriptor": {}}
+    for item in annotations:
+        is_for_it = item.platform is None or item.platform.normalized() == platform.normalized()
+        if is_for_it and not item.type.startswith("index"):
+            found[item.type or "manifest"][item.key] = item.value
+    return found["manifest"], found["manifest-descriptor"]
+
+
+def index_annotations(annotations: Sequence[Annotation]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the annotations of an index, and those of its descriptor."""
+    found: dict[str, dict[str, str]] = {"index": {}, "index-descriptor": {}}
+    for item in annotations:
+        if item.type in found:
+            found[item.type][item.key] = item.value
+    return found["index"], found["index-descriptor"]
 
 
 def parse_hosts(text: str) -> tuple[tuple[str, str], ...]:

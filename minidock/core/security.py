@@ -136,6 +136,11 @@ class Security:
         )
 
 
+def unconfined() -> Security:
+    """Return the limits of a privileged process: none that a container has."""
+    return Security(capabilities=tuple(sorted(ALL_CAPABILITIES)), seccomp=UNCONFINED, is_privileged=True)
+
+
 def chosen_capabilities(adds: Iterable[str], drops: Iterable[str]) -> tuple[str, ...]:
     """Return the capabilities after ``--cap-add`` and ``--cap-drop``, sorted; the names are normal.
 

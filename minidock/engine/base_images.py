@@ -1,6 +1,6 @@
 """The images that a build begins with or takes files from: those of the store, and what registries have instead.
 
-What is pulled for a build is pulled once in it, whatever comes of that.
+What is pulled for a build is pulled once in it for each platform, whatever comes of that.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from minidock.errors import MinidockError, NoSuchImage, RegistryRefused
 from minidock.store.session import Session
 
 _DIGEST = "Digest: "
+_Key = tuple[str, Platform | None]
 
 
 class PullFailed(MinidockError):
@@ -52,16 +53,16 @@ class BaseImages:
         self._progress = progress
         self._environment = environment
         self._always = always
-        self._failed: dict[str, PullFailed] = {}
-        self._tried: set[str] = set()
+        self._failed: dict[_Key, PullFailed] = {}
+        self._tried: set[_Key] = set()
+        self._found: dict[_Key, Image] = {}
         self._count = 0  # of those that came
         self._lock = threading.Lock()
 
     def find(self, name: str, platform: Platform | None = None) -> Image:
         """Return an image, pulled if need be. Raises: NoSuchImage, PullFailed, InvalidReference."""
         with self._lock:
-            self._provide(name, platform)
-            return images.find(self._ws, name)
+            return self._image(name, platform)
 
     def provide(self, wanted: Iterable[tuple[str, Platform | None]]) -> bool:
         """Pull what is missing of some images; return whether the store has any of them now that it had not before.
@@ -72,27 +73,36 @@ class BaseImages:
         for name, platform in wanted:
             try:
                 with self._lock:
-                    self._provide(name, platform)
+                    self._image(name, platform)
             except MinidockError:
                 continue
         return self._count > before
 
+    def _image(self, name: str, platform: Platform | None) -> Image:
+        """Return the image; it stays the same if the name goes to one for another platform."""
+        key = (name, platform)
+        if key not in self._found:
+            self._provide(name, platform)
+            self._found[key] = images.find(self._ws, name)
+        return self._found[key]
+
     def _provide(self, name: str, platform: Platform | None) -> None:
-        if name in self._failed:
-            raise self._failed[name]
-        if self._environment is None or name in self._tried or images.is_id(self._ws, name):
+        key = (name, platform)
+        if key in self._failed:
+            raise self._failed[key]
+        if self._environment is None or key in self._tried or images.is_id(self._ws, name):
             return
         local = self._local(name)
         if local is not None and not self._always and _suits(local, platform):
             return
-        self._tried.add(name)
+        self._tried.add(key)
         try:
             self._pull(Reference.parse(name), platform, self._environment)
         except MinidockError as error:
             if local is not None and not self._always:
                 return  # that it is for another platform is what is to be told
-            self._failed[name] = PullFailed(name, _reason(name, error))
-            raise self._failed[name] from error
+            self._failed[key] = PullFailed(name, _reason(name, error))
+            raise self._failed[key] from error
         self._count += 1
 
     def _local(self, name: str) -> Image | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minidock.core import mediatype
+from minidock.core.build_options import annotations_for, check_annotations, index_annotations
 from minidock.core.build_record import BuildRecord
+from minidock.core.config import ImageConfig
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.events import Observer
@@ -15,8 +18,9 @@ from minidock.core.reference import Reference
 from minidock.core.times import format_time
 from minidock.engine import cache_export, images, limits
 from minidock.engine.build_stages import StageBuilds
-from minidock.engine.outputs import Result, annotations_for, check_annotations, export, rewritten
-from minidock.engine.preparing import BuildRequest, Sessions, Setup, course_of, prepare
+from minidock.engine.index_outputs import IndexOutputs, IndexResult
+from minidock.engine.outputs import Result, export, rewritten
+from minidock.engine.preparing import BuildRequest, Sessions, Setup, by_platform, course_of, prepare
 from minidock.engine.progress import Progress
 from minidock.engine.stage_state import StageState
 from minidock.engine.workspace import Workspace
@@ -25,7 +29,10 @@ from minidock.errors import MinidockError
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """The image that a build gave: its ID, the descriptor of its manifest, the names that it got."""
+    """The image that a build gave: its ID, the descriptor of its manifest, the names that it got.
+
+    An image for several platforms has an index instead, whose digest is its ID.
+    """
 
     image_id: Digest
     manifest: Descriptor
@@ -38,82 +45,134 @@ def build(ws: Workspace, request: BuildRequest, observer: Observer) -> BuildResu
     Raises: DockerfileError (with the lines to blame), StepFailed, BuildError, NoSuchImage.
     """
     names = tuple(dict.fromkeys(images.new_name(tag) for tag in request.tags))
-    request.outputs.check(names)
-    check_annotations(request.annotations)
+    request.outputs.check(names, is_index=bool(request.platforms))
+    check_annotations(request.annotations, request.platforms)
     cache_export.check(request.cache_to)
     progress = Progress(observer)
     limits.check(ws, request.resources, progress.warn)
     with ExitStack() as stack:
         sessions = Sessions(ws.store.session, stack)
         prepared = prepare(ws, request, progress, sessions)
-        course = course_of(ws, request, prepared, observer)
-        session = sessions.get()
         with ExitStack() as sources:
-            return _Building(Setup(ws, session, sources, request, progress, prepared, course), names).build()
+
+            def setups() -> Iterator[Setup]:
+                for part, own in by_platform(request, prepared):
+                    course = course_of(ws, part, own, observer)
+                    yield Setup(ws, sessions.get(), sources, part, progress, own, course)
+
+            return _Building(request, setups(), names).build()
+
+
+class _Part:
+    """The build for one platform, and what its target has become."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self._stages = StageBuilds(setup)
+        self.shared = self._stages.shared
+        self.state: StageState | None = None
+
+    def run(self) -> None:
+        """Build the stages. Raises: what the first one that fails raises."""
+        self.state = self._stages.run()
+
+    @property
+    def image(self) -> ImageConfig:
+        """The image of the target."""
+        assert self.state is not None, "it was not run"
+        return self.state.image
+
+    @property
+    def platform(self) -> Platform:
+        """What the target is for."""
+        return Platform(self.image.os, self.image.architecture, self.image.variant)
+
+    def result(self, names: tuple[str, ...]) -> Result:
+        """Return what is exported."""
+        of_manifest, of_descriptor = annotations_for(self.setup.request.annotations, self.platform)
+        return Result(self.image, names, of_manifest, of_descriptor, self.shared.source_date_epoch)
+
+    def record(self, image_id: Digest | None, names: tuple[str, ...]) -> None:
+        """Remember what became of the steps so far, and why."""
+        ws = self.setup.ws
+        steps = tuple(sorted(self.shared.fates, key=lambda fate: fate.number))
+        record = BuildRecord(self.setup.scope, format_time(ws.clock.now()), steps, image_id, names)
+        ws.store.builds.put(self.setup.session, record)
 
 
 class _Building:
     """One build, and what becomes of its result."""
 
-    def __init__(self, setup: Setup, names: tuple[str, ...]) -> None:
-        self._setup = setup
+    def __init__(self, request: BuildRequest, setups: Iterator[Setup], names: tuple[str, ...]) -> None:
+        self._request = request
+        self._setups = setups
         self._names = names
-        self._ws = setup.ws
-        self._session = setup.session
-        self._stages = StageBuilds(setup)
+        self._parts: list[_Part] = []
 
     def build(self) -> BuildResult:
-        """Build the stages and publish the target's image; remember why steps ran, and what contexts hold."""
+        """Build for every platform and publish what came of it; remember why steps ran, and what contexts hold."""
         try:
-            result = self._publish(self._stages.run(), self._names)
+            for setup in self._setups:
+                self._parts.append(_Part(setup))
+                self._parts[-1].run()
+            result = self._publish_index() if self._request.platforms else self._publish(self._parts[0])
         except MinidockError:
             with suppress(MinidockError):  # the build's own error is the one to tell
-                self._record()
+                for part in self._parts:
+                    part.record(None, self._names)
             raise
-        self._record(result.image_id)
-        request, results = self._setup.request, set(self._stages.shared.results)
-        caches, progress = self._stages.shared.imported, self._setup.progress
-        damaged = caches.damaged if caches else ()
-        environment = request.environment or {}
-        cache_export.export_caches(self._ws, self._session, request.cache_to, results, progress, environment, damaged)
-        self._setup.prepared.opened.files.save(self._session)
-        self._setup.prepared.contexts.save(self._session)
+        for part in self._parts:
+            is_index = bool(self._request.platforms)
+            part.record(Digest.sha256(part.image.to_bytes()) if is_index else result.image_id, self._names)
+        self._export_caches()
+        setup = self._parts[0].setup
+        setup.prepared.opened.files.save(setup.session)
+        setup.prepared.contexts.save(setup.session)
         return result
 
-    def _record(self, image_id: Digest | None = None) -> None:
-        """Remember what became of the steps so far, and why."""
-        steps = tuple(sorted(self._stages.shared.fates, key=lambda fate: fate.number))
-        ended = format_time(self._ws.clock.now())
-        record = BuildRecord(self._setup.scope, ended, steps, image_id, self._names)
-        self._ws.store.builds.put(self._session, record)
-
-    def _publish(self, state: StageState, names: tuple[str, ...]) -> BuildResult:
-        """Write the outputs; store the manifest of the target's image and give it its names if that is one of them."""
-        request, image = self._setup.request, state.image
-        outputs = request.outputs
-        of_manifest, of_descriptor = annotations_for(
-            request.annotations, Platform(image.os, image.architecture, image.variant)
+    def _export_caches(self) -> None:
+        request, setup = self._request, self._parts[0].setup
+        results = {result for part in self._parts for result in part.shared.results}
+        damaged = {item for part in self._parts if part.shared.imported for item in part.shared.imported.damaged}
+        environment = request.environment or {}
+        cache_export.export_caches(
+            setup.ws, setup.session, request.cache_to, results, setup.progress, environment, damaged
         )
-        epoch = self._stages.shared.source_date_epoch
+
+    def _publish_index(self) -> BuildResult:
+        """Write the outputs of a build for several platforms."""
+        request, setup = self._request, self._parts[0].setup
+        names = request.outputs.names(self._names)
+        found = [(part.platform, part.result(names)) for part in self._parts]
+        writer = IndexOutputs(setup.ws, setup.session, request.outputs, setup.progress, request.environment or {})
+        index = writer.write(IndexResult(found, *index_annotations(request.annotations)), names)
+        return BuildResult(index.descriptor.digest, index.descriptor, names)
+
+    def _publish(self, part: _Part) -> BuildResult:
+        """Write the outputs; store the manifest of the target's image and give it its names if that is one of them."""
+        request, setup, state, image = self._request, part.setup, part.state, part.image
+        assert state is not None
+        ws, session, outputs, names = setup.ws, setup.session, request.outputs, self._names
+        result = part.result(names)
         rewrites = any(output.attributes.get("rewrite-timestamp") == "true" for output in outputs.wanted)
-        if outputs.is_stored and rewrites and epoch is not None:
-            image = rewritten(self._ws, self._session, image, epoch)
-        exported = Result(image, names, of_manifest, of_descriptor, epoch)
-        written = export(self._ws, self._session, outputs, exported, self._setup.progress)
+        if outputs.is_stored and rewrites and result.latest is not None:
+            image = rewritten(ws, session, image, result.latest)
+            result = replace(result, config=image)
+        written = export(ws, session, outputs, result, setup.progress)
         if not outputs.is_stored:
-            written = written or images.manifest_of(self._ws, image, image.to_bytes(), of_manifest)
+            written = written or images.manifest_of(ws, image, image.to_bytes(), result.annotations)
             manifest = written.to_bytes()
             descriptor = Descriptor(mediatype.MANIFEST, Digest.sha256(manifest), len(manifest))
             return BuildResult(written.config.digest, descriptor, names)
         names = outputs.names(names)
-        with self._setup.progress.internal("exporting to image") as step:
+        with setup.progress.internal("exporting to image") as step:
             step.status("exporting layers done")
             image_id, digest = images.publish(
-                self._ws,
-                self._session,
+                ws,
+                session,
                 image,
                 names,
-                annotations=of_manifest,
+                annotations=result.annotations,
                 lines=state.lines,
                 base=state.base_image,
             )
@@ -121,11 +180,10 @@ class _Building:
             step.status(f"writing image {image_id} done")
             for name in names:
                 step.status(f"naming to {Reference.parse(name)} done")
-        stored = Descriptor(mediatype.MANIFEST, digest, len(self._ws.store.blobs.read(digest)))
+        stored = Descriptor(mediatype.MANIFEST, digest, len(ws.store.blobs.read(digest)))
         for compression in outputs.pushed():
             # Few builds do: the others start faster without the HTTP client.
             from minidock.engine.build_push import push_result
 
-            environment, progress = request.environment or {}, self._setup.progress
-            stored = push_result(self._ws, self._session, names, compression, environment, progress)
+            stored = push_result(ws, session, names, compression, request.environment or {}, setup.progress)
         return BuildResult(image_id, stored, names)

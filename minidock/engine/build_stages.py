@@ -67,7 +67,10 @@ class StageBuilds:
         """Return what the steps of a stage are known by: its name, its label in the progress, how many they are."""
         stage = self._plan.stages[index]
         total = sum(isinstance(item, _LAYERED) for item in stage.instructions) + (not stage.is_scratch)
-        return stage.name or f"stage-{index}", self._plan.display_name(index), total
+        request, label = self._setup.request, self._plan.display_name(index)
+        if request.platforms:
+            label = f"{request.platform} {label}".rstrip()
+        return stage.name or f"stage-{index}", label, total
 
     def shared_of(self, stage: stages.Stage) -> BuildContext:
         """Return what a stage works on; one that --no-cache-filter names does without the cache."""

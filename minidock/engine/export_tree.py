@@ -30,14 +30,22 @@ class TreeExport:
 
     def to_tar(self, write: Callable[[bytes], object]) -> None:
         """Write a tar with owners and attributes. Raises: BlobCorrupt."""
+        self.members_to_tar(write)
+        write(END)
+
+    def members_to_tar(self, write: Callable[[bytes], object], below: str = "") -> None:
+        """Write the members of a tar and not its end, in the directory ``below``. Raises: BlobCorrupt."""
+        if below:
+            write(header(Entry(below, DIRECTORY, 0o755, mtime=self._latest or 0)))
         with self._contents() as contents:
             for entry in self._entries():
-                write(header(entry))
+                if below and not entry.path:
+                    continue
+                write(header(_moved(entry, below) if below else entry))
                 if entry.kind == FILE:
                     for chunk, _ in content_of(contents, entry):
                         write(chunk)
                     write(padding(entry.size))
-        write(END)
 
     def to_directory(self, target: str, warn: Callable[[str], None]) -> int:
         """Write files; return their bytes. What the caller may not make is told to ``warn``. Raises: BlobCorrupt."""
@@ -65,6 +73,10 @@ class TreeExport:
             if entry.path:
                 _attributes(entry, os.path.join(target, entry.path))
         return size
+
+    def files(self) -> Iterator[str]:
+        """Yield the paths of everything but directories."""
+        return (entry.path for entry in self._entries() if entry.kind != DIRECTORY)
 
     def _contents(self) -> Contents:
         return Contents(self._ws.store.blobs, self._ws.store.layers, self._diff_ids)
@@ -97,6 +109,11 @@ class TreeExport:
             kind = {FIFO: stat.S_IFIFO, CHAR: stat.S_IFCHR, BLOCK: stat.S_IFBLK}[entry.kind]
             os.mknod(path, kind | 0o600, os.makedev(entry.major, entry.minor))
         _attributes(entry, path)
+
+
+def _moved(entry: Entry, below: str) -> Entry:
+    path = f"{below}/{entry.path}"
+    return entry._replace(path=path, linkname=f"{below}/{entry.linkname}" if entry.kind == HARDLINK else entry.linkname)
 
 
 def with_links(entries: Iterable[Entry]) -> Iterator[Entry]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from minidock.core import units
-from minidock.core.build_options import STDOUT, Annotation, Output
+from minidock.core.build_options import STDOUT, Output
 from minidock.core.config import ImageConfig
 from minidock.core.descriptor import Manifest
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE
+from minidock.core.image_index import directory_of
 from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
 from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
@@ -32,13 +33,16 @@ from minidock.store.session import Session
 _REWRITTEN = "buildkit/rewritten-timestamp"
 _FILES = ("local", "tar")
 _ARCHIVES = ("oci", "docker")
-_NAMES = {
+SHOWN_NAMES = {  # in the progress
     "oci": "oci image format",
     "docker": "docker image format",
     "tar": "client tarball",
     "local": "client directory",
 }
 _TRUE = ("true", "1", "")
+_ELSEWHERE = (
+    "write it elsewhere: --push, --output type=oci,dest=FILE or --output DIR; or build one platform after the other"
+)
 _KNOWN = {  # what changes the result; the others say something about it that is so anyway, or that nobody here asks
     "name", "tar", "rewrite-timestamp", "push", "compression", "platform-split", "store", "unpack", "oci-mediatypes",
     "force-compression", "compression-level", "dangling-name-prefix", "name-canonical", "mode", "prefer-nondist-layers",
@@ -57,8 +61,13 @@ class Outputs:
         """Whether the image gets its names in the store."""
         return not self.wanted or any(_is_stored(output) for output in self.wanted)
 
-    def check(self, tags: Sequence[str]) -> None:
-        """Refuse what cannot be done with a result called ``tags``, before it is built. Raises: BuildError."""
+    def check(self, tags: Sequence[str], *, is_index: bool = False) -> None:
+        """Refuse what cannot be done with a result called ``tags``, before it is built.
+
+        ``is_index`` if that is an image for several platforms. Raises: BuildError.
+        """
+        if is_index:
+            self._check_index()
         for output in self.wanted:
             _check(output, has_stdout=self.stdout is not None)
             if is_pushed(output) and not self.names(tags):
@@ -66,9 +75,18 @@ class Outputs:
         if sum(takes_stdout(output) for output in self.wanted) > 1:
             raise BuildError("multiple outputs to stdout are not possible: name a file for each")
 
+    def _check_index(self) -> None:
+        if any(output.type == "docker" for output in self.wanted):
+            raise BuildError("docker exporter does not currently support exporting manifest lists", hint=_ELSEWHERE)
+        if (self.is_stored and not all(map(is_pushed, filter(_is_stored, self.wanted)))) or not self.wanted:
+            raise BuildError(
+                "Multi-platform build is not supported for the store, where a name leads to the image of one platform",
+                hint=_ELSEWHERE,
+            )
+
     def pushed(self) -> tuple[Compression, ...]:
         """Return how layers are to be packed for each output that goes to a registry."""
-        return tuple(_compression(output) for output in self.wanted if is_pushed(output))
+        return tuple(compression_of(output) for output in self.wanted if is_pushed(output))
 
     def names(self, tags: Sequence[str]) -> tuple[str, ...]:
         """Return the familiar names that the image gets in the store: those of -t, and those of the outputs."""
@@ -89,7 +107,7 @@ def is_pushed(output: Output) -> bool:
     return output.type == "registry" or (output.type == "image" and output.attributes.get("push", "false") in _TRUE)
 
 
-def _compression(output: Output) -> Compression:
+def compression_of(output: Output) -> Compression:
     attributes = output.attributes
     usual = GZIP if is_pushed(output) or "compression-level" in attributes else UNCOMPRESSED
     is_forced = attributes.get("force-compression", "false") in _TRUE
@@ -122,7 +140,7 @@ def _check(output: Output, *, has_stdout: bool) -> None:
     unknown = [key for key in output.attributes if key not in _KNOWN and not key.startswith("annotation")]
     if unknown:
         raise BuildError(f"unknown option {quoted(unknown[0])} of --output type={output.type}")
-    _compression(output)
+    compression_of(output)
     _names_of(output)
     if output.type == "local" and output.dest in ("", STDOUT):
         raise BuildError("dest is required for local output")
@@ -157,13 +175,12 @@ def export(ws: Workspace, session: Session, outputs: Outputs, result: Result, pr
     """Write every output but the image in the store; return the manifest of the last archive, None without one."""
     written = None
     for output in outputs.wanted:
-        if "compression" in output.attributes and not _is_archive(output) and not is_pushed(output):
-            progress.warn(f"compression has no effect on --output type={output.type}")
-        if output.type in _NAMES and not _is_stored(output):
-            with progress.internal(f"exporting to {_NAMES[output.type]}") as step:
+        remark(output, progress)
+        if output.type in SHOWN_NAMES and not _is_stored(output):
+            with progress.internal(f"exporting to {SHOWN_NAMES[output.type]}") as step:
                 if output.type == "local":
-                    tree = TreeExport(ws, result.config.diff_ids, _latest(output, result))
-                    size = tree.to_directory(output.dest, progress.warn)
+                    tree = TreeExport(ws, result.config.diff_ids, latest_of(output, result))
+                    size = tree.to_directory(_place_of(output, result), progress.warn)
                     step.status(f"copying files {units.progress_size(size)} done")
                 else:
                     written = _to_file(ws, session, outputs, output, result) or written
@@ -171,45 +188,66 @@ def export(ws: Workspace, session: Session, outputs: Outputs, result: Result, pr
     return written
 
 
-def _latest(output: Output, result: Result) -> int | None:
+def remark(output: Output, progress: Progress) -> None:
+    """Tell what is asked for in vain."""
+    if "compression" in output.attributes and not _is_archive(output) and not is_pushed(output):
+        progress.warn(f"compression has no effect on --output type={output.type}")
+
+
+def _place_of(output: Output, result: Result) -> str:
+    """Return the directory that the files of an image go to."""
+    if output.attributes.get("platform-split", "false") not in _TRUE:
+        return output.dest
+    config = result.config
+    return os.path.join(output.dest, directory_of(Platform(config.os, config.architecture, config.variant)))
+
+
+def latest_of(output: Output, result: Result) -> int | None:
+    """Return the time that nothing in an output is to be newer than, None for no such time."""
     return result.latest if output.attributes.get("rewrite-timestamp", "false") in _TRUE else None
 
 
 def _to_file(ws: Workspace, session: Session, outputs: Outputs, output: Output, result: Result) -> Manifest | None:
     if output.type == "tar":
-        with _opened(outputs, output) as out:
-            TreeExport(ws, result.config.diff_ids, _latest(output, result)).to_tar(out.write)
+        with opened(outputs, output) as out:
+            TreeExport(ws, result.config.diff_ids, latest_of(output, result)).to_tar(out.write)
         return None
-    config = result.config
-    latest = _latest(output, result)
+    with PackedLayers(ws, session, compression_of(output)) as layers:
+        packed = packed_image(ws, session, output, result, layers)
+        with opened_sink(outputs, output) as sink:
+            pack(ws, [packed], sink, is_for_docker=output.type == "docker", read=layers.read)
+    return packed.manifest
+
+
+def packed_image(ws: Workspace, session: Session, output: Output, result: Result, layers: PackedLayers) -> Packed:
+    """Return what an archive holds of an image, its layers packed as the output says."""
+    config, latest = result.config, latest_of(output, result)
     if latest is not None:
         config = rewritten(ws, session, config, latest)
     data = config.to_bytes()
     manifest = images.manifest_of(ws, config, data, result.annotations)
+    if compression_of(output).kind != UNCOMPRESSED:
+        manifest = layers.packed(manifest, config.diff_ids)
+    if latest is not None:
+        told = {_REWRITTEN: str(latest)}
+        manifest = manifest.with_layers(tuple(replace(layer, annotations=told) for layer in manifest.layers))
     names = tuple(dict.fromkeys([*result.names, *_names_of(output)]))
-    with PackedLayers(ws, session, _compression(output)) as layers:
-        if _compression(output).kind != UNCOMPRESSED:
-            manifest = layers.packed(manifest, config.diff_ids)
-        if latest is not None:
-            told = {_REWRITTEN: str(latest)}
-            manifest = manifest.with_layers(tuple(replace(layer, annotations=told) for layer in manifest.layers))
-        with _sink(outputs, output) as sink:
-            packed = Packed(data, manifest, names, result.of_descriptor)
-            pack(ws, [packed], sink, is_for_docker=output.type == "docker", read=layers.read)
-    return manifest
+    return Packed(data, manifest, names, result.of_descriptor)
 
 
 @contextmanager
-def _sink(outputs: Outputs, output: Output) -> Iterator[Sink]:
+def opened_sink(outputs: Outputs, output: Output) -> Iterator[Sink]:
+    """Open what takes the members of an archive."""
     if not _is_tar(output):
         yield DirectorySink(output.dest)
         return
-    with _opened(outputs, output) as out:
+    with opened(outputs, output) as out:
         yield TarSink(out.write)
 
 
 @contextmanager
-def _opened(outputs: Outputs, output: Output) -> Iterator[BinaryIO]:
+def opened(outputs: Outputs, output: Output) -> Iterator[BinaryIO]:
+    """Open what an output is written to."""
     if takes_stdout(output):
         assert outputs.stdout is not None
         yield outputs.stdout
@@ -247,18 +285,3 @@ def _older(ws: Workspace, session: Session, diff_id: Digest, latest: int) -> Dig
     finally:
         os.close(fd)
     return writer.finish(ws.store.layers, session).diff_id
-
-
-def check_annotations(annotations: Sequence[Annotation]) -> None:
-    """Refuse, before anything is built, those of an index: the image of one platform has none. Raises: BuildError."""
-    if any(item.type.startswith("index") for item in annotations):
-        raise BuildError("index annotations not supported for single platform export")
-
-
-def annotations_for(annotations: Sequence[Annotation], platform: Platform) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the annotations of the manifest of an image for ``platform``, and those of its descriptor."""
-    found: dict[str, dict[str, str]] = {"manifest": {}, "manifest-descriptor": {}}
-    for item in annotations:
-        if item.platform is None or item.platform.normalized() == platform.normalized():
-            found[item.type or "manifest"][item.key] = item.value
-    return found["manifest"], found["manifest-descriptor"]

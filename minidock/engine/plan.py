@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from minidock.core.build_plan import BuildPlan
+from minidock.core.build_record import StepFate
 from minidock.core.config import HistoryEntry
 from minidock.core.context_size import ContextSize, size_of
 from minidock.core.digest import Digest
@@ -21,7 +22,7 @@ from minidock.core.platform import Platform
 from minidock.engine.build_stages import StageBuilds
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.planned_steps import PlannedSteps
-from minidock.engine.preparing import BuildRequest, Prepared, Sessions, Setup, course_of, prepare
+from minidock.engine.preparing import BuildRequest, Prepared, Sessions, Setup, by_platform, course_of, prepare
 from minidock.engine.progress import Progress
 from minidock.engine.stage import StageBuilder
 from minidock.engine.stage_state import NotKnownYet, StageState, scratch
@@ -41,12 +42,15 @@ def plan(ws: Workspace, request: BuildRequest, observer: Observer = _ignore) -> 
     with ExitStack() as stack:
         sessions = Sessions(partial(dry_session, ws.store.disk), stack)
         prepared = prepare(ws, request, progress, sessions)
-        course = course_of(ws, request, prepared, observer)
-        session = sessions.get()
-        with ExitStack() as sources:
-            stages = _PlannedStages(Setup(ws, session, sources, request, progress, prepared, course, is_plan=True))
-            stages.run(most_threads=1)  # in the order of the file
-        return BuildPlan(_size(prepared), tuple(stages.shared.fates))
+        fates: list[StepFate] = []
+        for part, own in by_platform(request, prepared):
+            course = course_of(ws, part, own, observer)
+            session = sessions.get()
+            with ExitStack() as sources:
+                stages = _PlannedStages(Setup(ws, session, sources, part, progress, own, course, is_plan=True))
+                stages.run(most_threads=1)  # in the order of the file
+            fates += stages.shared.fates
+        return BuildPlan(_size(prepared), tuple(fates))
 
 
 def _size(prepared: Prepared) -> ContextSize | None:

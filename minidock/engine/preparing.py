@@ -11,6 +11,8 @@ from minidock.core.build_options import Annotation, CacheOption
 from minidock.core.config import ImageConfig
 from minidock.core.dockerfile import stages
 from minidock.core.dockerfile.checks.check import CHECKED
+from minidock.core.dockerfile.entitlements import refusal
+from minidock.core.dockerfile.model import Run
 from minidock.core.dockerfile.triggers import with_triggers
 from minidock.core.events import BuildWarning, Observer
 from minidock.core.platform import Platform
@@ -37,7 +39,8 @@ class BuildRequest:
 
     ``dockerfile`` is a path, ``-`` for ``stdin``, None for the context's own; ``tags`` are references as typed.
     ``network`` is that of RUN instructions which do not choose one; stages named in ``no_cache_stages`` are rebuilt.
-    ``contexts`` stand for the images or stages of their names; ``platform`` is None for that of this machine.
+    ``contexts`` stand for the images or stages of their names; ``platform`` is None for that of this machine; with
+    ``platforms`` there is an image for each, and an index of them.
     ``hosts`` are names and addresses that RUN instructions know.
     """
 
@@ -56,6 +59,7 @@ class BuildRequest:
     stdin: BinaryIO | None = None
     contexts: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
+    platforms: tuple[Platform, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
     outputs: Outputs = field(default_factory=Outputs)
     annotations: tuple[Annotation, ...] = ()
@@ -64,6 +68,7 @@ class BuildRequest:
     cache_to: tuple[CacheOption, ...] = ()
     environment: Environment | None = None  # says how registries are reached; None: nothing is pulled
     pulls_always: bool = False
+    allowed: tuple[str, ...] = ()  # entitlements
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,16 @@ def prepare(ws: Workspace, request: BuildRequest, progress: Progress, sessions: 
     return Prepared(opened, definition, contexts, found)
 
 
+def by_platform(request: BuildRequest, prepared: Prepared) -> Iterator[tuple[BuildRequest, Prepared]]:
+    """Yield the build for every platform, with a scope of its own if there are several."""
+    if not request.platforms:
+        yield request, prepared
+    for platform in request.platforms:
+        scope = f"{prepared.definition.scope} {platform}"
+        definition = replace(prepared.definition, platform=platform, scope=scope)
+        yield replace(request, platform=platform), replace(prepared, definition=definition)
+
+
 def bases(ws: Workspace, contexts: NamedContexts) -> BaseOf:
     """Return what finds the config of a base: None if it is not here, or is no image."""
 
@@ -169,8 +184,17 @@ def course_of(ws: Workspace, request: BuildRequest, prepared: Prepared, observer
         wanted = stages.needed(fired, target)
         if not prepared.images.provide(_bases(request, prepared.contexts, fired, wanted)):
             break  # else what came has triggers perhaps, and those need more stages
+    _refuse(fired, wanted, request.allowed)
     _report(request, prepared.definition, plan, wanted, base_of, observer)
     return Course(fired, wanted, target)
+
+
+def _refuse(plan: stages.StagePlan, wanted: Sequence[int], allowed: Sequence[str]) -> None:
+    """Find, before anything runs, what needs to be allowed and is not. Raises: DockerfileError."""
+    for run in (item for index in wanted for item in plan.stages[index].instructions if isinstance(item, Run)):
+        found = refusal(run, allowed)
+        if found is not None:
+            raise plan.dockerfile.error(found[0], run.first, run.last, hint=found[1])
 
 
 def _bases(

@@ -15,8 +15,13 @@ _NOTHING = Security()
 _NO_MODULE = ("unconfined", "disable", "docker-default")
 
 
-def check(security: Security, report: RuntimeReport, warn: Callable[[str], None]) -> None:
-    """Warn, once, of what does not mean what it says. Raises: RuntimeProblem for what cannot be given at all."""
+def check(
+    security: Security, report: RuntimeReport, warn: Callable[[str], None], privileged: str = "--privileged"
+) -> None:
+    """Warn, once, of what does not mean what it says; ``privileged`` are the words that make it so.
+
+    Raises: RuntimeProblem for what cannot be given at all.
+    """
     if security == _NOTHING:
         return
     if report.isolation is Isolation.CHROOT:
@@ -28,7 +33,7 @@ def check(security: Security, report: RuntimeReport, warn: Callable[[str], None]
             f"unable to apply caps: operation not permitted: this root does not have {', '.join(named)} itself",
             hint="leave it out of --cap-add",
         )
-    phrases = _shortcomings(security, report.id_mode, missing)
+    phrases = _shortcomings(security, report.id_mode, missing, privileged)
     if phrases:
         warn("; ".join(phrases))
 
@@ -49,15 +54,15 @@ def _refuse(security: Security) -> None:
             raise RuntimeProblem(f"{option} does not work without namespaces (root without CAP_SYS_ADMIN)")
 
 
-def _shortcomings(security: Security, id_mode: IdMode, missing: tuple[str, ...]) -> list[str]:
+def _shortcomings(security: Security, id_mode: IdMode, missing: tuple[str, ...], privileged: str) -> list[str]:
     phrases = []
     if security.is_privileged and id_mode.is_user_namespace:
         phrases.append(
-            "--privileged gives no power over the host: the capabilities are those of a user namespace, "
+            f"{privileged} gives no power over the host: the capabilities are those of a user namespace, "
             "the devices those that you may open"
         )
     elif security.is_privileged and missing:
-        phrases.append(f"--privileged cannot give what this root does not have: {', '.join(missing)}")
+        phrases.append(f"{privileged} cannot give what this root does not have: {', '.join(missing)}")
     if any(device.access != ALL_ACCESS for device in security.devices):
         phrases.append("what --device grants cannot be restricted: rwm is meant")
     if security.asked.device_rules:

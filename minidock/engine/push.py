@@ -127,6 +127,24 @@ def _push_one(
     session.pin([entry.digest, image_id])
     manifest = Manifest.from_bytes(ws.store.blobs.read(entry.digest))
     diff_ids = images.load(ws, image_id).config.diff_ids
+    manifest = push_parts(ws, session, pusher, manifest, diff_ids, ws.store.blobs.read(image_id))
+    data = manifest.to_bytes()
+    digest = repository.put_manifest(str(reference.tag), manifest.media_type, data)
+    ws.store.images.add_repo_digest(session, entry.digest, f"{reference.familiar_name}@{digest}")
+    observer(TransferNote(f"{reference.tag}: digest: {digest} size: {len(data)}"))
+    ws.store.record_event("image", "push", reference.familiar, {"name": reference.familiar_name})
+    return Pushed(reference, Descriptor(manifest.media_type, digest, len(data)))
+
+
+def push_parts(
+    ws: Workspace,
+    session: Session,
+    pusher: LayerPusher,
+    manifest: Manifest,
+    diff_ids: Sequence[Digest],
+    config: bytes,
+) -> Manifest:
+    """Have the layers and the config of an image at the registry; return its manifest there. Raises: RegistryError."""
     session.pin([*diff_ids, *(layer.digest for layer in manifest.layers)])
     outgoing = [
         Outgoing(diff_id, layer if kept_as_it_is(layer, diff_id, ws.store.forms.get(diff_id)) else None)
@@ -135,13 +153,8 @@ def _push_one(
     forms = pusher.push(outgoing)
     if any(layer.kept is None for layer in outgoing):
         manifest = manifest.with_layers(tuple(as_layer(form.blob) for form in forms))
-    pusher.put(image_id, ws.store.blobs.read(image_id))
-    data = manifest.to_bytes()
-    digest = repository.put_manifest(str(reference.tag), manifest.media_type, data)
-    ws.store.images.add_repo_digest(session, entry.digest, f"{reference.familiar_name}@{digest}")
-    observer(TransferNote(f"{reference.tag}: digest: {digest} size: {len(data)}"))
-    ws.store.record_event("image", "push", reference.familiar, {"name": reference.familiar_name})
-    return Pushed(reference, Descriptor(manifest.media_type, digest, len(data)))
+    pusher.put(manifest.config.digest, config)
+    return manifest
 
 
 def refused(reference: Reference, error: RegistryRefused) -> RegistryError:

@@ -15,6 +15,8 @@ from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, Entry, Tree
 from minidock.core.networking import Networking
 from minidock.core.process import DEFAULT_PATH, Mount, MountedFile, ProcessSpec, RootFs, User
+from minidock.core.security import Security
+from minidock.engine import privileges
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
 from minidock.engine.rootfs import prepared, probe, shortcomings
@@ -53,6 +55,7 @@ class StepProcess:
     mounts: tuple[Mount, ...] = ()
     files: tuple[MountedFile, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    security: Security = field(default_factory=Security)
 
 
 def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProcess) -> Finished:
@@ -68,6 +71,7 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
     missing = shortcomings(report)
     if missing is not None:
         build.progress.warn(missing)
+    privileges.check(process.security, report, build.progress.warn, "RUN --security=insecure")
     with prepared(ws):
         area = _Area(ws, session, image.diff_ids, tree, storage=report.storage)
         spec = ProcessSpec(
@@ -81,6 +85,7 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
             files=process.files,
             hostname=build.build_args.get(HOSTNAME_ARGUMENT) or HOSTNAME,
             networking=process.networking,
+            security=process.security,
             resources=build.resources,
             is_build_step=True,
         )

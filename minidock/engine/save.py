@@ -20,6 +20,7 @@ from minidock.core.config import ImageConfig
 from minidock.core.descriptor import REF_NAME, Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, Entry
+from minidock.core.image_index import ImageIndex
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.engine import events, images
@@ -168,12 +169,15 @@ def pack(
     is_for_docker: bool,
     since: Since = Since(),
     read: Callable[[Digest], Iterable[bytes]] | None = None,
+    index: ImageIndex | None = None,
 ) -> None:
     """Write images; with ``is_for_docker`` also manifest.json; ``read`` gives layers that the store lacks.
 
+    With ``index`` they are one image for several platforms, which has the names of the first.
+
     Raises: BlobNotFound, BlobCorrupt.
     """
-    documents: dict[Digest, bytes] = {}
+    documents: dict[Digest, bytes] = {} if index is None else {index.descriptor.digest: index.data}
     layers: dict[Digest, int] = {}
     for image in packed:
         for data in (image.config, image.manifest.to_bytes()):
@@ -186,7 +190,10 @@ def pack(
             sink.file(_path(digest), len(documents[digest]), [documents[digest]])
         else:
             sink.file(_path(digest), layers[digest], read(digest) if read else read_blob(ws, digest))
-    files = {INDEX_FILE: _index(packed, since), LAYOUT_FILE: dumps({"imageLayoutVersion": LAYOUT_VERSION})}
+    listed = [(_described(image), image.names) for image in packed]
+    if index is not None:
+        listed = [(index.descriptor, packed[0].names)]
+    files = {INDEX_FILE: _index(listed, since), LAYOUT_FILE: dumps({"imageLayoutVersion": LAYOUT_VERSION})}
     if is_for_docker:
         files[MANIFEST_FILE] = dumps([_docker_manifest(image) for image in packed])
     for name in sorted(files):
@@ -218,16 +225,19 @@ def read_blob(ws: Workspace, digest: Digest) -> Iterator[bytes]:
         raise BlobCorrupt(digest, Digest(found.hexdigest()))
 
 
-def _index(packed: Sequence[Packed], since: Since) -> bytes:
+def _described(image: Packed) -> Descriptor:
+    data = image.manifest.to_bytes()
+    return Descriptor(image.manifest.media_type, Digest.sha256(data), len(data), image.annotations)
+
+
+def _index(listed: Iterable[tuple[Descriptor, Sequence[str]]], since: Since) -> bytes:
     manifests = []
-    for image in packed:
-        data = image.manifest.to_bytes()
-        descriptor = Descriptor(image.manifest.media_type, Digest.sha256(data), len(data), image.annotations)
-        for name in image.names:
+    for descriptor, names in listed:
+        for name in names:
             reference = Reference.parse(name)
-            named = {**image.annotations, FULL_NAME: str(reference), REF_NAME: reference.tag or ""}
+            named = {**descriptor.annotations, FULL_NAME: str(reference), REF_NAME: reference.tag or ""}
             manifests.append(replace(descriptor, annotations=named).to_json())
-        if not image.names:
+        if not names:
             manifests.append(descriptor.to_json())
     members = {"schemaVersion": 2, "mediaType": mediatype.INDEX, "manifests": manifests}
     return dumps({**members, "annotations": {SINCE: ", ".join(since.names)}} if since.names else members)

@@ -9,6 +9,7 @@ from minidock.core import metadata
 from minidock.core.cache_key import StepInputs
 from minidock.core.config import HistoryEntry
 from minidock.core.dockerfile import heredocs
+from minidock.core.dockerfile.entitlements import INSECURE
 from minidock.core.dockerfile.expansion import expand
 from minidock.core.dockerfile.model import (
     Add,
@@ -26,11 +27,11 @@ from minidock.core.dockerfile.model import (
     Workdir,
 )
 from minidock.core.dockerfile.stages import resolve_args
-from minidock.core.dockerfile.support import unsupported
 from minidock.core.dockerfile.workdir import resolve_workdir
 from minidock.core.image_steps import StepLines
 from minidock.core.networking import Networking, NetworkKind
 from minidock.core.process import MountedFile
+from minidock.core.security import Security, unconfined
 from minidock.core.told import Told
 from minidock.engine import run_mounts
 from minidock.engine.cached_steps import CachedSteps
@@ -63,9 +64,6 @@ class StageBuilder:
         self._steps.lines = StepLines(self._build.filename, instruction.first, instruction.last)
         try:
             expanded = expand(instruction, dict(self.state.variables), self._build.escape)
-            missing = unsupported(expanded)
-            if missing is not None:
-                raise BuildError(f"{missing} is not supported yet")
             self._dispatch(expanded)
         except DockerfileError as error:
             if error.first:
@@ -177,6 +175,7 @@ class StageBuilder:
                     tuple(made.mounts),
                     (*scripts, *made.files),
                     tuple(made.secrets),
+                    unconfined() if instruction.security == INSECURE else Security(),
                 )
                 finished = run(build, step, state.image, process)
             if finished.layer is None:
@@ -213,6 +212,7 @@ class StageBuilder:
                 ("network", _network_of(instruction, self._build)),
                 ("architecture", state.image.architecture),
                 ("id mode", self._build.ws.store.id_mode.value),
+                *((("security", INSECURE),) if instruction.security == INSECURE else ()),
                 *self._build.settings,
                 *((name, value) for name, value in self._build.build_args.items() if name == HOSTNAME_ARGUMENT),
                 *((f"host {name}", address) for name, address in self._build.hosts),

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.differential import expected, older
-from tests.differential.builders import DAEMONS, PROGRAMS, Builder, Minidock
+from tests.differential.builders import DAEMON_ENDED, DAEMONS, PROGRAMS, Builder, Minidock
 from tests.differential.case import Case, base_tar
 from tests.differential.collect import own_cases
 from tests.differential.collected import collected_bases, collected_cases
@@ -99,7 +99,12 @@ def build_all(builder: Builder, cases: Sequence[Case], place: Path, threads: int
         return comparable(result)
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, cases))
+        found = list(pool.map(one, cases))
+    # A daemon that ended took all builds with it; one after the other they tell which of them it was.
+    return [
+        one(case) if result.error.startswith(DAEMON_ENDED) and threads > 1 else result
+        for case, result in zip(cases, found, strict=True)
+    ]
 
 
 def _report(title: str, which: str, rows: Sequence[tuple[Case, Result, Result]]) -> int:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -30,6 +31,12 @@ from tests.engine.building import import_base, open_store, run_build, tree_of, w
 
 _PATIENCE = 60.0
 _TRIES = 4
+DAEMON_ENDED = "the daemon ended: "
+# What the client says when nobody is at the other end any more.
+_LOST = re.compile(
+    r"annot connect to the Docker daemon|\bEOF\b|transport is closing|connection re(set|fused)|broken pipe"
+)
+_PANIC = re.compile(r"^(?:panic|fatal error): .*", re.MULTILINE)
 _KINDS = {DIRECTORY: "dir", SYMLINK: "link", FILE: "file"}
 
 
@@ -96,24 +103,39 @@ class Minidock:
 
 
 class Docker:
-    """Docker's daemon; ``host`` is where it listens."""
+    """Docker's daemon, which some Dockerfiles end: it is started anew then, and given the images again."""
 
     name = "docker"
 
-    def __init__(self, program: str, host: str, place: Path, daemon: Daemon) -> None:
-        self._words, self._place, self._daemon = [program, "--host", host], place, daemon
+    def __init__(self, program: str, place: Path, daemon: Daemon) -> None:
+        self._program, self._place, self._daemon = program, place, daemon
+        self._bases: dict[str, bytes] = {}
+        self._lock = Lock()
         self.version = _output([*self._words, "version", "--format", "{{.Server.Version}}"])
 
+    @property
+    def _words(self) -> list[str]:
+        return [self._program, "--host", f"unix://{self._daemon.socket}"]
+
     def add_base(self, name: str, packed: bytes) -> None:
+        self._bases[name] = packed
         subprocess.run([*self._words, "import", "-", name], input=packed, check=True, capture_output=True)
 
     def build(self, case: Case, context: Path) -> Result:
-        for _ in range(_TRIES):
-            result = self._build(case, context)
-            if "annot connect to the Docker daemon" not in result.error:
-                return result
-            self._daemon.revive()  # some build ended it, perhaps another one
-        return Result(error=f"the daemon ends: {result.error}")
+        life = self._daemon.life
+        result = self._build(case, context)
+        if result.error and self._daemon.is_lost(life, seems_so=_LOST.search(result.error) is not None):
+            return Result(error=f"{DAEMON_ENDED}{self._revived(life)}")  # this build did it, or one beside it
+        return result
+
+    def _revived(self, life: int) -> str:
+        """Have a daemon again; return the last words of the one that was ``life``."""
+        with self._lock:
+            if self._daemon.life == life:
+                self._daemon.restart()
+                for name, packed in self._bases.items():
+                    self.add_base(name, packed)
+            return self._daemon.last_words
 
     def _build(self, case: Case, context: Path) -> Result:
         words = [*self._words, "build", "--quiet", "--no-cache", "--network", "host", *_options(case)]
@@ -205,20 +227,26 @@ def _last_line(text: str) -> str:
 @contextmanager
 def docker_daemon(place: Path, source: Minidock) -> Iterator[Docker]:
     """Run docker's daemon; it changes no network of the machine."""
-    words = ["dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "--pidfile", f"{place}/pid"]
-    words += ["--host", f"unix://{place}/socket", "--iptables=false", "--ip6tables=false", "--bridge=none"]
+
+    def words(root: Path) -> list[str]:
+        found = ["dockerd", "--data-root", f"{root}/data", "--exec-root", f"{root}/exec", "--pidfile", f"{root}/pid"]
+        return [*found, "--host", f"unix://{root}/socket", "--iptables=false", "--ip6tables=false", "--bridge=none"]
+
     client = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
     with _daemon(words, place) as daemon:
-        yield Docker(client, f"unix://{place}/socket", place, daemon)
+        yield Docker(client, place, daemon)
 
 
 @contextmanager
 def buildkit_daemon(place: Path, source: Minidock) -> Iterator[BuildKit]:
     """Run a buildkitd with runc."""
-    words = ["buildkitd", "--root", f"{place}/data", "--addr", f"unix://{place}/socket", "--containerd-worker=false"]
-    words += ["--oci-worker-net=host", "--oci-worker-gc=false"]
-    with _daemon(words, place):
-        yield BuildKit("buildctl", f"unix://{place}/socket", place, source)
+
+    def words(root: Path) -> list[str]:
+        found = ["buildkitd", "--root", f"{root}/data", "--addr", f"unix://{root}/socket", "--containerd-worker=false"]
+        return [*found, "--oci-worker-net=host", "--oci-worker-gc=false"]
+
+    with _daemon(words, place) as daemon:
+        yield BuildKit("buildctl", f"unix://{daemon.socket}", place, source)
 
 
 DAEMONS = {"docker": docker_daemon, "buildkit": buildkit_daemon}
@@ -226,28 +254,64 @@ PROGRAMS = {"docker": "dockerd", "buildkit": "buildkitd"}
 
 
 class Daemon:
-    """A daemon that is started again if it ends by itself, which docker's does over some Dockerfiles."""
+    """A daemon that can be started again, after it ended by itself: each ``life`` has a directory of its own.
 
-    def __init__(self, words: Sequence[str], place: Path) -> None:
-        self._words, self._place, self._lock = words, place, Lock()
+    ``words`` gives the command for a directory; ``last_words`` are those of the one that ended last.
+    """
+
+    def __init__(self, words: Callable[[Path], list[str]], place: Path) -> None:
+        self._words, self._place = words, place
+        self.life, self.last_words = 0, ""
+        self._has_given_up = False
         self._start()
 
-    def _start(self) -> None:
-        with open(self._place / "log", "wb") as log:
-            self._process = subprocess.Popen(self._words, stdout=log, stderr=log)
-        until = time.monotonic() + _PATIENCE
-        while not _answers(self._words[0], self._place):
-            if self._process.poll() is not None or time.monotonic() > until:
-                self.stop()
-                log_text = (self._place / "log").read_text()
-                raise SystemExit(f"{self._words[0]} does not start here: {log_text[-600:]}")
-            time.sleep(0.1)
+    @property
+    def socket(self) -> Path:
+        return self._root / "socket"
 
-    def revive(self) -> None:
-        """Start the daemon if it has ended."""
-        with self._lock:
-            if self._process.poll() is not None:
-                self._start()
+    @property
+    def _root(self) -> Path:
+        return self._place / str(self.life)
+
+    def _start(self) -> None:
+        """Start the daemon; a busy machine may be too slow for it (docker's gives its containerd 15 seconds)."""
+        if self._has_given_up:
+            raise SystemExit("the daemon did not start again")
+        for _ in range(_TRIES):
+            self.life += 1
+            self._root.mkdir()
+            with open(self._root / "log", "wb") as log:
+                self._process = subprocess.Popen(self._words(self._root), stdout=log, stderr=log)
+            if self._is_up():
+                return
+            self.stop()
+        self._has_given_up = True
+        raise SystemExit(f"{self._words(self._root)[0]} does not start here: {self._log()[-600:]}")
+
+    def _is_up(self) -> bool:
+        until = time.monotonic() + _PATIENCE
+        while self._process.poll() is None and time.monotonic() < until:
+            if _answers(self._words(self._root)[0], self._root):
+                return True
+            time.sleep(0.1)
+        return False
+
+    def _log(self) -> str:
+        return (self._root / "log").read_text(errors="replace")
+
+    def is_lost(self, life: int, *, seems_so: bool) -> bool:
+        """Tell whether the process of ``life`` has ended; one that only seems so is given a moment."""
+        for _ in range(20 if seems_so else 1):
+            if self.life != life or self._process.poll() is not None:
+                return True
+            time.sleep(0.1 * seems_so)
+        return False
+
+    def restart(self) -> None:
+        """Start anew what has ended."""
+        status, panic = self._process.wait(), _PANIC.search(self._log())
+        self.last_words = panic[0] if panic else f"exit code {status}"
+        self._start()
 
     def stop(self) -> None:
         self._process.terminate()
@@ -255,7 +319,7 @@ class Daemon:
 
 
 @contextmanager
-def _daemon(words: Sequence[str], place: Path) -> Iterator[Daemon]:
+def _daemon(words: Callable[[Path], list[str]], place: Path) -> Iterator[Daemon]:
     place.mkdir()
     try:
         daemon = Daemon(words, place)

@@ -27,20 +27,24 @@ from minidock.core.times import parse_time
 from minidock.engine import images
 from minidock.engine.build import build
 from minidock.engine.call import outline_of, targets_of
+from minidock.engine.definition import parse_platforms
 from minidock.engine.outputs import Outputs
 from minidock.engine.preparing import BuildRequest
 from minidock.engine.prune import prune_cache
 from minidock.engine.secrets import Secrets
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.errors import DockerfileError, MinidockError, StepFailed
+from minidock.runtime import syscalls
 from minidock.store.layers import Contents
 from tests.engine.building import import_base, open_store, outcomes, run_build, workspace
 from tests.engine.conformance_files import base, make_context, packed
+from tests.engine.conformance_platforms import check_index_platforms, check_platform, written
 from tests.engine.served import Served, commit_of, git_server, make_repository, web_server
 
 # Deviations: cases, and the words by which docs/compatibility.md, "Building", knows them.
 DEVIATIONS = {
     "run-network-host-needs-entitlement": "`RUN --network=host` needs no `--allow`",
+    "run-device": "`RUN --device` is refused",
 }
 # Their RUN steps set owners, or see those that COPY has set.
 _OTHER_IDS = (
@@ -54,16 +58,20 @@ _OTHER_IDS = (
     "add-chown-expansion",
     "secret-file-owner-and-mode",
 )
+# Their RUN steps want to have what only a root who has it can give.
+_EVERY_CAPABILITY = ("run-security-insecure",)
 # Options of builds that these tests do not set, or that are another test's.
-_NOT_HERE = (
-    "allow",
-    "platform",
-    "ulimit",
-)
+_NOT_HERE = ("ulimit",)
 
 
 # How a context is described that is not the directory.
 _SERVED = re.compile(r"(?P<what>tar|the Dockerfile alone) served at @HTTP@(?P<path>/\S+)")
+
+
+def has_every_capability() -> bool:
+    """Tell whether this process has the capabilities that the cases look for."""
+    wanted = (1 << 38) - 1
+    return syscalls.permitted_capabilities() & wanted == wanted
 
 
 def collections() -> list[Any]:
@@ -174,6 +182,8 @@ class Case:
             outputs=Outputs(self.outputs(build_)),
             cache_from=self.cache(build_.get("cache_from"), "src"),
             cache_to=self.cache(build_.get("cache_to"), "dest"),
+            platforms=parse_platforms((build_["platform"],)) if "platform" in build_ else (),
+            allowed=tuple(build_.get("allow", ())),
         )
         if "call" in build_:
             outcome.answer = _answer(self.ws, request, build_["call"])
@@ -182,6 +192,9 @@ class Case:
             result = build(self.ws, request, outcome.events.append)
         except MinidockError as error:
             outcome.error = error
+            return outcome
+        if request.platforms:
+            outcome.archive = written(request.outputs.wanted[0])
             return outcome
         image = images.load(self.ws, result.image_id)
         outcome.image, outcome.image_id, outcome.diff_ids = image.config, str(result.image_id), image.config.diff_ids
@@ -246,6 +259,8 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
         pytest.skip("this machine has no static busybox")
     if data["name"] in _OTHER_IDS and os.geteuid() != 0:
         pytest.skip("owners that only root can set for a process")
+    if data["name"] in _EVERY_CAPABILITY and not has_every_capability():
+        pytest.skip("this root has not every capability, and can give none that it has not")
     options = {key for item in data["builds"] for key in item} & set(_NOT_HERE)
     if options:
         pytest.skip(f"a build with {', '.join(sorted(options))}")
@@ -389,6 +404,9 @@ def _problems(case: Case, outcome: Outcome, expected: list[dict[str, Any]]) -> I
 
 
 def _check(case: Case, outcome: Outcome, item: dict[str, Any]) -> None:
+    if outcome.image is None and outcome.archive:
+        _check_platforms(outcome, item)
+        return
     match next(iter(item)) if len(item) == 1 else _kind(item):
         case "build" | "error_any":
             return
@@ -481,6 +499,15 @@ def _kind(item: dict[str, Any]) -> str:
         "dir",
     )
     return next((key for key in order if key in item), next(iter(item)))
+
+
+def _check_platforms(outcome: Outcome, item: dict[str, Any]) -> None:
+    if "index_platforms" in item:
+        check_index_platforms(outcome.archive, item["index_platforms"])
+    elif "platform" in item:
+        check_platform(outcome.archive, item)
+    else:
+        assert outcome.archive[item["file"].strip("/")].decode() == item["content"]
 
 
 def _check_file(case: Case, outcome: Outcome, item: dict[str, Any]) -> None:

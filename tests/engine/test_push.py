@@ -36,7 +36,16 @@ from minidock.engine.workspace import Workspace, open_workspace
 from minidock.errors import BlobCorrupt, MinidockError, RegistryError
 from minidock.registry.registries import Registries
 from tests.cutting_proxy import cutting_proxy
-from tests.engine.building import check_consistent, import_base, member, root_tar, run_build, workspace, write_context
+from tests.engine.building import (
+    check_consistent,
+    content_of,
+    import_base,
+    member,
+    root_tar,
+    run_build,
+    workspace,
+    write_context,
+)
 from tests.registry_server import Image, Server, make_image, registry_server, upload
 
 LARGE = random.Random(1).randbytes(100_000) * 60  # more than what is packed in memory
@@ -405,3 +414,31 @@ def test_a_push_killed_at_any_moment_is_completed_by_the_next_one(server: Server
         ws = open_workspace(str(tmp_path / f"other{point}"))
         assert pull(ws, registries, Reference.parse(name), lambda event: None).image_id == image_id
     registries.close()
+
+
+def test_a_build_for_several_platforms_pushes_an_index_of_them(pusher: Pusher, tmp_path: Path) -> None:
+    platforms = (Platform("linux", "amd64"), Platform("linux", "arm64"))
+    text = "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /f\n"
+    context = write_context(tmp_path / "context", {"Dockerfile": text, "amd64": "of amd64", "arm64": "of arm64"})
+    request = BuildRequest(
+        str(context),
+        tags=(pusher.name("several:1"),),
+        platforms=platforms,
+        outputs=Outputs((Output("registry"),)),
+        environment=pusher.server.environment(tmp_path / "home"),
+    )
+    result = build(pusher.ws, request, lambda event: None)
+    assert result.manifest.media_type == mediatype.INDEX
+    assert images.familiar(pusher.name("several:1")) not in [
+        item.annotations.get("org.opencontainers.image.ref.name") for item in pusher.ws.store.images.list()
+    ]
+    reference = Reference.parse(pusher.name("several:1"))
+    for platform in platforms:
+        ws = workspace(tmp_path / platform.architecture)
+        done = pull(ws, pusher.registries, reference, lambda event: None, platform=platform)
+        assert content_of(ws, done.image_id, "f") == f"of {platform.architecture}".encode()
+        assert images.load(ws, done.image_id).config.architecture == platform.architecture
+    manifest = pusher.registries.repository(reference).manifest("1")
+    assert (manifest.descriptor.media_type, manifest.descriptor.digest) == (mediatype.INDEX, result.image_id)
+    again = build(pusher.ws, request, lambda event: None)
+    assert again.image_id == result.image_id
