@@ -106,18 +106,22 @@ class BuildOutputs:
                 out.write(str(result.image_id))
         if self.metadata_file:
             with open(self.metadata_file, "w", encoding="utf-8") as out:
-                out.write(json.dumps(_metadata(result), indent=2, sort_keys=True))
+                told = _metadata(result, has_image=self.wanted().has_image)
+                out.write(json.dumps(told, indent=2, sort_keys=True))
 
 
-def _metadata(result: BuildResult) -> dict[str, object]:
-    """Return what buildx says of a result. Source: docker/buildx, docs/reference/buildx_build.md, --metadata-file."""
+def _metadata(result: BuildResult, *, has_image: bool) -> dict[str, object]:
+    """Return what buildx says of a result; of files alone it names the build only.
+
+    Source: docker/buildx, docs/reference/buildx_build.md, --metadata-file.
+    """
     from minidock.core.reference import Reference
 
-    found: dict[str, object] = {
-        "buildx.build.ref": f"default/default/{os.urandom(16).hex()[:25]}",
-        "containerimage.descriptor": result.manifest.to_json(),
-        "containerimage.digest": str(result.manifest.digest),
-    }
+    found: dict[str, object] = {"buildx.build.ref": f"default/default/{os.urandom(16).hex()[:25]}"}
+    if not has_image:
+        return found
+    found["containerimage.descriptor"] = result.manifest.to_json()
+    found["containerimage.digest"] = str(result.manifest.digest)
     if result.image_id != result.manifest.digest:  # the image of one platform
         found["containerimage.config.digest"] = str(result.image_id)
     if result.names:

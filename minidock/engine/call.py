@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from minidock.core.dockerfile import outline, stages
 from minidock.core.dockerfile.checks.check import CheckReport
-from minidock.core.dockerfile.outline import Outline, Target
+from minidock.core.dockerfile.outline import Outline, TargetList
 from minidock.engine.preparing import BuildRequest, Prepared, Sessions, bases, prepare
 from minidock.engine.progress import Progress
 from minidock.engine.workspace import Workspace
@@ -40,10 +40,11 @@ def outline_of(ws: Workspace, request: BuildRequest) -> Outline:
     return outline.outline(plan, definition.instructions, target, request.build_args)
 
 
-def targets_of(ws: Workspace, request: BuildRequest) -> tuple[Target, ...]:
+def targets_of(ws: Workspace, request: BuildRequest) -> TargetList:
     """Return the stages that can be built. Raises: BuildError, DockerfileError."""
     definition = _prepared(ws, request).definition
-    return outline.targets(definition.dockerfile, definition.instructions)
+    found = outline.targets(definition.dockerfile, definition.instructions)
+    return TargetList(found, definition.dockerfile.source)
 
 
 def _prepared(ws: Workspace, request: BuildRequest) -> Prepared:

@@ -61,6 +61,11 @@ class Outputs:
         """Whether the image gets its names in the store."""
         return not self.wanted or any(_is_stored(output) for output in self.wanted)
 
+    @property
+    def has_image(self) -> bool:
+        """Whether an image is named, written or pushed, and not only its files."""
+        return self.is_stored or any(output.type in _ARCHIVES for output in self.wanted)
+
     def check(self, tags: Sequence[str], *, is_index: bool = False) -> None:
         """Refuse what cannot be done with a result called ``tags``, before it is built.
 

@@ -5,12 +5,13 @@ Source: BuildKit, frontend/subrequests; docker buildx, commands/build.go.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minidock.core.dockerfile.checks.check import CheckReport
 from minidock.core.dockerfile.checks.rule import Finding
-from minidock.core.dockerfile.outline import Outline, Target, Wanted
+from minidock.core.dockerfile.outline import Outline, TargetList, Wanted
 from minidock.render.errors import excerpt
 
 _DEFAULT = "(default)"
@@ -57,10 +58,10 @@ def outline_text(outline: Outline) -> str:
     return "".join(f"{part}\n" for part in parts)
 
 
-def targets_text(targets: Iterable[Target]) -> str:
+def targets_text(found: TargetList) -> str:
     """Return a table of the stages that can be built; one without a name is shown only if it is the default."""
     rows = [("TARGET", "DESCRIPTION")]
-    for target in targets:
+    for target in found.targets:
         name = " ".join(filter(None, [target.name, _DEFAULT if target.is_default else ""]))
         rows.append((name, target.description))
     return _table(rows, gap=1)
@@ -97,17 +98,25 @@ def _warning(finding: Finding) -> dict[str, Any]:
 
 
 def _source(report: CheckReport) -> dict[str, Any]:
-    return {"filename": report.dockerfile.filename, "language": "Dockerfile", "text": report.dockerfile.source}
+    dockerfile = report.dockerfile
+    return {"filename": dockerfile.filename, "data": _base64(dockerfile.source), "language": "Dockerfile"}
+
+
+def _base64(source: str) -> str:
+    """Return a Dockerfile as Go's JSON has bytes."""
+    return b64encode(source.encode("utf-8", "surrogateescape")).decode("ascii")
 
 
 def _location(first: int, last: int) -> dict[str, Any]:
-    return {"ranges": [{"start": {"line": first}, "end": {"line": max(first, last)}}] if first else []}
+    """Return one range for every line, as BuildKit has it; nothing for what has no line."""
+    lines = range(first, max(first, last) + 1) if first else ()
+    return _filled(ranges=[{"start": {"line": line}, "end": {"line": line}} for line in lines])
 
 
 def outline_json(outline: Outline) -> dict[str, Any]:
     """Return the members that docker's JSON has; empty ones are left out."""
     args = [
-        _filled(name=arg.name, description=arg.description, value=arg.value, location=_location(arg.line, arg.line))
+        _filled(name=arg.name, description=arg.description, value=arg.value, location=_location(arg.line, arg.last))
         for arg in outline.args
     ]
     return _filled(
@@ -116,30 +125,30 @@ def outline_json(outline: Outline) -> dict[str, Any]:
         args=args,
         secrets=_wanted(outline.secrets),
         ssh=_wanted(outline.ssh),
+        sources=[_base64(outline.source)],
     )
 
 
 def _wanted(items: Iterable[Wanted]) -> list[dict[str, Any]]:
     return [
-        _filled(name=item.id, required=item.is_required, location=_location(item.line, item.line)) for item in items
+        _filled(name=item.id, required=item.is_required, location=_location(item.line, item.last)) for item in items
     ]
 
 
-def targets_json(targets: Iterable[Target]) -> dict[str, Any]:
+def targets_json(found: TargetList) -> dict[str, Any]:
     """Return the members that docker's JSON has; empty ones are left out."""
-    return {
-        "targets": [
-            _filled(
-                name=target.name,
-                default=target.is_default,
-                description=target.description,
-                base=target.base,
-                platform=target.platform,
-                location=_location(target.line, target.line),
-            )
-            for target in targets
-        ]
-    }
+    targets = [
+        _filled(
+            name=target.name,
+            default=target.is_default,
+            description=target.description,
+            base=target.base,
+            platform=target.platform,
+            location=_location(target.line, target.last),
+        )
+        for target in found.targets
+    ]
+    return {"targets": targets, "sources": [_base64(found.source)]}
 
 
 def _filled(**members: Any) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,11 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "context"
     directory.mkdir()
     return directory
+
+
+def lines(*numbers: int) -> dict[str, Any]:
+    """Return a location as BuildKit has it."""
+    return {"ranges": [{"start": {"line": number}, "end": {"line": number}} for number in numbers]}
 
 
 def asked(context: Path, dockerfile: str, *words: str) -> int:
@@ -91,10 +98,32 @@ def test_an_outline_names_arguments_secrets_and_agents(context: Path, capsys: py
         "\n"
     )
     assert asked(context, TAKING, "--call=outline,format=json", "--target=build") == 0
-    outline = json.loads(capsys.readouterr().out)
-    assert (outline["name"], outline["description"]) == ("build", "makes it")
-    assert outline["secrets"] == [
-        {"name": "token", "required": True, "location": {"ranges": [{"start": {"line": 10}, "end": {"line": 10}}]}}
+    assert json.loads(capsys.readouterr().out) == {
+        "name": "build",
+        "description": "makes it",
+        "args": [
+            {"name": "VERSION", "description": "which one", "value": "1", "location": lines(2)},
+            {"name": "MORE", "description": "of it", "value": "1.", "location": lines(8)},
+            {"name": "PLACE", "value": "2", "location": lines(9)},
+        ],
+        "secrets": [{"name": "token", "required": True, "location": lines(10)}],
+        "ssh": [{"name": "default", "location": lines(10)}],
+        "sources": [b64encode(TAKING.encode()).decode()],
+    }
+
+
+def test_an_outline_of_nothing_is_the_dockerfile(context: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert asked(context, "FROM scratch\n", "--call=outline,format=json") == 0
+    assert json.loads(capsys.readouterr().out) == {"sources": ["RlJPTSBzY3JhdGNoCg=="]}
+
+
+def test_findings_as_json_have_a_range_for_every_line(context: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "FROM scratch\nCMD echo \\\n  hello\n"
+    assert asked(context, text, "--check", "--call=check,format=json") == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["warnings"][0]["location"] == lines(2, 3)
+    assert answer["sources"] == [
+        {"filename": "Dockerfile", "data": b64encode(text.encode()).decode(), "language": "Dockerfile"}
     ]
 
 
@@ -102,8 +131,13 @@ def test_targets_are_the_stages(context: Path, capsys: pytest.CaptureFixture[str
     assert asked(context, TAKING, "--call=targets") == 0
     assert capsys.readouterr().out == "TARGET    DESCRIPTION\nbuild     makes it\n(default) \n"
     assert asked(context, TAKING, "--call=targets,format=json") == 0
-    first, last = json.loads(capsys.readouterr().out)["targets"]
-    assert (first["base"], first["name"], last["base"], last["default"]) == ("scratch", "build", "build", True)
+    assert json.loads(capsys.readouterr().out) == {
+        "targets": [
+            {"name": "build", "description": "makes it", "base": "scratch", "location": lines(5)},
+            {"default": True, "base": "build", "location": lines(11)},
+        ],
+        "sources": [b64encode(TAKING.encode()).decode()],
+    }
 
 
 @pytest.mark.parametrize(

@@ -337,7 +337,7 @@ def _answer(ws: Workspace, request: BuildRequest, call: str) -> Any:
                 "default": target.is_default,
                 "line": target.line,
             }
-            for target in targets_of(ws, request)
+            for target in targets_of(ws, request).targets
         ]
     assert call == "outline"
     outline = outline_of(ws, request)

@@ -19,7 +19,7 @@ from minidock.errors import ExpansionError
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A stage that can be built; ``name`` is empty if it has none, ``base`` as written."""
+    """A stage that can be built; ``name`` is empty if it has none, ``base`` as written; lines are those of its FROM."""
 
     name: str
     description: str
@@ -27,6 +27,15 @@ class Target:
     platform: str
     is_default: bool
     line: int
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TargetList:
+    """The stages of a Dockerfile, and its text."""
+
+    targets: tuple[Target, ...]
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class BuildArg:
     value: str
     description: str
     line: int
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,7 @@ class Wanted:
     id: str
     is_required: bool
     line: int
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,7 @@ class Outline:
     args: tuple[BuildArg, ...]
     secrets: tuple[Wanted, ...]
     ssh: tuple[Wanted, ...]
+    source: str = ""
 
 
 def targets(dockerfile: Dockerfile, instructions: Sequence[Instruction]) -> tuple[Target, ...]:
@@ -71,6 +83,7 @@ def targets(dockerfile: Dockerfile, instructions: Sequence[Instruction]) -> tupl
             from_.platform,
             from_ is froms[-1],
             from_.first,
+            from_.last,
         )
         for from_ in froms
     )
@@ -108,6 +121,7 @@ def outline(plan: StagePlan, instructions: Sequence[Instruction], index: int, bu
         tuple(sorted(found.values(), key=lambda arg: arg.line)),
         tuple(sorted(secrets.values(), key=lambda item: item.line)),
         tuple(sorted(agents.values(), key=lambda item: item.line)),
+        plan.dockerfile.source,
     )
 
 
@@ -145,7 +159,7 @@ def _global_args(
             continue
         arg, default = known[name]
         text = description(comments.get(arg.first, ()), name)
-        found[name] = BuildArg(name, plan.global_args.get(name, ""), text, arg.first)
+        found[name] = BuildArg(name, plan.global_args.get(name, ""), text, arg.first, arg.last)
         if default is not None and name not in build_args:
             waiting += words.expansion(default, plan.global_args, plan.dockerfile.escape).matched
     return found
@@ -174,7 +188,7 @@ def _add_args(
         is_taken_over = default is None and name not in build_args and name in plan.global_args
         if not is_taken_over and name not in found:
             text = description(comments.get(arg.first, ()), name)
-            found[name] = BuildArg(name, values.get(name, ""), text, arg.first)
+            found[name] = BuildArg(name, values.get(name, ""), text, arg.first, arg.last)
 
 
 def _add_mounts(
@@ -187,7 +201,7 @@ def _add_mounts(
             raise plan.dockerfile.error(str(error), run.first, run.last) from error
         if mount.type in (MountType.SECRET, MountType.SSH):
             known = secrets if mount.type is MountType.SECRET else agents
-            known.setdefault(mount.key, Wanted(mount.key, mount.is_required, run.first))
+            known.setdefault(mount.key, Wanted(mount.key, mount.is_required, run.first, run.last))
 
 
 def _expanded(plan: StagePlan, text: str, scope: Mapping[str, str]) -> str:
