@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from xxhash import xxh3_128
 
@@ -32,10 +32,12 @@ from minidock.core.entries import (
 from minidock.core.id_mode import IdMode
 from minidock.errors import BlobCorrupt, TarError
 from minidock.store.content import stretch_of
+from minidock.store.threads import for_each
 from minidock.store.writer import Disk
 
 OWNER_XATTR = "user.minidock.owner"  # "uid:gid"
 DEVICE_XATTR = "user.minidock.device"  # "char:major:minor" on an empty file
+_MANY = 500  # entries for which threads are worth their start
 _S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
 
 
@@ -73,12 +75,27 @@ class Unpacker:
         for entry in directories:
             if entry.path:
                 self._disk.mkdir(self._path(entry.path))
-        for entry in ordered:
-            self._make(entry, blob)
+        self._make_all(ordered, blob)
         for entry in ordered:
             if entry.kind == HARDLINK:
                 self._disk.link(self._path(entry.linkname), self._path(entry.path))
         self.finish(directories)
+
+    def _make_all(self, entries: Sequence[Entry], blob: int) -> None:
+        """Write all but directories and hard links: of many, each directory's at a time, in several threads."""
+        if len(entries) < _MANY:
+            for entry in entries:
+                self._make(entry, blob)
+            return
+
+        def make(group: Sequence[Entry]) -> None:
+            for entry in group:
+                self._make(entry, blob)
+
+        groups: dict[str, list[Entry]] = {}
+        for entry in entries:
+            groups.setdefault(parent_of(entry.path), []).append(entry)
+        for_each(make, groups.values())
 
     def finish(self, directories: Iterable[Entry]) -> None:
         """Set the attributes of directories, deepest first: last, since writing into one changes its times."""
