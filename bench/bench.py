@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from debian import NoRootFileSystem, make_root_file_system
+
 DOCKERFILE = """\
 FROM {base}
 RUN echo one > /one
@@ -97,9 +99,13 @@ def _measure(place: Path, runs: int, *, is_quick: bool, base: Path | None) -> No
     work = Work(place, place / "context", place / "Dockerfile", base or place / "base.tar")
     _make_context(work.context, files=500 if is_quick else 10_000, large_size=(10 if is_quick else 200) << 20)
     work.dockerfile.write_text(DOCKERFILE.format(base=BASE))
-    if base is None and not _make_base(work.base):
-        print("\nThe rest needs the tar of a root file system: name one with --base, or install mmdebstrap.")
-        return
+    if base is None:
+        print("\nMaking a Debian with mmdebstrap, which takes minutes; --base FILE uses one that is there.", flush=True)
+        try:
+            make_root_file_system(work.base, place)
+        except NoRootFileSystem as error:
+            print(f"The rest needs the tar of a root file system, and none could be made: {error}")
+            return
     programs = programs_in(place)
     others = ", ".join(program.name for program in programs[1:]) or "no other program is installed"
     print(f"\nContext: {sum(len(names) for _, _, names in os.walk(work.context))} files. Beside: {others}.")
@@ -300,13 +306,6 @@ def _make_context(place: Path, *, files: int, large_size: int) -> None:
     with (place / "large").open("wb") as file:
         for _ in range(large_size >> 20):
             file.write(random.randbytes(1 << 20))
-
-
-def _make_base(target: Path) -> bool:
-    """Make a Debian root file system's tar; return whether that was possible."""
-    if shutil.which("mmdebstrap") is None:
-        return False
-    return not run(("mmdebstrap", "--variant=minbase", "stable", str(target)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.debian import make_root_file_system
+from bench.debian import make_root_file_system
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +18,26 @@ _PIP_OPTIONS = frozenset({"index-url", "extra-index-url", "trusted-host", "proxy
 _SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 
 
+class NoRootFileSystem(Exception):
+    """It could not be made; the text says why, in one line."""
+
+
 def make_root_file_system(target: Path, work: Path) -> None:
-    """Write the tar of a small Debian with ca-certificates to ``target``; ``work`` is for what goes into it."""
+    """Write the tar of a small Debian with ca-certificates to ``target``; ``work`` is for what goes into it.
+
+    Raises: NoRootFileSystem.
+    """
+    if shutil.which("mmdebstrap") is None:
+        raise NoRootFileSystem("mmdebstrap is not installed")
+    done = subprocess.run(_command(target, work), capture_output=True, text=True, check=False, timeout=900)
+    if done.returncode:
+        target.unlink(missing_ok=True)
+        lines = done.stderr.splitlines()
+        reasons = [line for line in lines if line.startswith("E: ")] or lines[-1:]
+        raise NoRootFileSystem(f"mmdebstrap: {'; '.join(reasons) or f'exit code {done.returncode}'}")
+
+
+def _command(target: Path, work: Path) -> list[str]:
     release = _release()
     is_debian = release.get("ID") == "debian"
     hooks = []
@@ -30,20 +49,16 @@ def make_root_file_system(target: Path, work: Path) -> None:
             source = work / Path(name).name
             source.write_text(text)
             hooks.append(f"--customize-hook=upload {source} /{name}")
-    subprocess.run(
-        [
-            "mmdebstrap",
-            "--variant=minbase",
-            "--include=ca-certificates",
-            *(f"--aptopt={line}" for line in _apt_options()),  # they stay in the root file system
-            *hooks,
-            release["VERSION_CODENAME"] if is_debian else "stable",
-            str(target),
-            *([source for source in _SOURCES if _is_filled(source)][:1] if is_debian else []),
-        ],
-        check=True,
-        timeout=900,
-    )
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--include=ca-certificates",
+        *(f"--aptopt={line}" for line in _apt_options()),  # they stay in the root file system
+        *hooks,
+        release["VERSION_CODENAME"] if is_debian else "stable",
+        str(target),
+        *([source for source in _SOURCES if _is_filled(source)][:1] if is_debian else []),
+    ]
 
 
 def _release() -> dict[str, str]:
