@@ -59,6 +59,17 @@ def is_commit(text: str) -> bool:
     return _COMMIT.fullmatch(text) is not None
 
 
+def is_remote(source: str) -> bool:
+    """Tell whether ADD fetches ``source`` from elsewhere: a URL or a git reference, well-formed or not."""
+    if source.startswith(("http://", "https://")):
+        return True
+    try:
+        reference = parse_git_reference(source)
+    except BuildError:
+        return True
+    return reference is not None and not reference.is_like_path
+
+
 def parse_git_reference(text: str) -> GitReference | None:
     """Return the reference that ``text`` is, None if it is a local path or a plain URL.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from minidock.core.dockerfile.directives import BOM
-from minidock.core.dockerfile.glob import class_to_regex, compile_glob, has_wildcard
+from minidock.core.dockerfile.glob import STAR, class_to_regex, compile_glob, has_wildcard, joined
 from minidock.errors import PatternError
 
 _LETTER = re.compile(r"\\[a-zA-Z0-9]")
@@ -194,22 +194,40 @@ def _to_regex(pattern: str) -> str:
     if pattern.startswith("**") and not has_wildcard(pattern[2:]) and "\\" not in pattern:
         suffix = pattern[2:]
         return f"(?:.*/)?{re.escape(suffix[1:])}" if suffix.startswith("/") else f".*{re.escape(suffix)}"
-    parts: list[str] = []
+    groups: list[list[str]] = [[]]  # what stands between ``**``
     position = 0
+    is_open = False
     while position < len(pattern):
-        part, position = _next_part(pattern, position)
-        parts.append(part)
-    return "".join(parts)
+        if pattern.startswith("**", position):
+            position += 2
+            position += pattern.startswith("/", position)
+            is_open = position == len(pattern)
+            groups.append([])
+        else:
+            part, position = _next_part(pattern, position)
+            groups[-1].append(part)
+    first, *others = groups
+    texts = [joined(first)]
+    for number, group in enumerate(others, 1):
+        text = joined(group)
+        if is_open and number == len(others):
+            texts.append(".*")
+        elif group[-1:] == ["/"] and number < len(others) and not _matches_slash(group[:-1]):
+            # The first place where whole names match is the best one: another ``**`` follows.
+            texts.append(f"(?>(?:.*?/)??{text})")
+        else:
+            texts.append(f"(?:.*/)?{text}")
+    return "".join(texts)
+
+
+def _matches_slash(group: Iterable[str]) -> bool:
+    return any(part not in ("/", STAR) and re.fullmatch(part, "/") for part in group)
 
 
 def _next_part(pattern: str, position: int) -> tuple[str, int]:
     character = pattern[position]
-    if pattern.startswith("**", position):
-        position += 2
-        position += pattern.startswith("/", position)
-        return (".*" if position == len(pattern) else "(?:.*/)?"), position
     if character == "*":
-        return "[^/]*", position + 1
+        return STAR, position + 1
     if character == "?":
         return "[^/]", position + 1
     if character == "[":

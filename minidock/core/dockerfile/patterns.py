@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _SPECIAL = frozenset("[]{}.+()|^$")
+_STAR = "*"
 
 
 class BadPattern(ValueError):
@@ -17,51 +19,69 @@ def pattern_to_regex(pattern: str, *, is_greedy: bool, is_anchored: bool) -> str
     ``?`` is one character, ``*`` any number of them; ``\`` escapes these two and itself. A backslash before ``}`` or
     ``/`` belongs to the ``${}`` around the pattern and vanishes. Raises: BadPattern on any other escape.
     """
-    parts = ["^"] if is_anchored else []
+    star = ".*" if is_greedy else ".*?"
+    start = "^" if is_anchored else ""
+    return start + "".join(star if atom == _STAR else atom for atom in _atoms(pattern))
+
+
+def trim_prefix(pattern: str, value: str, *, is_longest: bool) -> str:
+    """Return ``value`` without its shortest or longest prefix that matches ``pattern``. Raises: BadPattern."""
+    found = _compiled(_atoms(pattern), is_longest=is_longest).match(value)
+    return value if found is None else value[found.end() :]
+
+
+def trim_suffix(pattern: str, value: str, *, is_longest: bool) -> str:
+    """Return ``value`` without its shortest or longest suffix that matches ``pattern``. Raises: BadPattern."""
+    # Every atom is one character: backwards a suffix is a prefix.
+    found = _compiled(_atoms(pattern)[::-1], is_longest=is_longest).match(value[::-1])
+    return value if found is None else value[: len(value) - found.end()]
+
+
+def _atoms(pattern: str) -> list[str]:
+    """Return the regular expressions of the characters of a pattern, and `_STAR` for its stars. Raises: BadPattern."""
+    atoms: list[str] = []
     position = 0
     while position < len(pattern):
         character = pattern[position]
         position += 1
         if character == "*":
-            parts.append(".*" if is_greedy else ".*?")
+            atoms.append(_STAR)
         elif character == "?":
-            parts.append(".")
+            atoms.append(".")
         elif character == "\\":
             following = pattern[position : position + 1]
             if following in ("}", "/") and following:
                 continue
             if following not in ("*", "?", "\\") or not following:
                 raise BadPattern(f"invalid escape '\\{following}'")
-            parts.append("\\" + following)
+            atoms.append("\\" + following)
             position += 1
         else:
-            parts.append("\\" + character if character in _SPECIAL else character)
-    return "".join(parts)
+            atoms.append("\\" + character if character in _SPECIAL else character)
+    return atoms
 
 
-def trim_prefix(pattern: str, value: str, *, is_longest: bool) -> str:
-    """Return ``value`` without its shortest or longest prefix that matches ``pattern``. Raises: BadPattern."""
-    regex = re.compile(pattern_to_regex(pattern, is_greedy=True, is_anchored=False))
-    lengths = range(len(value), -1, -1) if is_longest else range(len(value) + 1)
-    for length in lengths:
-        if regex.fullmatch(value, 0, length):
-            return value[length:]
-    return value
+def _compiled(atoms: Sequence[str], *, is_longest: bool) -> re.Pattern[str]:
+    """Return what matches the shortest or longest text that a pattern matches, in time that grows with its length only.
 
-
-def trim_suffix(pattern: str, value: str, *, is_longest: bool) -> str:
-    """Return ``value`` without its shortest or longest suffix that matches ``pattern``. Raises: BadPattern."""
-    regex = re.compile(pattern_to_regex(pattern, is_greedy=True, is_anchored=False))
-    starts = range(len(value) + 1) if is_longest else range(len(value), -1, -1)
-    for start in starts:
-        if regex.fullmatch(value, start):
-            return value[:start]
-    return value
+    What follows a star is best found as early as can be: it leaves most to the next star. So the regular expression
+    need not come back to it, which costs time without bound where there are several.
+    """
+    runs: list[list[str]] = [[]]
+    for atom in atoms:
+        if atom == _STAR:
+            runs.append([])
+        else:
+            runs[-1].append(atom)
+    first, *others = ("".join(run) for run in runs)
+    middle = "".join(f"(?>.*?{run})" for run in others[:-1] if run)
+    last = (".*" if is_longest else ".*?") + others[-1] if others else ""
+    return re.compile(first + middle + last)
 
 
 def replace(pattern: str, value: str, text: str, *, replaces_all: bool) -> str:
     """Return ``value`` with the first match or all matches of ``pattern`` replaced by ``text``. Raises: BadPattern."""
-    regex = re.compile(pattern_to_regex(pattern, is_greedy=True, is_anchored=False))
+    regex = _compiled(_atoms(pattern), is_longest=True)
     parts: list[str] = []
     end = 0
     is_first = True

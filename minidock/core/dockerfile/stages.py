@@ -5,8 +5,10 @@ Source: BuildKit, frontend/dockerfile/dockerfile2llb/convert.go.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from minidock.core.dockerfile import run_mounts, words
 from minidock.core.dockerfile.model import Arg, Copy, From, Instruction, Run
@@ -50,6 +52,23 @@ class StagePlan:
     dockerfile: Dockerfile
     stages: tuple[Stage, ...]
     global_args: Mapping[str, str]
+    _places: Mapping[str, list[int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places: dict[str, list[int]] = {}
+        for stage in self.stages:
+            places.setdefault(stage.name, []).append(stage.index)
+        object.__setattr__(self, "_places", places)
+
+    def named(self, name: str, before: int | None = None) -> int | None:
+        """Return the index of the last stage of this name, of those before the stage ``before`` if that is given."""
+        places = self._places.get(name.lower(), []) if name else []
+        count = len(places) if before is None else bisect_left(places, before)
+        return places[count - 1] if count else None
+
+    def stage_at(self, line: int) -> int:
+        """Return the index of the stage that a line belongs to."""
+        return max(bisect_right(self.stages, line, key=lambda stage: stage.from_line) - 1, 0)
 
     def display_name(self, index: int) -> str:
         """Return how progress calls a stage: its name or ``stage-N``, empty if the file has one unnamed stage."""
@@ -75,11 +94,14 @@ def split(
         except ExpansionError as error:
             raise dockerfile.error(str(error), arg.first, arg.last) from error
     stages: list[Stage] = []
+    latest: dict[str, int] = {}  # of each name
     for from_, body in parts:
         try:
-            stages.append(_stage(from_, tuple(body), stages, scope, dockerfile.escape))
+            stages.append(_stage(from_, tuple(body), len(stages), latest, scope, dockerfile.escape))
         except (ExpansionError, InvalidPlatform, _StageProblem) as error:
             raise dockerfile.error(str(error), from_.first, from_.last) from error
+        if from_.name:
+            latest[from_.name] = stages[-1].index
     plan = StagePlan(dockerfile, tuple(stages), scope)
     refuse_circles(plan)
     return plan
@@ -97,15 +119,15 @@ def resolve_args(
     A build argument wins over the default, the default over ``global_args``. The parts are done one after the other:
     later ones see earlier ones. A default is expanded only if it is used. Raises: ExpansionError.
     """
-    scope = dict(env)
     found: dict[str, str] = {}
+    scope: Mapping[str, str] = ChainMap(found, env)  # type: ignore[arg-type]  # env is only read
     for written, default in arg.args:
         name = words.expand(written, scope, escape)
         value = build_args.get(name)
         if value is None:
             value = global_args.get(name) if default is None else words.expand(default, scope, escape)
         if value is not None:
-            scope[name] = found[name] = value
+            found[name] = value
     return found
 
 
@@ -134,7 +156,7 @@ def resolve_target(plan: StagePlan, target: str | None) -> int:
     """
     if not target:
         return len(plan.stages) - 1
-    index = _named(plan.stages, target)
+    index = plan.named(target)
     if index is None:
         names = [stage.name for stage in plan.stages if stage.name]
         hint = did_you_mean(target, names, is_case_sensitive=True)
@@ -165,18 +187,18 @@ def copy_source(plan: StagePlan, copy: Copy) -> int | str:
 
     The stage of the COPY is told by its line. Raises: DockerfileError.
     """
-    index = max((stage.index for stage in plan.stages if stage.from_line <= copy.first), default=0)
+    index = plan.stage_at(copy.first)
     _refuse_later(plan, index, copy)
     return _source(plan, index, copy)
 
 
 def mount_source(plan: StagePlan, run: Run, name: str, target: str) -> int | str:
     """Return the stage or the image that a mount of a RUN takes its content from. Raises: DockerfileError."""
-    index = max((stage.index for stage in plan.stages if stage.from_line <= run.first), default=0)
-    found = _named(plan.stages[:index], name)
+    index = plan.stage_at(run.first)
+    found = plan.named(name, index)
     if found is not None:
         return found
-    if _named(plan.stages[index:], name) is not None:
+    if plan.named(name) is not None:
         message = f"cannot mount from stage {quoted(name)} to {quoted(target)}"
         reason = "stage needs to be defined before current command"
         raise plan.dockerfile.error(f"{message}, {reason}", run.first, run.last)
@@ -193,7 +215,7 @@ def _mount_stages(plan: StagePlan, index: int) -> Iterator[int]:
                 name = run_mounts.source_of(text)
             except InstructionError as error:
                 raise plan.dockerfile.error(str(error), instruction.first, instruction.last) from error
-            found = _named(plan.stages, name) if name else None
+            found = plan.named(name)
             if found is not None:
                 yield found
 
@@ -226,16 +248,18 @@ def _grouped(
 def _stage(
     from_: From,
     body: tuple[Instruction, ...],
-    earlier: Sequence[Stage],
+    number: int,
+    earlier: Mapping[str, int],
     scope: Mapping[str, str],
     escape: str,
 ) -> Stage:
+    """Return the stage with this number; ``earlier`` are the names before it with the last stage of each."""
     text = words.expand(from_.base, scope, escape)
     if not text:
         raise _StageProblem(f"base name ({from_.base}) should not be blank")
     base: str | int = text
     # Names of stages are lower-cased, and FROM does not do that for whoever asks; COPY --from does.
-    index = _named(earlier, text) if text == text.lower() else None
+    index = earlier.get(text)
     is_scratch = text == SCRATCH
     if not is_scratch and index is not None:
         base = index
@@ -245,7 +269,7 @@ def _stage(
         except InvalidReference as error:
             raise _StageProblem(f"failed to parse stage name {quoted(text)}: {error}") from error
     platform = _platform(from_.platform, scope, escape)
-    return Stage(len(earlier), from_.name, base, is_scratch, platform, body, from_)
+    return Stage(number, from_.name, base, is_scratch, platform, body, from_)
 
 
 def _platform(written: str, scope: Mapping[str, str], escape: str) -> Platform | None:
@@ -256,12 +280,6 @@ def _platform(written: str, scope: Mapping[str, str], escape: str) -> Platform |
         raise _StageProblem(f"empty platform value from expression {written}")
     host = Platform("linux", scope.get("BUILDARCH") or "amd64", scope.get("BUILDVARIANT", ""))
     return Platform.parse(text, host).normalized()
-
-
-def _named(stages: Sequence[Stage], name: str) -> int | None:
-    """Return the index of the last stage of this name."""
-    wanted = name.lower()
-    return next((stage.index for stage in reversed(stages) if stage.name and stage.name == wanted), None)
 
 
 def _copies(stage: Stage) -> Iterator[Copy]:
@@ -284,10 +302,10 @@ def _source(plan: StagePlan, index: int, copy: Copy) -> int | str:
         if len(name) > 9 or int(name) >= len(plan.stages):
             raise _copy_error(plan, copy, f"invalid stage index {name}")
         return int(name)
-    earlier = _named(plan.stages[:index], name)
+    earlier = plan.named(name, index)
     if earlier is not None:
         return earlier
-    later = _named(plan.stages[index:], name)
+    later = plan.named(name)
     return name if later is None else later
 
 

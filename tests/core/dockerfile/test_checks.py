@@ -279,6 +279,7 @@ def test_each_rule_finds_what_it_is_for(text: str, expected: list[tuple[str, int
         ("**\n", "COPY . /\n", [(2, "Copy", ".")]),
         ("a\n", "COPY . /\n", []),
         ("a\n", "COPY --from=img a /\n", []),
+        ("**\n", "ADD https://a/b git@c:d.git https://e/f.git#main /x/\n", []),
         (None, "COPY a /\n", []),
     ],
 )
@@ -311,6 +312,15 @@ def test_a_base_image_brings_its_variables_its_shell_and_its_platform() -> None:
     )
 
 
+def test_platforms_that_differ_are_named_whole() -> None:
+    base = ImageConfig(architecture="arm", os="linux", variant="v6")
+    name, _, detail = found("FROM --platform=$BUILDPLATFORM base\n", base=base)[0]
+    assert (name, detail) == (
+        "InvalidBaseImagePlatform",
+        'Base image base was pulled with platform "linux/arm/v6", expected "linux/amd64" for current build',
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "options"),
     [
@@ -318,6 +328,7 @@ def test_a_base_image_brings_its_variables_its_shell_and_its_platform() -> None:
         ("skip=A, B;error=true", CheckOptions(frozenset({"A", "B"}), is_error=True)),
         (" experimental = all ; skip=all", CheckOptions(frozenset({"all"}), frozenset({"all"}))),
         ("error=0", CheckOptions()),
+        ("skip=A,all;experimental=B, all", CheckOptions(frozenset({"A"}), frozenset({"B"}))),
     ],
 )
 def test_options_are_read(text: str, options: CheckOptions) -> None:
@@ -350,6 +361,7 @@ def test_the_build_argument_replaces_the_directive() -> None:
     assert [name for name, _, _ in found(text, build_args={"BUILDKIT_DOCKERFILE_CHECK": "skip=Other"})] == [
         "FromAsCasing"
     ]
+    assert [name for name, _, _ in found(text, build_args={"BUILDKIT_DOCKERFILE_CHECK": ""})] == ["FromAsCasing"]
 
 
 def test_every_rule_has_a_page_in_dockers_documentation() -> None:

@@ -1,132 +1,123 @@
-"""Whatever stands in a Dockerfile, nothing but an error of ours comes of it, and soon.
+"""Whatever a user writes, nothing but an error of ours comes of it, and soon.
 
-``corpus.txt`` holds what a coverage-guided fuzzer (atheris, 250,000 inputs) found to reach different code, one input a
-line in base64. The tests read all of it, and what random changes make of it.
+``corpus.txt`` holds what a coverage-guided fuzzer found to reach different code (`tests.fuzz_targets`). The tests read
+all of it, and what random changes make of it.
 """
 
 from __future__ import annotations
 
-import base64
 import gc
-import random
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from minidock.core.dockerfile import instructions, parser, stages
-from minidock.core.dockerfile.checks.check import check, options_of
-from minidock.errors import DockerfileError, MinidockError
-
-CORPUS = Path(__file__).with_name("corpus.txt")
-PREDEFINED = {
-    f"{side}{name}": value
-    for side in ("TARGET", "BUILD")
-    for name, value in (("PLATFORM", "linux/amd64"), ("OS", "linux"), ("ARCH", "amd64"), ("VARIANT", ""))
-}
-WORDS = (
-    *(
-        b"FROM a AS b\n",
-        b"ARG x=1\n",
-        b"RUN <<E\n",
-        b"E\n",
-        b"COPY --from=b",
-        b"--mount=type=",
-        b"ONBUILD ",
-        b"--chmod=",
-    ),
-    *(b"${x:-", b"${a/b/", b"}", b"$", b"\\\n", b'["', b'"]', b"'", b'"', b"#", b"# escape=`\n"),
-    *(b"\xff", b"\x00", b"\r\n", b"\t"),
-)
-
-
-def survives(data: bytes) -> None:
-    """Do with a Dockerfile all that can be done without a store."""
-    try:
-        dockerfile = parser.parse(data)
-        items = instructions.read(dockerfile)
-        plan = stages.split(dockerfile, items, {}, PREDEFINED)
-        wanted = range(len(plan.stages))
-        options = options_of(dockerfile, {})
-        check(
-            plan, items, wanted, options, build_args={}, predefined=PREDEFINED, ignore=None, base_of=lambda name: None
-        )
-        stages.needed(plan, stages.resolve_target(plan, None))
-    except MinidockError:
-        return
-
-
-def corpus() -> list[bytes]:
-    return [base64.b64decode(line) for line in CORPUS.read_text().splitlines()]
-
-
-def changed(inputs: list[bytes], count: int, seed: int) -> Iterator[bytes]:
-    """Yield inputs with something cut out, doubled, replaced, put in, or taken from another input."""
-    chance = random.Random(seed)
-    for _ in range(count):
-        data = bytearray(chance.choice(inputs))
-        for _ in range(chance.randint(1, 6)):
-            start = chance.randint(0, len(data))
-            end = min(len(data), start + chance.randint(0, 12))
-            other = chance.choice(inputs)
-            cut = chance.randint(0, len(other))
-            piece = (
-                b"",
-                bytes(data[start:end]) * 2,
-                chance.choice(WORDS),
-                other[cut : cut + 20],
-                bytes([chance.randint(0, 255)]),
-            )
-            data[start:end] = chance.choice(piece)
-        yield bytes(data)
+from minidock.core.dockerfile import parser, words
+from minidock.core.dockerfile.glob import match
+from minidock.core.dockerfile.ignore import IgnoreRules
+from minidock.errors import DockerfileError
+from tests.fuzz_targets import READERS, changed, corpus, dockerfile, one
 
 
 def test_every_input_of_the_corpus_is_read_or_refused() -> None:
-    inputs = corpus()
-    assert len(inputs) > 100
-    for data in inputs:
-        survives(data)
+    for data in corpus():
+        one(data)
+
+
+def test_the_corpus_has_a_dockerfile_and_something_for_every_reader() -> None:
+    chosen = {data[0] - 0x80 for data in corpus() if data}
+    assert chosen >= set(range(len(READERS)))
+    assert b"FROM a" in corpus()
 
 
 def test_changed_inputs_are_read_or_refused() -> None:
     for data in changed(corpus(), 3_000, seed=1):
-        survives(data)
+        one(data)
 
 
 @pytest.mark.slow
 def test_very_many_changed_inputs_are_read_or_refused() -> None:
     for data in changed(corpus(), 200_000, seed=2):
-        survives(data)
+        one(data)
 
 
 def _seconds(text: bytes) -> float:
-    """Return the processor time that reading takes, without what objects of other tests cost the collector."""
+    """Return the processor time of all that a build does with a file first, without what other tests left behind."""
     gc.collect()
     gc.freeze()
     start = time.process_time()
-    instructions.read(parser.parse(text))
+    dockerfile(text)
     spent = time.process_time() - start
     gc.unfreeze()
     return spent
 
 
-@pytest.mark.slow
-def test_time_grows_with_the_length_only() -> None:
-    lines = [
-        b"RUN echo one && \\\n    echo two\n",
-        b'COPY --chown=1:2 "a b" c /d/\n',
-        b"ENV A=b C=${A:-d}\n",
-        b'CMD ["a", "b"]\n',
-        b"RUN <<EOF\nx\nEOF\n",
-    ]
-    once = b"FROM a\n" + b"".join(lines) * 20_000
-    twice = once + b"".join(lines) * 20_000
+def _nested(depth: int) -> bytes:
+    return b"ENV x=" + b"${a:-" * depth + b"}" * depth + b"\n"
+
+
+_MIXED = (
+    b"RUN echo one && \\\n    echo two\n"
+    b'COPY --chown=1:2 "a b" c /d/\n'
+    b"ENV A=b C=${A:-d}\n"
+    b'CMD ["a", "b"]\n'
+    b"RUN <<EOF\nx\nEOF\n"
+)
+# What makes about a thousand lines or instructions of a kind, so that a few hundred of it are a long file.
+_SHAPES: dict[str, Callable[[int], bytes]] = {
+    "mixed": lambda count: b"FROM a\n" + _MIXED * 200 * count,
+    "continuation": lambda count: b"FROM a\nRUN a" + b" \\\n# b\n\n  b" * 1_000 * count,
+    "heredocs": lambda count: b"FROM a\n" + b"COPY <<E /x\n$a b\nE\n" * 1_000 * count,
+    "heredoc": lambda count: b"FROM a\nCOPY <<E /x\n" + b"$a b\n" * 1_000 * count + b"E\n",
+    "args": lambda count: b"FROM a\n" + b"".join(b"ARG a%d=${a%d:-x}\n" % (n + 1, n) for n in range(1_000 * count)),
+    "global args": lambda count: (
+        b"".join(b"ARG a%d=${a%d:-x}\n" % (n + 1, n) for n in range(1_000 * count)) + b"FROM a\n"
+    ),
+    "environment": lambda count: b"FROM a\n" + b"".join(b"ENV a%d=$a%d\n" % (n + 1, n) for n in range(1_000 * count)),
+    "stages": lambda count: b"".join(b"FROM a AS s%d\nRUN x\n" % n for n in range(500 * count)),
+    "chain of stages": lambda count: (
+        b"FROM a AS s0\n"
+        + b"".join(b"FROM s%d AS s%d\nCOPY --from=s%d a b\n" % (n, n + 1, n) for n in range(500 * count))
+    ),
+    "nested": lambda count: b"FROM a\n" + _nested(30) * 50 * count,
+}
+
+
+@pytest.mark.parametrize("shape", _SHAPES)
+def test_time_grows_with_the_length_only(shape: str) -> None:
+    once, twice = _SHAPES[shape](2), _SHAPES[shape](4)
     # In turn, and the best of each: what else the machine does must not fall on one of them alone.
     pairs = [(_seconds(once), _seconds(twice)) for _ in range(3)]
     best_of_once, best_of_twice = (min(times) for times in zip(*pairs, strict=True))
+    assert best_of_twice < 2.5 * best_of_once + 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", _SHAPES)
+def test_very_long_files_are_read_in_time(shape: str) -> None:
+    once, twice = _SHAPES[shape](100), _SHAPES[shape](200)
+    pairs = [(_seconds(once), _seconds(twice)) for _ in range(2)]
+    best_of_once, best_of_twice = (min(times) for times in zip(*pairs, strict=True))
     assert best_of_once < 5
     assert best_of_twice < 2.5 * best_of_once
+
+
+@pytest.mark.parametrize("depth", [100, 10_000])
+def test_expansions_may_be_nested_as_deep_as_a_line_is_long(depth: int) -> None:
+    one(b"FROM a\n" + _nested(depth))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["*a*a*a*a*a*a*a*a*b", "**/a*/**/a*/**/a*/**/a*/**/b", "[a-z]*[a-z]*[a-z]*[a-z]*[a-z]*b", "?*?*?*?*?*?*?*b"],
+)
+def test_patterns_with_many_wildcards_are_matched_soon(text: str) -> None:
+    start = time.process_time()
+    for path in ("a" * 200, "a/" * 100 + "a"):
+        IgnoreRules.parse(text).is_ignored(path)
+        match(text, path)
+    words.expand(f"${{a#{text}}}${{a%{text}}}${{a//{text}/x}}", {"a": "a" * 200})
+    assert time.process_time() - start < 1
 
 
 def test_a_line_beyond_the_limit_is_refused() -> None:

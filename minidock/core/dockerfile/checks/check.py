@@ -16,6 +16,7 @@ from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Instruction
 from minidock.core.dockerfile.parser import Dockerfile, Node
 from minidock.core.dockerfile.stages import Stage, StagePlan
+from minidock.core.platform import Platform
 from minidock.core.process import DEFAULT_PATH
 from minidock.core.quoting import quoted
 from minidock.errors import DockerfileError
@@ -52,11 +53,11 @@ class CheckReport:
 def options_of(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> CheckOptions:
     """Return the options that a build argument or else the ``check`` directive gives. Raises: DockerfileError."""
     directive = find_check(dockerfile.source)
-    text = build_args.get(BUILD_ARG, "") or ("" if directive is None else directive.word)
+    text = build_args.get(BUILD_ARG, "" if directive is None else directive.word)
     try:
         return CheckOptions.parse(text)
     except BadOptions as error:
-        line = 0 if build_args.get(BUILD_ARG) or directive is None else directive.line
+        line = 0 if BUILD_ARG in build_args or directive is None else directive.line
         raise dockerfile.error(f"failed to parse check options: {error}", line) from error
 
 
@@ -102,17 +103,20 @@ class _Walk:
     base_of: BaseOf
     predefined: Mapping[str, str]
     scopes: dict[int, Scope] = field(default_factory=dict)
+    nodes: dict[int, Node] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nodes = {node.first: node for node in self.plan.dockerfile.nodes}
 
     def stage(self, stage: Stage) -> Iterator[Finding]:
         """Yield what is found in a stage; those that it is built on have been walked."""
-        nodes = {node.first: node for node in self.plan.dockerfile.nodes}
         base = None if stage.is_scratch or isinstance(stage.base, int) else self.base_of(stage.base)
         if base is not None:
-            hits = self._base_platform(stage, base, nodes[stage.from_line])
+            hits = self._base_platform(stage, base, self.nodes[stage.from_line])
             yield from _findings(stage_rules.BASE_PLATFORM, hits, self.options)
         scope = self.scopes[stage.index] = self._first_scope(stage, base)
         for instruction in stage.instructions:
-            item = stage_rules.item_of(nodes[instruction.first], instruction, scope, self.inputs)
+            item = stage_rules.item_of(self.nodes[instruction.first], instruction, scope, self.inputs)
             for rule, find in stage_rules.STAGE_RULES:
                 yield from _findings(rule, find(item), self.options)
             stage_rules.move_on(item)
@@ -126,12 +130,14 @@ class _Walk:
         return Scope(env, has_shell=bool(base.config.shell))
 
     def _base_platform(self, stage: Stage, base: ImageConfig, node: Node) -> Iterator[Hit]:
-        target = stage.platform
-        system = target.os if target else self.predefined.get("TARGETOS", "linux")
-        architecture = target.architecture if target else self.predefined.get("TARGETARCH", base.architecture)
-        expected, actual = f"{system}/{architecture}", f"{base.os}/{base.architecture}"
-        if expected != actual:
-            platforms = f"platform {quoted(actual)}, expected {quoted(expected)} for current build"
+        expected = stage.platform or Platform(
+            self.predefined.get("TARGETOS", "linux"),
+            self.predefined.get("TARGETARCH", base.architecture),
+            self.predefined.get("TARGETVARIANT", ""),
+        )
+        actual = Platform(base.os, base.architecture, base.variant).normalized()
+        if (expected.os, expected.architecture) != (actual.os, actual.architecture):
+            platforms = f"platform {quoted(str(actual))}, expected {quoted(str(expected))} for current build"
             yield Hit(node, f"Base image {stage.base} was pulled with {platforms}")
 
 

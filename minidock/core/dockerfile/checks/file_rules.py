@@ -73,10 +73,10 @@ class FileView:
 
 
 def empty_continuation(view: FileView) -> Iterator[Hit]:
+    nodes = {node.first: node for node in view.dockerfile.nodes}
     for warning in view.dockerfile.warnings:
         if warning.rule == "NoEmptyContinuation":
-            node = next(node for node in view.dockerfile.nodes if node.first == warning.first)
-            yield Hit(node, "Empty continuation line", warning.last)
+            yield Hit(nodes[warning.first], "Empty continuation line", warning.last)
 
 
 def stage_name_casing(view: FileView) -> Iterator[Hit]:
@@ -129,10 +129,10 @@ def maintainer(view: FileView) -> Iterator[Hit]:
 
 
 def undefined_arg_in_from(view: FileView) -> Iterator[Hit]:
-    known = view.known_args
+    known = dict.fromkeys(view.known_args)
     for node, from_ in view.froms:
         for text in (from_.base, from_.platform):
-            for name in sorted(_unmatched(view, text) - set(known)):
+            for name in sorted(_unmatched(view, text) - known.keys()):
                 hint = did_you_mean(name, known, is_case_sensitive=True)
                 yield Hit(node, f"FROM argument '{name}' is not declared{hint}")
 

@@ -74,7 +74,9 @@ class CheckOptions:
 
 
 def _names(text: str) -> frozenset[str]:
-    return frozenset(name.strip() for name in text.split(","))
+    """Return the names of a list; ``all`` among others is the name of no rule."""
+    names = frozenset(name.strip() for name in text.split(","))
+    return names - {_ALL} if len(names) > 1 else names
 
 
 def _truth(text: str, part: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ from minidock.core.dockerfile.model import (
 )
 from minidock.core.dockerfile.parser import Node
 from minidock.core.dockerfile.stages import resolve_args
+from minidock.core.git_reference import is_remote
 from minidock.core.quoting import quoted
 from minidock.core.suggest import did_you_mean
 from minidock.errors import DockerfileError, ExpansionError
@@ -41,11 +43,11 @@ _ONCE = (Cmd, Entrypoint, Healthcheck)
 _EVERYTHING = ("*", "**", "**/*")
 
 
-class Lookups(dict[str, str]):
-    """Variables that remember which names were asked for in vain."""
+class Lookups(ChainMap[str, str]):
+    """Variables on top of ``values``, which stay as they are; it remembers which names were asked for in vain."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        super().__init__(values)
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__({}, values)
         self.missed: dict[str, None] = {}
 
     def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]  # one use: strings
@@ -197,6 +199,8 @@ def ignored_file(item: Item) -> Iterator[Hit]:
     assert isinstance(expanded, Copy | Add)
     command = "Add" if isinstance(expanded, Add) else "Copy"
     for written in expanded.sources:
+        if command == "Add" and is_remote(written):
+            continue
         source = posixpath.normpath(written)
         source = source[1:] if source.startswith("//") else source
         if source in (".", "/"):
