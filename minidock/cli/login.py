@@ -38,6 +38,7 @@ def login(
     _check(username, password, is_from_stdin=password_stdin)
     if password_stdin or password == "-":
         password = sys.stdin.read().removesuffix("\n").removesuffix("\r")
+        _check(username, password, is_from_stdin=False)
     elif password is not None:
         sys.stderr.write("WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n")
     with account(os.environ, streams.warn, server) as found:

@@ -83,6 +83,12 @@ def test_what_does_not_log_in_is_said_and_nothing_is_remembered(
     assert not Path(user["HOME"], ".docker").exists()
 
 
+@pytest.mark.parametrize("typed", ["", "\n", "\r\n"])
+def test_a_pipe_that_brings_no_password_is_named(server: Server, user: dict[str, str], typed: str) -> None:
+    done = said(user, "login", "-u", USER, "--password-stdin", server.domain, typed=typed)
+    assert done == Said("", "minidock: password is empty\n", 1)
+
+
 def test_a_password_on_the_command_line_is_warned_of(server: Server, user: dict[str, str]) -> None:
     done = said(user, "login", "-u", USER, "-p", PASSWORD, server.domain)
     assert done.err.startswith("WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ from minidock.registry.transport import Request
 from minidock.store.partial import partial_paths
 from tests.e2e.disks import mounted_ext4
 from tests.registry.memory import Answer, Memory, in_turn, ranged, repository
-from tests.registry_server import Image, Server, make_image, make_index, registry_server, upload
+from tests.registry_server import Image, Server, make_image, make_index, registry_server, tar_of, upload
 
 LAYERS = ({"etc/motd": b"hello\n", "a": b"1" * 5000}, {"b": bytes(range(256)) * 40})
 
@@ -331,6 +333,27 @@ def test_processes_that_want_one_layer_download_it_once(server: Server, tmp_path
     assert [(process.communicate()[1], process.returncode) for process in crowd] == [(b"", 0)] * 4
     layer = f'"GET /v2/wanted/blobs/{next(iter(image.blobs))} '.encode()
     assert (server.place / "log").read_bytes().count(layer) == 1
+
+
+def test_layers_are_fetched_side_by_side(tmp_path: Path) -> None:
+    """The registry gives no layer before three are asked for."""
+    tars = [gzip.compress(tar_of({str(number): bytes(100)}), mtime=0) for number in range(6)]
+    blobs = {Digest.sha256(data): data for data in tars}
+    together = threading.Barrier(3, timeout=20)
+
+    def give(request: Request) -> Answer:
+        together.wait()
+        return Answer(200, blobs[Digest.parse(request.url.rpartition("/")[2])])
+
+    ws = open_workspace(str(tmp_path / "store"))
+    layers = [
+        (Descriptor(mediatype.LAYER_GZIP, digest, len(data)), Digest.sha256(gzip.decompress(data)))
+        for digest, data in blobs.items()
+    ]
+    with ws.store.session() as session:
+        crew = Crew(together.abort)
+        LayerFetcher(ws, session, [lambda: repository(Memory(give))], lambda event: None, crew).fetch(layers)
+        assert all(ws.store.blobs.has(diff_id) for _, diff_id in layers)
 
 
 @pytest.mark.parametrize(("cut", "kept"), [(2_000_000, 2_000_000), (500_000, 0)])
