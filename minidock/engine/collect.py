@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from minidock.core import removal
@@ -13,7 +13,7 @@ from minidock.core.config import ImageConfig, chain_ids
 from minidock.core.descriptor import REF_NAME, Descriptor
 from minidock.core.digest import Digest
 from minidock.core.removal import Candidate, ImageUse
-from minidock.engine import images
+from minidock.engine import events, images
 from minidock.engine.forecast import only_cached
 from minidock.engine.image_list import config_digest
 from minidock.engine.images import Image
@@ -46,8 +46,14 @@ def remove_image(ws: Workspace, text: str, *, is_forced: bool) -> Removed:
 
     Raises: NoSuchImage, InvalidReference, ImageConflict.
     """
-    store = ws.store
     image = images.find(ws, text)
+    removed = _remove(ws.store, image, text, is_forced=is_forced)
+    log = events.log_size(ws)
+    events.tell_all(ws, events.of_removed_image(removed.untagged, removed.deleted, image.image_id))
+    return replace(removed, size=removed.size + log - events.log_size(ws))
+
+
+def _remove(store: Store, image: Image, text: str, *, is_forced: bool) -> Removed:
     name = name_of(image, text)
     candidate = candidate_of(store, Roots.of(store), image)
     plan = removal.decide(candidate, name, is_forced=is_forced)

@@ -66,6 +66,8 @@ def commit(ws: Workspace, request: CommitRequest) -> Digest:
     events.tell(
         ws, record, "commit", comment=request.message, imageID=str(image_id), imageRef=names[0] if names else ""
     )
+    for name in names:
+        events.tell_image(ws, "tag", image_id, name)
     return image_id
 
 

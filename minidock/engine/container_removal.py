@@ -96,7 +96,7 @@ def _mend(ws: Workspace, container: Container) -> None:
     state = ws.store.containers.mend(container, ws.clock.now())
     attach_socket.discard(ws.store.containers.path(container.id))
     if state is not None:
-        events.tell(ws, container.record, "die", exitCode=str(state.exit_code))
+        events.tell_ended(ws, container.record, state.exit_code)
 
 
 def _discard(ws: Workspace, session: Session, container: Container, *, removes_volumes: bool) -> None:

@@ -11,7 +11,7 @@ from minidock.core.descriptor import REF_NAME
 from minidock.core.digest import Digest
 from minidock.core.filters import PruneFilter
 from minidock.core.volume import VolumeFilter
-from minidock.engine import container_prune, images, networks, prune, volumes
+from minidock.engine import container_prune, events, images, networks, prune, volumes
 from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
 from minidock.engine.collect import Removed, candidate_of, gone_layers, made_by, name_of
 from minidock.engine.forecast import Forecast, only_cached
@@ -40,6 +40,11 @@ class ImageRemovals:
     def remove(self, text: str, *, is_forced: bool) -> Removed:
         """Return what the removal of one more image would do. Raises: NoSuchImage, InvalidReference, ImageConflict."""
         image = self._find(text)
+        removed = self._remove(image, text, is_forced=is_forced)
+        self._forecast.tell(events.of_removed_image(removed.untagged, removed.deleted, image.image_id))
+        return removed
+
+    def _remove(self, image: Image, text: str, *, is_forced: bool) -> Removed:
         name = name_of(image, text)
         forecast, roots = self._forecast, self._forecast.roots
         candidate = candidate_of(self._ws.store, roots, image)
@@ -113,8 +118,11 @@ def if_removed(ws: Workspace, names: Sequence[str]) -> tuple[int, int]:
                 raise error from None
             continue
         given = name_of(image, name)
-        taken.update([given] if given else image.names)
-        if taken.issuperset(image.names) and image.image_id not in gone:
+        names_lost = [given] if given else image.names
+        taken.update(names_lost)
+        is_gone = taken.issuperset(image.names) and image.image_id not in gone
+        forecast.tell(events.of_removed_image(names_lost, [image.image_id] if is_gone else [], image.image_id))
+        if is_gone:
             gone.add(image.image_id)
             configs.append((image.image_id, image.config))
     kept = [
@@ -175,8 +183,9 @@ def _images(ws: Workspace, forecast: Forecast, *, includes_named: bool, wanted: 
     may_go = prune.removable_images(marker, forecast.roots.containers, includes_named=includes_named, wanted=wanted)
     gone = [item for item in forecast.roots.images if may_go(item)]
     forecast.keep_images([item for item in forecast.roots.images if item not in gone])
-    freed = forecast.freed()
-    return Pruned(images=prune.removed_images(gone, marker, freed), size=freed.size)
+    removed = prune.removed_images(gone, marker, forecast.freed())
+    forecast.tell(prune.events_of(removed))
+    return Pruned(images=removed, size=forecast.freed().size)
 
 
 def prune_cache(ws: Workspace, *, is_all: bool, limits: CacheLimits = NO_LIMITS) -> Pruned:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +18,69 @@ if TYPE_CHECKING:
 _PAUSE = 0.1
 
 
+class Told(NamedTuple):
+    """One event to be written down: what has happened (docker's word) to what, an object of ``kind``."""
+
+    kind: str
+    action: str
+    actor: str
+    attributes: dict[str, str]
+
+
 def tell(ws: Workspace, record: ContainerRecord, action: str, **attributes: str) -> None:
-    """Write down that ``action`` (docker's word) has happened to a container."""
-    ws.store.record_event("container", action, record.id, _actor(record, attributes))
+    """Write down that ``action`` has happened to a container."""
+    tell_all(ws, [_of_container(record, action, attributes)])
+
+
+def tell_all(ws: Workspace, told: Iterable[Told]) -> None:
+    """Write down several events, in their order."""
+    for event in told:
+        ws.store.record_event(*event)
+
+
+def tell_started(ws: Workspace, record: ContainerRecord) -> None:
+    """Write down that a container has started, and what it is connected with now."""
+    tell_all(ws, [*_uses(record, "connect", "mount"), _of_container(record, "start", {})])
+
+
+def tell_ended(ws: Workspace, record: ContainerRecord, code: int, seconds: float | None = None) -> None:
+    """Write down that a container has ended, after ``seconds`` if that is known, and what it uses no more."""
+    tell_all(ws, ended(record, code, seconds))
+
+
+def ended(record: ContainerRecord, code: int, seconds: float | None = None) -> list[Told]:
+    """Return the events of a container's end."""
+    duration = {} if seconds is None else {"execDuration": str(int(seconds))}
+    die = _of_container(record, "die", {"exitCode": str(code), **duration})
+    return [die, *_uses(record, "disconnect", "unmount")]
+
+
+def _uses(record: ContainerRecord, of_network: str, of_volume: str) -> list[Told]:
+    """Return what happens to the networks of its own and the volumes of a container that starts or ends."""
+    told = []
+    for endpoint in record.networking.endpoints:
+        attributes = {"container": record.id, "name": endpoint.network, "type": "bridge"}
+        told.append(Told("network", of_network, endpoint.network_id, attributes))
+    for mount in record.mounts:
+        if mount.volume:
+            attributes = {"container": record.id, "driver": "local"}
+            if of_volume == "mount":
+                access = str(not mount.is_read_only).lower()
+                attributes |= {"destination": mount.target, "propagation": mount.propagation, "read/write": access}
+            told.append(Told("volume", of_volume, mount.volume, attributes))
+    return told
+
+
+def _of_container(record: ContainerRecord, action: str, attributes: Mapping[str, str]) -> Told:
+    return Told("container", action, record.id, _actor(record, attributes))
+
+
+def of_removed_image(untagged: Iterable[str], deleted: Iterable[Digest], image_id: Digest) -> list[Told]:
+    """Return the events of an image that lost names, and of its end if it is among what was ``deleted``."""
+    told = [Told("image", "untag", str(image_id), {"name": name}) for name in untagged]
+    if image_id in deleted:
+        told.append(Told("image", "delete", str(image_id), {"name": str(image_id)}))
+    return told
 
 
 def _actor(record: ContainerRecord, attributes: Mapping[str, str]) -> dict[str, str]:
@@ -32,11 +92,23 @@ def tell_image(ws: Workspace, action: str, image_id: Digest, name: str = "") -> 
     ws.store.record_event("image", action, str(image_id), {"name": name or str(image_id)})
 
 
-def line(record: ContainerRecord, action: str, **attributes: str) -> bytes:
-    """Return the line that tells such an event."""
+def lines(told: Iterable[Told]) -> list[bytes]:
+    """Return the lines that tell events."""
     from minidock.store.event_log import line_of
 
-    return line_of("container", action, record.id, _actor(record, attributes))
+    return [line_of(*event) for event in told]
+
+
+def line(record: ContainerRecord, action: str, **attributes: str) -> bytes:
+    """Return the line that tells such an event."""
+    return lines([_of_container(record, action, attributes)])[0]
+
+
+def log_size(ws: Workspace) -> int:
+    """Return the bytes that the record of events takes on the disk: it grows by what is removed."""
+    from minidock.store.measure import allocated
+
+    return allocated([ws.store.layout.path(name) for name in ("events", "events.1")])
 
 
 def network_line(network: Network, action: str) -> bytes:

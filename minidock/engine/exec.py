@@ -71,7 +71,7 @@ def _execute(ws: Workspace, container: Container, request: ExecRequest, attachme
     record = container.record
     spec = exec_spec(ws, record, request)
     exec_id = secrets.token_hex(32)
-    words = " ".join(request.args)
+    words = f"{request.args[0]} {' '.join(request.args[1:])}"
     events.tell(ws, record, f"exec_create: {words}", execID=exec_id)
 
     def start(io: ProcessIO) -> Handle:

@@ -65,7 +65,7 @@ class Forecast:
         lines = []
         if container.has_process and container.state.started_at is not None:
             seconds = (self._ws.clock.now() - container.state.started_at).total_seconds()
-            lines.append(events.line(container.record, "die", exitCode="137", execDuration=str(int(seconds))))
+            lines += events.lines(events.ended(container.record, 137, seconds))
         return [*lines, events.line(container.record, "destroy")]
 
     def keep_images(self, images: Iterable[Descriptor]) -> None:
@@ -76,6 +76,10 @@ class Forecast:
     def rename_images(self, images: Iterable[Descriptor]) -> None:
         """Put these entries into index.json: no more than names change."""
         self.roots = replace(self.roots, images=tuple(images))
+
+    def tell(self, told: Iterable[events.Told]) -> None:
+        """Count what the record of events grows by these."""
+        self._events += events.lines(told)
 
     def drop_records(self, gone: Sequence[Record], others: Iterable[str] = (), *, is_thorough: bool = False) -> None:
         """Remove records of the build cache and ``others``: paths; ``is_thorough`` takes unpacked layers too."""

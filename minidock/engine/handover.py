@@ -55,7 +55,7 @@ def start_process(ws: Workspace, created: Created, io: ProcessIO, *, restarts: i
         ports=handle.started.ports,
     )
     containers.write_state(record.id, running)
-    events.tell(ws, record, "start")
+    events.tell_started(ws, record)
     return handle
 
 

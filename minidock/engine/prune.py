@@ -10,7 +10,7 @@ from minidock.core.digest import Digest
 from minidock.core.filters import PruneFilter
 from minidock.core.times import parse_time
 from minidock.core.volume import VolumeFilter
-from minidock.engine import container_prune, networks, volumes
+from minidock.engine import container_prune, events, networks, volumes
 from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
 from minidock.engine.collect import Removed, gone_layers, on_full_disk
 from minidock.engine.image_list import config_digest
@@ -61,7 +61,9 @@ def prune_images(ws: Workspace, *, includes_named: bool, wanted: PruneFilter = _
         size = before - allocated([store.layout.index])
         freed = collect(store, session)
         size += freed.size + session.tidied_size
-    return Pruned(images=removed_images(gone, marker, freed), size=size)
+    removed, log = removed_images(gone, marker, freed), events.log_size(ws)
+    events.tell_all(ws, events_of(removed))
+    return Pruned(images=removed, size=size + log - events.log_size(ws))
 
 
 def removable_images(
@@ -100,6 +102,11 @@ def removed_images(gone: Iterable[Descriptor], marker: Marker, freed: Freed) -> 
     return tuple(removed)
 
 
+def events_of(removed: Iterable[Removed]) -> list[events.Told]:
+    """Return the events of images that a prune has removed."""
+    return [told for one in removed for told in events.of_removed_image(one.untagged, one.deleted, one.deleted[0])]
+
+
 def prune_cache(ws: Workspace, *, is_all: bool, limits: CacheLimits = NO_LIMITS) -> Pruned:
     """Remove the records of the build cache that no image needs and no build uses, or all; then what they kept.
 
@@ -130,18 +137,13 @@ def prune_containers(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> 
     if not store.exists:
         return Pruned()
     sizes = {container.id: removable([store.containers.path(container.id)]) for container in store.containers.list()}
-    log = _log_size(ws)
+    log = events.log_size(ws)
     with store.session(is_removal=True) as session:
         size = session.tidied_size
         removed, more = container_prune.prune(ws, filters)
         size += more + collect(store, session).size
-    size += sum(sizes.get(name, 0) for name in removed) + log - _log_size(ws)
+    size += sum(sizes.get(name, 0) for name in removed) + log - events.log_size(ws)
     return Pruned(containers=removed, size=size)
-
-
-def _log_size(ws: Workspace) -> int:
-    """Return what the record of events takes: it grows by what is removed."""
-    return allocated([ws.store.layout.path(name) for name in ("events", "events.1")])
 
 
 def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter = _EVERY_VOLUME) -> Pruned:
@@ -152,9 +154,9 @@ def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter =
     sizes = {volume.name: removable([store.layout.path("volumes", volume.name)]) for volume in store.volumes.list()}
     with store.session(is_removal=True) as session:
         size = session.tidied_size
-    log = _log_size(ws)
+    log = events.log_size(ws)
     removed = volumes.prune(ws, includes_named=includes_named, wanted=wanted)
-    size += sum(sizes.get(name, 0) for name in removed) + log - _log_size(ws)
+    size += sum(sizes.get(name, 0) for name in removed) + log - events.log_size(ws)
     return Pruned(volumes=removed, size=size)
 
 
@@ -164,9 +166,9 @@ def prune_networks(ws: Workspace) -> Pruned:
     if not store.exists:
         return Pruned()
     sizes = {item.name: removable([store.layout.path("networks", item.id)]) for item in store.networks.list()}
-    log = _log_size(ws)
+    log = events.log_size(ws)
     removed = networks.prune(ws)
-    return Pruned(networks=removed, size=sum(sizes.get(name, 0) for name in removed) + log - _log_size(ws))
+    return Pruned(networks=removed, size=sum(sizes.get(name, 0) for name in removed) + log - events.log_size(ws))
 
 
 def prune_system(ws: Workspace, *, is_all: bool, includes_volumes: bool) -> Pruned:

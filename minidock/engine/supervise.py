@@ -70,10 +70,10 @@ def _ended(ws: Workspace, created: Created, code: int) -> None:
         ws.store.containers.write_state(record.id, ended)
     except NoSuchContainer:
         return  # removed by force as soon as its process was gone
-    seconds = (ws.clock.now() - state.started_at).total_seconds() if state.started_at else 0
+    seconds = (ws.clock.now() - state.started_at).total_seconds() if state.started_at else 0.0
     if ws.store.containers.was_oom_killed(record.id):
         events.tell(ws, record, "oom")
-    events.tell(ws, record, "die", exitCode=str(code), execDuration=str(int(seconds)))
+    events.tell_ended(ws, record, code, seconds)
 
 
 def start_attached(ws: Workspace, created: Created, attachment: Attachment) -> int | None:

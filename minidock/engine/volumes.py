@@ -127,6 +127,7 @@ def discard_anonymous(ws: Workspace, session: Session, record: ContainerRecord) 
             is_shared = any(user != record.id for user in users_of(ws).get(name, ()))
             if not is_shared and any(volume.name == name and volume.is_anonymous for volume in ws.store.volumes.list()):
                 ws.store.volumes.discard(session, name)
+                ws.store.record_event("volume", "destroy", name, {"driver": DRIVER})
 
 
 def prepare(ws: Workspace, session: Session, record: ContainerRecord, files: ImageFiles) -> None:
@@ -148,7 +149,9 @@ def prepare(ws: Workspace, session: Session, record: ContainerRecord, files: Ima
             is_used=mount.has_copy and not mount.subpath,
             options=dict(mount.driver_options),
         )
-        ws.store.volumes.create(session, volume, partial(_copy_up, ws, record, files, mount.target))
+        made = ws.store.volumes.create(session, volume, partial(_copy_up, ws, record, files, mount.target))
+        if made == volume:
+            ws.store.record_event("volume", "create", made.name, {"driver": DRIVER})
 
 
 def mount_of(ws: Workspace, mount: MountOption) -> Mount:
