@@ -19,7 +19,7 @@ from minidock.core.git_reference import parse_git_reference
 from minidock.engine import images
 from minidock.engine.contexts import DirectoryContext, Fetching, FileContext, TarContext, fetch, open_remote
 from minidock.engine.images import Image
-from minidock.engine.load import load_layout
+from minidock.engine.load_layout import load_layout
 from minidock.engine.sources import Source
 from minidock.engine.url_part import file_name
 from minidock.errors import BuildError, InvalidReference

@@ -417,6 +417,22 @@ def test_an_image_for_several_platforms_may_be_listed_with_any_of_them(other: Wo
     assert images.load(other, loaded[0].image_id).config.architecture == architecture()
 
 
+@pytest.mark.parametrize("wanted", [(OTHER,), ("s390x", OTHER), (OTHER, architecture()), (architecture(), OTHER)])
+def test_the_first_platform_that_is_there_is_loaded(other: Workspace, wanted: tuple[str, ...]) -> None:
+    archive = io.BytesIO(of_platforms(OTHER, architecture(), OTHER))
+    loaded = load(other, archive, [Platform("linux", name) for name in wanted])
+    expected = next(name for name in wanted if name != "s390x")
+    assert [images.load(other, item.image_id).config.architecture for item in loaded] == [expected]
+
+
+def test_a_platform_that_is_not_there_is_named(other: Workspace) -> None:
+    with pytest.raises(MinidockError, match="the archive holds no image for linux/s390x"):
+        load(other, io.BytesIO(of_platforms(OTHER, architecture(), OTHER)), [Platform("linux", "s390x")])
+    with pytest.raises(MinidockError, match="app:1 was found but does not provide the specified platform"):
+        load(other, io.BytesIO(of_platforms(OTHER, OTHER)), [this_platform()])
+    assert other.store.images.list() == ()
+
+
 def test_one_platform_saved_with_the_index_of_all_is_loaded(other: Workspace) -> None:
     loaded = load(other, io.BytesIO(of_platforms(OTHER, OTHER)))
     assert images.load(other, loaded[0].image_id).config.architecture == OTHER

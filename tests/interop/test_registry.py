@@ -13,7 +13,7 @@ from minidock.core.digest import Digest
 from minidock.core.packing import Compression
 from minidock.core.reference import Reference
 from minidock.engine import images
-from minidock.engine.load import load_layout
+from minidock.engine.load_layout import load_layout
 from minidock.engine.pull import pull
 from minidock.engine.push import push
 from minidock.engine.save import TarSink, save
