@@ -1,4 +1,4 @@
-"""What the layers of an image did to one path, one after the other."""
+"""What the layers of an image did to one path, one after the other, and where a COPY --from took it from."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, WHITEOUT, Entry, ancestors
+from minidock.core.copying import Attributes, plan
+from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, WHITEOUT, Entry, Tree, ancestors
+from minidock.core.image_steps import ImageStep
+from minidock.core.selecting import Selection, exclusion
+from minidock.core.step_lines import CopiedFrom
 from minidock.core.tree_changes import CONTENT, Difference, differences
+from minidock.errors import BuildError, PatternError
 
 
 class Deed(StrEnum):
@@ -40,9 +45,42 @@ class Touch(NamedTuple):
     link: str = ""
 
 
+class Trail(NamedTuple):
+    """Where a COPY --from took a path from: ``path`` in a stage or image, and what the steps did there.
+
+    ``path`` is None if the files of that are not in the store any more.
+    """
+
+    copied: CopiedFrom
+    path: str | None
+    touches: tuple[StepTouch, ...] = ()
+
+
+class StepTouch(NamedTuple):
+    """What a step did to a path; a ``trail`` tells how it came to be where the step took it from."""
+
+    step: ImageStep
+    touch: Touch
+    trail: Trail | None = None
+
+
 def normal_path(text: str) -> str:
     """Return the path that a user means, as entries have it."""
     return posixpath.normpath(f"/{text}").lstrip("/")
+
+
+def source_of(copied: CopiedFrom, path: str, source: Tree, below: Tree) -> str | None:
+    """Return the path in ``source`` that a COPY put at ``path``, None if it was made by the COPY itself.
+
+    ``below`` is what the image held before it.
+    """
+    try:
+        selection = Selection(copied.keeps_parents, exclusion(copied.excludes))
+        chosen = [item for pattern in copied.sources for item in selection.of(source, pattern)]
+        planned = plan(chosen, copied.destination, "/", None if copied.is_linked else below, Attributes())
+    except (BuildError, PatternError):
+        return None  # the COPY went well: another program has written this
+    return next((item.source for item in planned if item.entry.path == path), None)
 
 
 def touches(layers: Iterable[Sequence[Entry]], path: str) -> tuple[Touch, ...]:

@@ -52,8 +52,8 @@ class Attributes:
 class Planned(NamedTuple):
     """One entry of the new layer.
 
-    ``source`` is the path of its content in the source's tree (or archive), None if it has none; ``origin`` the
-    position of that source among those that were given.
+    ``source`` is the path in the source's tree (or archive) of what is copied, None of a directory that is made or
+    there already; ``origin`` the position of that source among those that were given.
     """
 
     entry: Entry
@@ -160,25 +160,28 @@ class _Copier:
         target = self._resolve(destination)
         if self.make_directory(target):
             made = self._planned[target].entry
-            self._planned[target] = Planned(made._replace(mtime=self._time(source.entry)), None)
+            self._planned[target] = self._from(source, made._replace(mtime=self._time(source.entry)))
         for member in source.members:
             place = join(target, member.path)
             if member.kind != DIRECTORY:
                 self._put(member, place, join(source.entry.path, member.path))
             elif member.path in source.passed:
-                self._pass(member, place)
+                self._pass(source, member, place)
             else:
                 self.make_directory(place)
-                self._planned[place] = Planned(self._adjusted(member, place), None)
+                self._planned[place] = self._from(source, self._adjusted(member, place), member.path)
 
-    def _pass(self, member: Entry, place: str) -> None:
+    def _from(self, source: Selected, entry: Entry, path: str = "") -> Planned:
+        return Planned(entry, join(source.entry.path, path) if path else source.entry.path, self._origin)
+
+    def _pass(self, source: Selected, member: Entry, place: str) -> None:
         """Make a directory that is copied for what it holds only: of one that is there it changes the mode."""
         current = self._current(place)
         if self.make_directory(place) or current is None:
             entry = self._adjusted(member, place)
         else:
             entry = current._replace(mode=member.mode)
-        self._planned[place] = Planned(entry, None)
+        self._planned[place] = self._from(source, entry, member.path)
 
     def archive(self, source: Unpacked, destination: str) -> None:
         """Unpack an archive: links of the image are followed inside the root, what is in the way is replaced."""
@@ -191,7 +194,8 @@ class _Copier:
                 self._forget_below(place)
             self._make_implied(self._resolve(parent_of(place)))
             if member.kind == DIRECTORY:
-                self._planned[place] = Planned(self._adjusted(member, place, keeps_mode=True), None)
+                adjusted = self._adjusted(member, place, keeps_mode=True)
+                self._planned[place] = Planned(adjusted, content, self._origin)
             else:
                 self._plan(member, place, content, keeps_mode=True)
 
@@ -218,7 +222,7 @@ class _Copier:
     def _plan(self, entry: Entry, target: str, source: str, *, keeps_mode: bool = False) -> None:
         adjusted = self._adjusted(entry, target, keeps_mode=keeps_mode)
         if entry.kind != FILE:
-            self._planned[target] = Planned(adjusted, None)
+            self._planned[target] = Planned(adjusted, source, self._origin)
             return
         self._groups[target] = (self._origin, inode_of(entry, source))
         self._planned[target] = Planned(adjusted._replace(linkname=""), source, self._origin)
@@ -240,7 +244,7 @@ class _Copier:
                 entry = planned.entry._replace(
                     kind=HARDLINK, size=0, linkname=earlier, sha256="", xxh3="", offset=0, parts=()
                 )
-                planned = Planned(entry, None)
+                planned = planned._replace(entry=entry)
             result.append(planned)
         return tuple(result)
 

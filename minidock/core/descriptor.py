@@ -22,7 +22,7 @@ CREATED = "dev.minidock.created"
 SIZE = "dev.minidock.size"
 REPO_DIGESTS = "dev.minidock.digests"  # NAME@DIGEST of registries that have it, blanks between
 BASE = "dev.minidock.base"  # what FROM named: `core.base_image`
-LINES = "dev.minidock.lines"  # where the instructions stand in the Dockerfile: `core.image_steps`
+LINES = "dev.minidock.lines"  # where the instructions stand in the Dockerfile: `core.step_lines`
 
 
 @dataclass(frozen=True, slots=True)

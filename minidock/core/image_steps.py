@@ -1,37 +1,19 @@
-"""The steps that made an image: the instruction of each, its lines in the Dockerfile, and the layer that it left.
-
-An image says nothing of its Dockerfile, and its ID must not depend on where a line stands there. So the lines are
-kept beside the name of an image in index.json, as text of one line: they go where the image goes, and only there.
-"""
+"""The steps that made an image: the instruction of each, its lines in the Dockerfile, and the layer that it left."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from minidock.core.canonical import dumps
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
+from minidock.core.step_lines import StepLines
 
 _ARGUMENTS = re.compile(r"\|(?P<count>[0-9]+) ")
 _SHELL = "/bin/sh -c "
 _NO_OPERATION = "#(nop) "  # how docker's first builder marked what made no layer
 _BUILDKIT = " # buildkit"
-
-
-@dataclass(frozen=True, slots=True)
-class StepLines:
-    """Where an instruction stands: a Dockerfile as the build was told it, and lines (1-based, inclusive)."""
-
-    filename: str
-    first: int
-    last: int
-
-    def __str__(self) -> str:
-        lines = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
-        return f"{self.filename}:{lines}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +70,3 @@ def plain_instruction(created_by: str) -> str:
         return f"RUN {text}" if has_run else text
     text = text.removeprefix(_SHELL)
     return text.removeprefix(_NO_OPERATION).strip() if text.startswith(_NO_OPERATION) else f"RUN {text}"
-
-
-def lines_to_text(lines: Sequence[StepLines | None]) -> str:
-    """Return the lines of steps as `lines_from_text` reads them; nothing if no line is known."""
-    files = tuple(dict.fromkeys(item.filename for item in lines if item is not None))
-    if not files:
-        return ""
-    rows = [None if item is None else [files.index(item.filename), item.first, item.last] for item in lines]
-    return dumps({"files": list(files), "steps": rows}).decode()
-
-
-def lines_from_text(text: str) -> tuple[StepLines | None, ...]:
-    """Return the lines of steps, oldest first, None where none is known; nothing of a text that makes no sense."""
-    try:
-        members = json.loads(text)
-        files = [str(name) for name in members["files"]]
-        return tuple(
-            None if row is None else StepLines(files[int(row[0])], int(row[1]), int(row[2])) for row in members["steps"]
-        )
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        return ()  # another program has written it: an image can do without

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
-from minidock.core.image_steps import StepLines
+from minidock.core.step_lines import StepLines
 
 MOST_IMAGES = 1000
 MOST_DETAILED = 40

@@ -9,10 +9,11 @@ from dataclasses import replace
 from minidock.core.build_record import BuildRecord, StepFate
 from minidock.core.config import HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
-from minidock.core.image_steps import StepLines, plain_instruction
+from minidock.core.image_steps import plain_instruction
 from minidock.core.reason import Reason
 from minidock.core.report import ReportStep
 from minidock.core.secret_words import without_secrets
+from minidock.core.step_lines import StepLines
 
 _WIDEST = 2000  # characters of an instruction
 _MOST_DETAILS = 20  # of a reason: changed files

@@ -99,6 +99,7 @@ def _shared(setup: Setup, inputs: StageInputs, cancellation: Cancellation) -> Bu
         uses_cache=request.uses_cache,
         open_context=inputs.open_context,
         open_from=inputs.open_from,
+        copied_from=inputs.copied_from,
         cancellation=cancellation,
         layers_of=inputs.layers_of,
         resources=request.resources,

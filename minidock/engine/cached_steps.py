@@ -19,10 +19,10 @@ from minidock.core.dockerfile import words
 from minidock.core.dockerfile.model import Instruction, Run
 from minidock.core.entries import Tree
 from minidock.core.file_reasons import explain_files
-from minidock.core.image_steps import StepLines
 from minidock.core.reason import Reason
 from minidock.core.reasons import explain, explain_own, has_changed
 from minidock.core.secret_words import secret_values, with_stars, without_secrets
+from minidock.core.step_lines import StepLines
 from minidock.core.times import parse_time
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step

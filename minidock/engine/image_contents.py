@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from minidock.core.blame import Touch, normal_path, touches
+from minidock.core.blame import StepTouch, Touch, Trail, normal_path, source_of, touches
 from minidock.core.digest import Digest
 from minidock.core.entries import Entry, Tree
-from minidock.core.image_steps import ImageStep, layer_steps
+from minidock.core.image_steps import ImageStep, image_steps, layer_steps
+from minidock.core.step_lines import CopiedFrom
 from minidock.core.stored_files import LayerBytes, layer_bytes, stored_files
 from minidock.core.tree_changes import TreeDiff, tree_diff
 from minidock.engine import images
-from minidock.engine.image_layers import image_layers
+from minidock.engine.image_layers import entries_of, image_layers, steps_of
 from minidock.engine.workspace import Workspace
-from minidock.errors import InvalidRequest, NoSuchPath, StoreError
+from minidock.errors import BlobNotFound, InvalidRequest, NoSuchImage, NoSuchPath, StoreError
 
 _SHORTEST_DIGEST = 4
-
-
-class StepTouch(NamedTuple):
-    """What a step did to a path."""
-
-    step: ImageStep
-    touch: Touch
 
 
 class StepShare(NamedTuple):
@@ -99,7 +93,34 @@ def blame(ws: Workspace, name: str, wanted: str) -> Blame:
         for step, stored in zip(steps, stored_files(found.entries), strict=True)
         if (below := [file for file in stored if is_below(file.entry.path, path)])
     )
-    return Blame(path, story[-1].entry, tuple(StepTouch(steps[touch.layer], touch) for touch in story), shares)
+    return Blame(path, story[-1].entry, _step_touches(ws, steps, found.entries, path, story), shares)
+
+
+def _step_touches(
+    ws: Workspace, steps: Sequence[ImageStep], layers: Sequence[Sequence[Entry]], path: str, story: Sequence[Touch]
+) -> tuple[StepTouch, ...]:
+    """Return the steps that touched a path, and how it came to be where a COPY --from took it from."""
+    found = []
+    for touch in story:
+        step = steps[touch.layer]
+        copied = step.lines.copied if step.lines is not None and touch.entry is not None else None
+        trail = None if copied is None else _trail(ws, copied, path, layers[: touch.layer])
+        found.append(StepTouch(step, touch, trail))
+    return tuple(found)
+
+
+def _trail(ws: Workspace, copied: CopiedFrom, path: str, below: Sequence[Sequence[Entry]]) -> Trail | None:
+    """Return what was done to a path in the stage or image that a COPY took it from; None if it was not there."""
+    try:
+        image = images.load(ws, copied.image_id)
+        layers = entries_of(ws, image.config.diff_ids)
+    except (NoSuchImage, BlobNotFound):
+        return Trail(copied, None)
+    source = source_of(copied, path, Tree.fold(layers), Tree.fold(below))
+    if source is None:
+        return None
+    steps = layer_steps(image_steps(image.config, copied.lines) if copied.is_stage else steps_of(ws, image))
+    return Trail(copied, source, _step_touches(ws, steps, layers, source, touches(layers, source)))
 
 
 def _real_path(layers: Iterable[Sequence[Entry]], path: str) -> str:

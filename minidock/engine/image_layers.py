@@ -10,7 +10,8 @@ from minidock.core.config import ImageConfig
 from minidock.core.descriptor import LINES
 from minidock.core.digest import Digest
 from minidock.core.entries import Entry
-from minidock.core.image_steps import ImageStep, StepLines, image_steps
+from minidock.core.image_steps import ImageStep, image_steps
+from minidock.core.step_lines import StepLines
 from minidock.engine import images
 from minidock.engine.image_list import config_digest
 from minidock.engine.images import Image

@@ -12,8 +12,8 @@ from minidock.core.base_image import BaseImage
 from minidock.core.config import ImageConfig
 from minidock.core.descriptor import BASE, CONFIG_DIGEST, CREATED, LINES, REF_NAME, REPO_DIGESTS, Descriptor, Manifest
 from minidock.core.digest import Digest
-from minidock.core.image_steps import StepLines, lines_from_text, lines_to_text
 from minidock.core.reference import Reference
+from minidock.core.step_lines import StepLines, lines_from_text, lines_to_text
 from minidock.core.summary import HistoryRow
 from minidock.engine import events
 from minidock.engine.image_list import config_digest, moment

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from minidock.core.descriptor import LINES, REF_NAME
 from minidock.core.digest import Digest
-from minidock.core.image_steps import lines_from_text
 from minidock.core.report import Report
 from minidock.core.report_facts import Found, FoundFiles, make_report
 from minidock.core.report_images import FoundImage, choose
+from minidock.core.step_lines import lines_from_text
 from minidock.core.stored_files import stored_files
 from minidock.core.times import format_time
 from minidock.engine import images

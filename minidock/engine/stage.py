@@ -28,10 +28,10 @@ from minidock.core.dockerfile.model import (
 )
 from minidock.core.dockerfile.stages import resolve_args
 from minidock.core.dockerfile.workdir import resolve_workdir
-from minidock.core.image_steps import StepLines
 from minidock.core.networking import Networking, NetworkKind
 from minidock.core.process import MountedFile
 from minidock.core.security import Security, unconfined
+from minidock.core.step_lines import StepLines
 from minidock.core.told import Told
 from minidock.engine import run_mounts
 from minidock.engine.cached_steps import CachedSteps
@@ -87,6 +87,9 @@ class StageBuilder:
             case Run():
                 self._run(instruction)
             case Copy() if instruction.from_:
+                copied = self._build.copied_from(instruction, self.state.image.config.working_dir)
+                if self._steps.lines is not None:
+                    self._steps.lines = replace(self._steps.lines, copied=copied)
                 copy(self._build, self._steps, instruction, lambda: self._build.open_from(instruction))
             case Copy() | Add():
                 copy(self._build, self._steps, instruction, self._build.open_context)

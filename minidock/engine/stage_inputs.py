@@ -15,8 +15,10 @@ from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.platform import Platform
 from minidock.core.reason import Reason
 from minidock.core.reference import Reference
+from minidock.core.step_lines import CopiedFrom
 from minidock.engine import images
 from minidock.engine.base_images import PullFailed
+from minidock.engine.copy_words import is_linked
 from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
 from minidock.engine.importer import architecture
@@ -127,6 +129,34 @@ class StageInputs:
             return self._layers(self._finished(found))
         source = self.named_source(found)
         return self._layers(self._config(found, instruction.first)) if source is None else source
+
+    def copied_from(self, instruction: Copy, workdir: str) -> CopiedFrom | None:
+        """Return what a COPY --from takes which files from, for those who ask later; None of a context or nothing.
+
+        Raises: as `open_from`.
+        """
+        found = stages.copy_source(self._plan, instruction)
+        if isinstance(found, int):
+            state = self._state_of(found)
+            image_id, lines, name = state.image_id, state.lines, self._plan.stages[found].name or str(found)
+        elif found == stages.SCRATCH or self._is_empty(found):
+            return None
+        else:
+            image_id, lines, name = self._image(found, instruction.first).image_id, (), found
+        if image_id is None:
+            return None
+        destination = instruction.destination
+        return CopiedFrom(
+            name,
+            image_id,
+            isinstance(found, int),
+            instruction.sources,
+            destination if destination.startswith("/") else f"{workdir}/{destination}",
+            instruction.parents,
+            instruction.excludes,
+            is_linked(instruction),
+            lines,
+        )
 
     def layers_of(self, name: str, instruction: Run, target: str) -> tuple[Digest, ...] | Source:
         """Return what the from= of a mount names: layers, or the files of a named context. Raises: as `open_from`."""

@@ -12,10 +12,10 @@ from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Run
-from minidock.core.image_steps import StepLines
 from minidock.core.process import DEFAULT_PATH
 from minidock.core.reason import Reason
 from minidock.core.resources import Resources
+from minidock.core.step_lines import CopiedFrom, StepLines
 from minidock.core.times import format_time
 from minidock.engine.cache_import import ImportedCache
 from minidock.engine.progress import Progress
@@ -54,6 +54,7 @@ class BuildContext:
     uses_cache: bool
     open_context: Callable[[], Source]
     open_from: Callable[[Copy], Source]
+    copied_from: Callable[[Copy, str], CopiedFrom | None]
     cancellation: Cancellation
     # Layers of a stage or image, or the files of a named context, for a mount of a RUN.
     layers_of: Callable[[str, Run, str], tuple[Digest, ...] | Source]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidock.core import units
-from minidock.core.blame import Deed, Touch
+from minidock.core.blame import Deed, StepTouch, Touch, Trail
 from minidock.core.entries import FILE, SYMLINK, Entry
 from minidock.core.image_steps import ImageStep
 from minidock.core.stored_files import LayerBytes
@@ -24,7 +24,7 @@ def print_blame(
     image: str,
     path: str,
     entry: Entry | None,
-    touches: Sequence[tuple[ImageStep, Touch]],
+    touches: Sequence[StepTouch],
     shares: Sequence[tuple[ImageStep, int, LayerBytes]],
     *,
     shape: Format = Format.TABLE,
@@ -37,11 +37,37 @@ def print_blame(
         return
     state = f"is not in {image}" if entry is None else f"in {image}: {_state(entry)}"
     console.out.write(f"{shown_path(path)} {state}\n\n")
-    rows = [(*_step_cells(step, is_cut=is_cut), _deed(touch, path)) for step, touch in touches]
-    console.out.write(cells.table((*_STEP, "WHAT"), rows))
+    console.out.write(_touches_table(touches, path, is_cut=is_cut))
+    for touch in touches:
+        _print_trail(console, touch, is_cut=is_cut)
     if shares:
         console.out.write("\nbelow it:\n\n")
         console.out.write(_shares_table(shares, is_cut=is_cut))
+
+
+def _touches_table(touches: Sequence[StepTouch], path: str, *, is_cut: bool) -> str:
+    rows = [(*_step_cells(item.step, is_cut=is_cut), _deed(item.touch, path)) for item in touches]
+    return cells.table((*_STEP, "WHAT"), rows)
+
+
+def _print_trail(console: Console, taken: StepTouch, *, is_cut: bool) -> None:
+    """Print how a path came to be in the stage or image that a step took it from, and so on."""
+    trail = taken.trail
+    if trail is None:
+        return
+    origin = cells.one_line(f"{'stage' if trail.copied.is_stage else 'image'} {trail.copied.name}")
+    if trail.path is None:
+        console.out.write(f"\n{taken.step.lines} took it from {origin}: {_gone(trail)}\n")
+        return
+    console.out.write(f"\n{taken.step.lines} took it from {shown_path(trail.path)} of {origin}:\n\n")
+    console.out.write(_touches_table(trail.touches, trail.path, is_cut=is_cut))
+    for touch in trail.touches:
+        _print_trail(console, touch, is_cut=is_cut)
+
+
+def _gone(trail: Trail) -> str:
+    again = "a build that makes it again tells more" if trail.copied.is_stage else "pull or build it again to see more"
+    return f"its layers are no longer in this store ({again})"
 
 
 def _shares_table(shares: Sequence[tuple[ImageStep, int, LayerBytes]], *, is_cut: bool) -> str:
@@ -109,21 +135,13 @@ def _taken(touch: Touch, path: str) -> str:
 def _members(
     path: str,
     entry: Entry | None,
-    touches: Sequence[tuple[ImageStep, Touch]],
+    touches: Sequence[StepTouch],
     shares: Sequence[tuple[ImageStep, int, LayerBytes]],
 ) -> dict[str, Any]:
     return {
         "Path": shown_path(path),
         "Type": "" if entry is None else entry.kind,
-        "Steps": [
-            {
-                **_step_members(step),
-                "Deed": touch.deed.value,
-                "What": _deed(touch, path),
-                "Size": touch.entry.size if touch.entry is not None else 0,
-            }
-            for step, touch in touches
-        ],
+        "Steps": _touch_members(touches, path),
         "Below": [
             {
                 **_step_members(step),
@@ -134,6 +152,30 @@ def _members(
             }
             for step, count, sums in shares
         ],
+    }
+
+
+def _touch_members(touches: Sequence[StepTouch], path: str) -> list[dict[str, Any]]:
+    return [
+        {
+            **_step_members(step),
+            "Deed": touch.deed.value,
+            "What": _deed(touch, path),
+            "Size": touch.entry.size if touch.entry is not None else 0,
+            "From": None if trail is None else _trail_members(trail),
+        }
+        for step, touch, trail in touches
+    ]
+
+
+def _trail_members(trail: Trail) -> dict[str, Any]:
+    return {
+        "Kind": "stage" if trail.copied.is_stage else "image",
+        "Name": trail.copied.name,
+        "Image": str(trail.copied.image_id),
+        "Path": "" if trail.path is None else shown_path(trail.path),
+        "Missing": _gone(trail) if trail.path is None else "",
+        "Steps": [] if trail.path is None else _touch_members(trail.touches, trail.path),
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from minidock.cli.app import main
 from tests.cli.test_image_commands import Minidock, minidock, root  # noqa: F401  # fixtures
+from tests.engine.building import write_context
 
 DOCKERFILE = """\
 FROM scratch
@@ -199,6 +200,35 @@ def test_blame(minidock: Minidock, app: str) -> None:  # noqa: F811
         ("Dockerfile:5-6", "added", "added, 1B"),
         ("Dockerfile:7", "content", "overwritten, 2B"),
     ]
+
+
+def test_blame_goes_on_into_a_stage(minidock: Minidock, tmp_path: Path) -> None:  # noqa: F811
+    text = "FROM scratch AS made\nCOPY one /out/one\nFROM scratch\nCOPY --from=made /out /opt/\n"
+    write_context(tmp_path / "staged", {"Dockerfile": text, "one": "1"})
+    assert minidock("build", "-q", "-t", "staged:1", str(tmp_path / "staged")).code == 0
+    (step,) = json.loads(minidock("blame", "--format", "json", "staged:1", "/opt/one").out)["Steps"]
+    made, found = step["Layer"], step["From"]
+    (first,) = found.pop("Steps")
+    assert (first["Line"], first["What"], first["From"]) == ("Dockerfile:2", "added, 1B", None)
+    assert found == {"Kind": "stage", "Name": "made", "Image": found["Image"], "Path": "/out/one", "Missing": ""}
+    head = (
+        "/opt/one in staged:1: file, 1B, mode 0644, owner 0:0\n"
+        "\n"
+        "LINE           INSTRUCTION       LAYER          WHAT\n"
+        f"Dockerfile:4   COPY /out /opt/   {made.removeprefix('sha256:')[:12]}   added, 1B\n"
+        "\n"
+    )
+    assert minidock("blame", "staged:1", "/opt/one").out == (
+        f"{head}Dockerfile:4 took it from /out/one of stage made:\n"
+        "\n"
+        "LINE           INSTRUCTION         LAYER          WHAT\n"
+        f"Dockerfile:2   COPY one /out/one   {first['Layer'].removeprefix('sha256:')[:12]}   added, 1B\n"
+    )
+    assert minidock("builder", "prune", "-af").code == 0
+    assert minidock("blame", "staged:1", "/opt/one").out == (
+        f"{head}Dockerfile:4 took it from stage made: its layers are no longer in this store "
+        "(a build that makes it again tells more)\n"
+    )
 
 
 def test_blame_of_what_was_never_there(minidock: Minidock, app: str) -> None:  # noqa: F811

@@ -6,15 +6,8 @@ import pytest
 
 from minidock.core.config import HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
-from minidock.core.image_steps import (
-    ImageStep,
-    StepLines,
-    image_steps,
-    layer_steps,
-    lines_from_text,
-    lines_to_text,
-    plain_instruction,
-)
+from minidock.core.image_steps import ImageStep, image_steps, layer_steps, plain_instruction
+from minidock.core.step_lines import StepLines, lines_from_text, lines_to_text
 
 A, B = (Digest(letter * 64) for letter in "ab")
 LINES = (StepLines("Dockerfile", 2, 2), None, StepLines("other/Dockerfile", 3, 5))

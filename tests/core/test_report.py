@@ -10,12 +10,12 @@ from minidock.core.build_record import BuildRecord, StepFate
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, WHITEOUT, Entry
-from minidock.core.image_steps import StepLines
 from minidock.core.reason import Reason
 from minidock.core.report import ImageDetails, ImageFile, LargeFile, ReportImage, ReportLayer, ReportStep
 from minidock.core.report_facts import Found, FoundFiles, make_report
 from minidock.core.report_images import MOST_DETAILED, MOST_IMAGES, FoundImage, choose, in_tree_order
 from minidock.core.report_steps import instruction, report_steps
+from minidock.core.step_lines import StepLines
 from minidock.core.stored_files import LayerBytes, stored_files
 from minidock.core.summary import DiskUsage
 

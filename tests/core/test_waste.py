@@ -6,7 +6,8 @@ import pytest
 
 from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, OPAQUE, SYMLINK, WHITEOUT, Entry
-from minidock.core.image_steps import ImageStep, StepLines
+from minidock.core.image_steps import ImageStep
+from minidock.core.step_lines import StepLines
 from minidock.core.waste import Cause, Waste, find_waste, with_advice
 from minidock.core.waste_advice import advices
 from minidock.core.waste_limit import WasteLimit

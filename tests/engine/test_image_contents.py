@@ -109,7 +109,7 @@ def test_visible_bytes_are_those_of_an_exported_container(ws: Workspace, tmp_pat
 def told(ws: Workspace, path: str) -> list[tuple[str, Deed, str]]:
     return [
         (str(step.lines), touch.deed, ", ".join(difference.text for difference in touch.differences) or touch.cause)
-        for step, touch in image_contents.blame(ws, "app", path).touches
+        for step, touch, _ in image_contents.blame(ws, "app", path).touches
     ]
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from minidock.core.base_image import BaseImage
 from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, WHITEOUT, Entry
-from minidock.core.image_steps import ImageStep, StepLines
+from minidock.core.image_steps import ImageStep
+from minidock.core.step_lines import StepLines
 from minidock.core.waste import Waste, find_waste, with_advice
 from minidock.core.waste_advice import advices
 from minidock.render.console import Console
