@@ -120,6 +120,13 @@ CASES = (
     ),
     case("network", "network", "network changed: 'default' -> 'none'", now="RUN --network=none make"),
     case(
+        "security",
+        "security",
+        "security added: 'insecure'",
+        now="RUN --security=insecure make",
+        options=({}, {"allowed": ("security.insecure",)}),
+    ),
+    case(
         "network of the build",
         "network",
         "network changed: 'default' -> 'host'",
