@@ -13,10 +13,12 @@ from minidock.cli.build_outputs import BuildOutputs
 from minidock.cli.build_places import BuildPlaces
 from minidock.cli.build_steps import BuildSteps
 from minidock.cli.values import parse_choice
+from minidock.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from minidock.engine.preparing import BuildRequest
     from minidock.engine.workspace import Workspace
+    from minidock.render.progress import Kind
 
 
 def parse_progress(text: str) -> str:
@@ -97,8 +99,8 @@ def _request(
         outputs=outputs.wanted(),
         annotations=outputs.annotations(),
         requires_cached=questions.require_cached,
-        cache_from=others.cache_from,
-        cache_to=others.cache_to,
+        cache_from=others.sources(),
+        cache_to=others.destinations(),
         environment=os.environ,
         pulls_always=others.pull,
         allowed=others.allowed(),
@@ -116,8 +118,9 @@ def _build(request: BuildRequest, outputs: BuildOutputs, progress: str, *, quiet
     from minidock.render.progress import progress as observer_for
 
     bound = options.cache_bound()
+    kind = _progress_kind(progress, quiet=quiet)
     outputs.begin()
-    with observer_for(Kind.QUIET if quiet else Kind(progress), sys.stderr) as observer:
+    with observer_for(kind, sys.stderr) as observer:
         ws = workspace.open_workspace(
             options.store_root(),
             waiting=lambda text: observer(StoreWaiting(f"waiting for {text}")),
@@ -126,8 +129,20 @@ def _build(request: BuildRequest, outputs: BuildOutputs, progress: str, *, quiet
         result = build_image(ws, request, observer)
     outputs.end(result)
     _keep_bound(ws, bound)
-    if quiet and not outputs.is_to_stdout:
+    if kind is Kind.QUIET and not outputs.is_to_stdout:
         print(result.image_id)
+
+
+def _progress_kind(progress: str, *, quiet: bool) -> Kind:
+    """Return how progress is shown. Raises: InvalidRequest for one that cannot be quiet."""
+    from minidock.render.progress import Kind
+
+    kind = Kind(progress)
+    if not quiet:
+        return kind
+    if kind not in (Kind.AUTO, Kind.NONE, Kind.QUIET):
+        raise InvalidRequest(f"progress={progress} and quiet cannot be used together")
+    return Kind.QUIET
 
 
 def _keep_bound(ws: Workspace, bound: int | None) -> None:

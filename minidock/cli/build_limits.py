@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from minidock.cli.container_flags.resources import last_of_each
+from minidock.cli.values import parse_int
 from minidock.core.limit_rules import parse_swap, parse_ulimit
+from minidock.core.quoting import quoted
 from minidock.core.resources import DEFAULT_SHM_SIZE, Resources, Ulimit
 from minidock.core.units import parse_size
+from minidock.errors import InvalidRequest, MinidockError
+
+_RESOURCES: Mapping[str, Callable[[str], int | str]] = {
+    "memory": parse_size,
+    "memory-swap": parse_swap,
+    "cpu-shares": parse_int,
+    "cpu-period": parse_int,
+    "cpu-quota": parse_int,
+    "cpuset-cpus": str,
+    "cpuset-mems": str,
+}
+
+
+def parse_resource(text: str) -> tuple[str, int | str]:
+    """Return the member of `Resources` that ``NAME=VALUE`` sets, and its value. Raises: InvalidRequest."""
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise InvalidRequest(f"invalid resource {quoted(text)}, expected key=value")
+    if name not in _RESOURCES:
+        raise InvalidRequest(f"unknown resource {quoted(name)}")
+    try:
+        return name.replace("-", "_"), _RESOURCES[name](value)
+    except MinidockError as error:
+        raise InvalidRequest(f"invalid value {quoted(value)} for resource {name}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +74,19 @@ class StepLimits:
         tuple[Ulimit, ...], typer.Option("--ulimit", metavar="ulimit", parser=parse_ulimit, help="Ulimit options")
     ] = ()
 
+    resource: Annotated[
+        tuple[tuple[str, int | str], ...],
+        typer.Option(
+            "--resource",
+            metavar="list",
+            parser=parse_resource,
+            help='Resource limits for build containers (format: "memory=2g", "cpu-quota=50000")',
+        ),
+    ] = ()
+
     def resources(self) -> Resources:
-        """Return the limits of every RUN."""
-        return Resources(
+        """Return the limits of every RUN; those of --resource win over the options of their own."""
+        found = Resources(
             memory=self.memory,
             memory_swap=self.memory_swap,
             cpu_quota=self.cpu_quota,
@@ -60,3 +97,4 @@ class StepLimits:
             ulimits=last_of_each(self.ulimits),
             shm_size=self.shm_size or DEFAULT_SHM_SIZE,
         )
+        return replace(found, **dict(self.resource))  # type: ignore[arg-type]  # `_RESOURCES` has each with its type

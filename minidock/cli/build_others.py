@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from minidock.core.build_options import CacheOption
+from minidock.cli.values import FALSE
+from minidock.core.build_options import CacheOption, is_attest_disabled
 from minidock.core.dockerfile.entitlements import DEVICE, parse_entitlement
 from minidock.errors import InvalidRequest
 
@@ -35,19 +36,19 @@ class BuildOthers:
     ] = ()
     builder: Annotated[str, typer.Option("--builder", help="Override the configured builder instance")] = ""
     cache_from: Annotated[
-        tuple[CacheOption, ...],
+        tuple[tuple[CacheOption, ...], ...],
         typer.Option(
             "--cache-from",
-            parser=CacheOption.parse,
+            parser=CacheOption.parse_list,
             metavar="list",
             help='External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")',
         ),
     ] = ()
     cache_to: Annotated[
-        tuple[CacheOption, ...],
+        tuple[tuple[CacheOption, ...], ...],
         typer.Option(
             "--cache-to",
-            parser=CacheOption.parse,
+            parser=CacheOption.parse_list,
             metavar="list",
             help='Cache export destinations (e.g., "user/app:cache", "type=local,dest=path/to/dir")',
         ),
@@ -69,10 +70,6 @@ class BuildOthers:
     policy: Annotated[tuple[str, ...], typer.Option("--policy", metavar="list", help="Policy configuration")] = ()
     provenance: Annotated[str, typer.Option("--provenance", help='Shorthand for "--attest=type=provenance"')] = ""
     pull: Annotated[bool, typer.Option("--pull", help="Always attempt to pull all referenced images")] = False
-    resource: Annotated[
-        tuple[str, ...],
-        typer.Option("--resource", metavar="list", help='Resource limits for build containers (e.g., "memory=2g")'),
-    ] = ()
     rm: Annotated[
         bool,
         typer.Option("--rm", hidden=True, help="Remove intermediate containers after a successful build"),
@@ -89,27 +86,34 @@ class BuildOthers:
         """Return the entitlements that are given. Raises: InvalidRequest."""
         return tuple(parse_entitlement(text) for text in self.allow)
 
+    def sources(self) -> tuple[CacheOption, ...]:
+        """Return where layers for the steps may be."""
+        return tuple(option for options in self.cache_from for option in options)
+
+    def destinations(self) -> tuple[CacheOption, ...]:
+        """Return where layers are put for other builds."""
+        return tuple(option for options in self.cache_to for option in options)
+
     def remarks(self) -> Iterator[str]:
         """Yield a line for each option that was given and has no effect. Raises: InvalidRequest for --squash."""
         if self.squash:
             raise InvalidRequest("--squash is not supported: copy the files of one stage into another instead")
-        attests = [text for text in self.attest if "disabled=true" not in text.split(",")]
+        attests = [text for text in self.attest if not is_attest_disabled(text)]
         reasons = {
             "allow device": (DEVICE in self.allowed(), "steps are given no devices"),
             "attest": (attests, _NOT_MADE),
             "builder": (self.builder not in ("", "default"), "there is one builder, this program"),
-            "cache-from": (any(item.type not in _CACHES for item in self.cache_from), _OWN_CACHE),
-            "cache-to": (any(item.type not in _CACHES for item in self.cache_to), _OWN_CACHE),
+            "cache-from": (any(item.type not in _CACHES for item in self.sources()), _OWN_CACHE),
+            "cache-to": (any(item.type not in _CACHES for item in self.destinations()), _OWN_CACHE),
             "cgroup-parent": (self.cgroup_parent, "steps run in a group of the caller's own"),
             "compress": (self.compress, "the context is read where it is"),
             "debug": (self.debug, "nothing more is known than --progress=plain shows"),
             "disable-content-trust": (not self.disable_content_trust, "images are not signed"),
             "isolation": (self.isolation not in ("", "default"), "Linux knows one kind"),
             "policy": (self.policy, "policies are not evaluated"),
-            "provenance": (self.provenance not in ("", "false"), _NOT_MADE),
-            "resource": (self.resource, "limits are set by --memory, --cpu-quota and their like"),
+            "provenance": (self.provenance not in ("", *FALSE), _NOT_MADE),
             "rm": (not self.rm, "no container stays behind a step"),
-            "sbom": (self.sbom not in ("", "false"), _NOT_MADE),
+            "sbom": (self.sbom not in ("", *FALSE), _NOT_MADE),
             "security-opt": (self.security_opt, "steps run with docker's default confinement"),
         }
         for name, (is_given, reason) in reasons.items():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minidock.core.build_options import Output
+from minidock.cli.values import unless_empty
+from minidock.core.build_options import Output, key_and_value
 from minidock.errors import FlagError, InvalidReference, MinidockError
 
 if TYPE_CHECKING:
@@ -48,11 +50,11 @@ class BuildOutputs:
     load: Annotated[bool, typer.Option("--load", help='Shorthand for "--output=type=docker"')] = False
     metadata_file: Annotated[str, typer.Option("--metadata-file", help="Write build result metadata to a file")] = ""
     outputs: Annotated[
-        tuple[Output, ...],
+        tuple[Output | None, ...],
         typer.Option(
             "--output",
             "-o",
-            parser=Output.parse,
+            parser=unless_empty(Output.parse),
             metavar="list",
             help='Output destination (format: "type=local,dest=path")',
         ),
@@ -60,14 +62,14 @@ class BuildOutputs:
     push: Annotated[bool, typer.Option("--push", help='Shorthand for "--output=type=registry"')] = False
 
     def wanted_labels(self) -> dict[str, str]:
-        """Return the labels by name; one without a value has an empty one."""
-        return {name: value for name, _, value in (item.partition("=") for item in self.labels)}
+        """Return the labels by name; one without a value has an empty one. Raises: InvalidRequest."""
+        return {name: value or "" for name, value in map(key_and_value, self.labels)}
 
     def wanted(self) -> Outputs:
         """Return what becomes of the result."""
         from minidock.engine.outputs import Outputs
 
-        found = list(self.outputs)
+        found = list(self._given)
         if self.load and not any(output.type == "docker" for output in found):
             found.append(Output("docker"))
         if self.push:
@@ -75,18 +77,24 @@ class BuildOutputs:
         return Outputs(tuple(found), None if sys.stdout.isatty() else sys.stdout.buffer)
 
     @property
+    def _given(self) -> Iterator[Output]:
+        return filter(None, self.outputs)
+
+    @property
     def is_to_stdout(self) -> bool:
         """Whether stdout belongs to an output."""
         from minidock.engine.outputs import takes_stdout
 
-        return any(takes_stdout(output) for output in self.outputs)
+        return any(takes_stdout(output) for output in self._given)
 
     def annotations(self) -> tuple[Annotation, ...]:
         """Return the annotations. Raises: InvalidRequest."""
         from minidock.core.build_options import parse_annotations
         from minidock.engine.definition import this_platform
 
-        return tuple(item for text in self.annotation for item in parse_annotations(text, this_platform()))
+        return tuple(
+            item for text in filter(None, self.annotation) for item in parse_annotations(text, this_platform())
+        )
 
     def begin(self) -> None:
         """Remove what the last build told: a script that looks for it afterwards must not find that.

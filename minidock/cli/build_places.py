@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from minidock.cli.values import unless_empty
 from minidock.core.build_options import ContextOption, parse_hosts
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ class BuildPlaces:
         ),
     ] = ()
     build_contexts: Annotated[
-        tuple[ContextOption, ...],
+        tuple[ContextOption | None, ...],
         typer.Option(
             "--build-context",
-            parser=ContextOption.parse,
+            parser=unless_empty(ContextOption.parse),
             metavar="list",
             help="Additional build contexts (e.g., name=path)",
         ),
@@ -45,7 +46,7 @@ class BuildPlaces:
 
     def contexts(self) -> dict[str, str]:
         """Return what stands for which name; of two for one name the last."""
-        return {option.name: option.value for option in self.build_contexts}
+        return {option.name: option.value for option in filter(None, self.build_contexts)}
 
     def hosts(self) -> tuple[tuple[str, str], ...]:
         """Return the names and addresses that RUN instructions know."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minidock.cli.values import parse_choice
-from minidock.core.build_options import AgentOption, SecretOption
+from minidock.cli.values import parse_choice, unless_empty
+from minidock.core.build_options import AgentOption, SecretOption, key_and_value
 
 if TYPE_CHECKING:
     from minidock.engine.secrets import Secrets
@@ -41,33 +41,33 @@ class BuildSteps:
         ),
     ] = "default"
     secrets: Annotated[
-        tuple[SecretOption, ...],
+        tuple[SecretOption | None, ...],
         typer.Option(
             "--secret",
-            parser=SecretOption.parse,
+            parser=unless_empty(SecretOption.parse),
             metavar="list",
             help='Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")',
         ),
     ] = ()
     agents: Annotated[
-        tuple[AgentOption, ...],
+        tuple[AgentOption | None, ...],
         typer.Option(
             "--ssh",
-            parser=AgentOption.parse,
+            parser=unless_empty(AgentOption.parse),
             metavar="list",
             help='SSH agent socket or keys to expose to the build (format: "default|<id>[=<socket>|<key>[,<key>]]")',
         ),
     ] = ()
 
     def arguments(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return the build arguments; a bare NAME takes the caller's value, if there is one."""
+        """Return the build arguments; a bare NAME takes the caller's value, if there is one. Raises: InvalidRequest."""
         found = {}
         for item in self.build_args:
-            name, equals, value = item.partition("=")
-            if equals:
+            name, value = key_and_value(item)
+            if value is None:
+                value = environment.get(name)
+            if value is not None:
                 found[name] = value
-            elif name in environment:
-                found[name] = environment[name]
         return found
 
     def no_cache_stages(self) -> tuple[str, ...]:
@@ -78,4 +78,4 @@ class BuildSteps:
         """Return the secrets and agents. Raises: BuildError."""
         from minidock.engine.secrets import gather
 
-        return gather(list(self.secrets), list(self.agents), environment)
+        return gather(filter(None, self.secrets), filter(None, self.agents), environment)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from minidock.core.durations import parse_duration
 from minidock.core.quoting import quoted
 from minidock.errors import FlagError
 
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+TRUE = ("1", "t", "T", "TRUE", "true", "True")
+FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _INTEGER = re.compile(r"[+-]?(0x[0-9a-f]+|0o?[0-7]+|0b[01]+|0|[1-9][0-9]*)", re.IGNORECASE)
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _OLD_OCTAL = re.compile(r"[+-]?0[0-7]+")
 
 
+_Value = TypeVar("_Value")
+
+
 def parse_bool(text: str) -> bool:
     """Return the truth of ``--switch=TEXT``. Raises: FlagError."""
-    if text in _TRUE:
+    if text in TRUE:
         return True
-    if text in _FALSE:
+    if text in FALSE:
         return False
     raise FlagError(f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax")
 
@@ -71,6 +75,11 @@ def parse_variable(text: str) -> str:
 def parse_duration_flag(text: str) -> int:
     """Return the nanoseconds of ``text`` (``1m30s``). Raises: ValueError in Go's words."""
     return parse_duration(text)
+
+
+def unless_empty(parse: Callable[[str], _Value]) -> Callable[[str], _Value | None]:
+    """Return what reads as ``parse`` does, and None of an empty text: ``--secret "$X"`` may stand for no secret."""
+    return lambda text: parse(text) if text else None
 
 
 def parse_choice(text: str, choices: Iterable[str]) -> str:

@@ -24,6 +24,32 @@ _ANNOTATION = re.compile(r"(?:([a-z,-]+)(?:\[([A-Za-z0-9_/-]+)\])?:)?(\S+)", re.
 _ANNOTATED = ("manifest", "index", "manifest-descriptor", "index-descriptor")
 
 
+def key_and_value(text: str) -> tuple[str, str | None]:
+    """Return the parts of ``KEY[=VALUE]``. Raises: InvalidRequest for an empty key."""
+    key, equals, value = text.partition("=")
+    if not key:
+        raise InvalidRequest(f"invalid key-value pair {quoted(text)}: empty key")
+    return key, value if equals else None
+
+
+def is_attest_disabled(text: str) -> bool:
+    """Tell whether an ``--attest`` says that something is not to be made. Raises: InvalidRequest."""
+    is_disabled = False
+    kind = ""
+    for word in fields_of(text):
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise InvalidRequest(f"invalid value {word}")
+        match key.strip().lower():
+            case "type":
+                kind = value
+            case "disabled":
+                is_disabled = value in ("1", "t", "T", "TRUE", "true", "True")
+    if not kind:
+        raise InvalidRequest("attestation type not specified")
+    return is_disabled
+
+
 @dataclass(frozen=True, slots=True)
 class SecretOption:
     """``--secret``: the content of the file ``source``, or the value of the variable ``env``, under the name ``id``."""
@@ -103,8 +129,8 @@ class CacheOption:
     def parse(cls, text: str) -> CacheOption:
         """Return the value of ``type=TYPE[,KEY=VALUE…]`` or of the name of an image. Raises: InvalidRequest."""
         words = fields_of(text)
-        if words == (text,) and not text.startswith("type="):
-            return cls("registry", {"ref": text})
+        if len(words) == 1 and "=" not in text:
+            return cls("registry", {"ref": words[0]})
         found: dict[str, str] = {}
         for word in words:
             key, equals, value = word.partition("=")
@@ -113,8 +139,15 @@ class CacheOption:
             found[key.lower()] = value
         kind = found.pop("type", "")
         if not kind:
-            raise InvalidRequest(f"type required form> {quoted(text)}")
+            raise InvalidRequest(f"type required for {quoted(text)}")
         return cls(kind, found)
+
+    @classmethod
+    def parse_list(cls, text: str) -> tuple[CacheOption, ...]:
+        """Return the values of an option: of a list of names each, none of an empty text. Raises: InvalidRequest."""
+        if not text:
+            return ()
+        return tuple(map(cls.parse, fields_of(text))) if "=" not in text else (cls.parse(text),)
 
     def reference(self, what: str) -> Reference:
         """Return the name of a cache at a registry; ``what`` is importer or exporter. Raises: InvalidRequest."""

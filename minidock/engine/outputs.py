@@ -39,7 +39,12 @@ SHOWN_NAMES = {  # in the progress
     "tar": "client tarball",
     "local": "client directory",
 }
-_TRUE = ("true", "1", "")
+_TRUE = ("1", "t", "T", "TRUE", "true", "True", "")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+_BOOLEANS = (
+    *("tar", "rewrite-timestamp", "push", "platform-split", "store", "unpack", "oci-mediatypes", "force-compression"),
+    *("name-canonical", "prefer-nondist-layers"),
+)
 _ELSEWHERE = (
     "write it elsewhere: --push, --output type=oci,dest=FILE or --output DIR; or build one platform after the other"
 )
@@ -145,10 +150,13 @@ def _check(output: Output, *, has_stdout: bool) -> None:
     unknown = [key for key in output.attributes if key not in _KNOWN and not key.startswith("annotation")]
     if unknown:
         raise BuildError(f"unknown option {quoted(unknown[0])} of --output type={output.type}")
+    for key in _BOOLEANS:
+        if output.attributes.get(key, "") not in (*_TRUE, *_FALSE):
+            raise BuildError(f"non-bool value specified for {key} (--output)")
     compression_of(output)
     _names_of(output)
-    if output.type == "local" and output.dest in ("", STDOUT):
-        raise BuildError("dest is required for local output")
+    if output.type == "local":
+        _check_directory(output)
     is_file = output.type == "tar" or _is_archive(output)
     is_to_stdout = takes_stdout(output)
     if not is_file or not _is_tar(output):
@@ -159,6 +167,16 @@ def _check(output: Output, *, has_stdout: bool) -> None:
         raise BuildError(f"dest file is required for {output.type} exporter. refusing to write to console")
     if not is_to_stdout and os.path.isdir(output.dest):
         raise BuildError(f"destination file {output.dest} is a directory")
+
+
+def _check_directory(output: Output) -> None:
+    if output.dest in ("", STDOUT):
+        raise BuildError("dest is required for local output")
+    if os.path.exists(output.dest) and not os.path.isdir(output.dest):
+        raise BuildError(f"destination {output.dest} of --output type=local is no directory")
+    if output.attributes.get("mode", "copy") != "copy":
+        hint = "files are added to what is there: empty the directory first"
+        raise BuildError(f"mode={output.attributes['mode']} of --output type=local is not supported", hint=hint)
 
 
 def _is_tar(output: Output) -> bool:

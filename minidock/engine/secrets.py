@@ -53,7 +53,8 @@ def gather(secrets: Iterable[SecretOption], agents: Iterable[AgentOption], envir
         else:
             path = option.source or option.id
             if not os.path.isfile(path):
-                raise BuildError(f"failed to read secret {option.id}: {path}: no such file or directory")
+                reason = "is a directory" if os.path.isdir(path) else "no such file or directory"
+                raise BuildError(f"failed to read secret {option.id}: {path}: {reason}")
             paths[option.id] = os.path.abspath(path)
     return Secrets(paths, values, {option.id: _agent(option, environment) for option in agents})
 
