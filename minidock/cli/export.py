@@ -17,7 +17,7 @@ def export(
     from minidock.cli import options, streams
     from minidock.engine import workspace
     from minidock.engine.export_container import export_container
-    from minidock.engine.save import check_output, replacing, told
+    from minidock.engine.sinks import check_output, replacing, told
     from minidock.errors import MinidockError
 
     if not output and sys.stdout.isatty():

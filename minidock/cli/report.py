@@ -28,7 +28,7 @@ def report(
     from minidock.cli.commands import PROGRAM
     from minidock.engine import report as engine
     from minidock.engine import workspace
-    from minidock.engine.save import check_output, replacing, told
+    from minidock.engine.sinks import check_output, replacing, told
     from minidock.render.report import page
 
     output = output or (DEFAULT_FILE if shape is Format.TABLE else "-")

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minidock.core.canonical import dumps
 from minidock.core.descriptor import check_spelling, parse_object
 from minidock.core.digest import Digest
 from minidock.core.health import HealthCheck
 from minidock.errors import StoreError
+
+if TYPE_CHECKING:
+    from minidock.core.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +188,13 @@ class ImageConfig:
     config: ContainerConfig = field(default_factory=ContainerConfig)
     diff_ids: tuple[Digest, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
+
+    @property
+    def platform(self) -> Platform:
+        """What the image is for."""
+        from minidock.core.platform import Platform  # rarely asked for, and slow to load
+
+        return Platform(self.os, self.architecture, self.variant)
 
     def to_bytes(self) -> bytes:
         """Return the canonical JSON: the members of the specification in its order, empty ones left out."""

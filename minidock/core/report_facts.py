@@ -9,7 +9,6 @@ from heapq import nsmallest
 
 from minidock.core.build_record import BuildRecord
 from minidock.core.digest import Digest
-from minidock.core.platform import Platform
 from minidock.core.report import ImageDetails, ImageFile, LargeFile, Report, ReportImage, ReportLayer
 from minidock.core.report_images import Choice, FoundImage
 from minidock.core.report_steps import last_build, layer_instructions, report_steps
@@ -136,7 +135,7 @@ def _image(
         image.image_id,
         image.names,
         config.created or "",
-        str(Platform(config.os, config.architecture, config.variant)),
+        str(config.platform),
         size,
         shared,
         size - shared,

@@ -132,7 +132,7 @@ class BaseImages:
 
 
 def _suits(image: Image, platform: Platform | None) -> bool:
-    offered = Platform(image.config.os, image.config.architecture, image.config.variant)
+    offered = image.config.platform
     return platform is None or platform.choose([offered]) is not None
 
 

@@ -85,7 +85,7 @@ class _Part:
     @property
     def platform(self) -> Platform:
         """What the target is for."""
-        return Platform(self.image.os, self.image.architecture, self.image.variant)
+        return self.image.platform
 
     def result(self, names: tuple[str, ...]) -> Result:
         """Return what is exported."""

@@ -23,10 +23,11 @@ from minidock.core.packing import Compression
 from minidock.core.quoting import quoted
 from minidock.engine.archive_files import LayoutFiles, blob_path, read_document
 from minidock.engine.cache_import import DEFAULT_TAG, CacheSource, open_local
+from minidock.engine.pack import INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION
 from minidock.engine.packing import PackedBlob
 from minidock.engine.progress import Progress, Step
 from minidock.engine.registries import Environment
-from minidock.engine.save import INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, replacing
+from minidock.engine.sinks import replacing
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, InvalidRequest, MinidockError, StoreError
 from minidock.store.session import Session

@@ -12,9 +12,9 @@ from minidock.core.cache_manifest import CACHE_CONFIG, CacheConfig, CachedResult
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest
 from minidock.core.digest import Digest
 from minidock.engine.archive_files import Files, LayoutFiles, blob_path, ingest_layer, read_document
+from minidock.engine.pack import INDEX_FILE
 from minidock.engine.progress import Progress
 from minidock.engine.registries import Environment
-from minidock.engine.save import INDEX_FILE
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, InvalidRequest, MinidockError
 from minidock.store.session import Session

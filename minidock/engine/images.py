@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from minidock.core import mediatype
 from minidock.core.base_image import BaseImage
@@ -22,6 +23,9 @@ from minidock.errors import BlobNotFound, InvalidReference, InvalidRequest, Mini
 from minidock.store.cache import Record
 from minidock.store.images import describe
 from minidock.store.session import Session
+
+if TYPE_CHECKING:
+    from minidock.core.platform import Platform
 
 _ID = re.compile(r"(sha256:)?([0-9a-f]{4,64})")
 
@@ -279,3 +283,12 @@ def _find_step_images(
         is_prefix = other.history == config.history[:count] and other.diff_ids == config.diff_ids[: len(other.diff_ids)]
         if 0 < count <= len(steps) and is_prefix and steps[count - 1] is None:
             steps[count - 1] = image_id
+
+
+def require_platform(config: ImageConfig, platforms: Sequence[Platform], shown: str) -> None:
+    """Refuse an image that is for none of the platforms. Raises: MinidockError in docker's words."""
+    if platforms and not any(wanted.matches(config.platform) for wanted in platforms):
+        wanted = ", ".join(map(str, platforms))
+        raise MinidockError(
+            f"image with reference {shown} was found but does not provide the specified platform ({wanted})"
+        )

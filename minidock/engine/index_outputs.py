@@ -31,9 +31,9 @@ from minidock.engine.outputs import (
     packed_image,
     remark,
 )
+from minidock.engine.pack import pack
 from minidock.engine.progress import Progress
 from minidock.engine.registries import Environment
-from minidock.engine.save import pack
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError
 from minidock.store.session import Session

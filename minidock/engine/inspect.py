@@ -10,7 +10,6 @@ from minidock.core.platform import Platform
 from minidock.engine import images, volumes
 from minidock.engine.container_inspect import inspect_container
 from minidock.engine.image_list import config_digest
-from minidock.engine.save import require_platform
 from minidock.engine.workspace import Workspace
 from minidock.errors import (
     InvalidReference,
@@ -47,7 +46,7 @@ def inspect_image(ws: Workspace, text: str, platform: Platform | None = None) ->
     """
     image = images.find(ws, text)
     if platform is not None:
-        require_platform(image.config, [platform], text)
+        images.require_platform(image.config, [platform], text)
     size = sum(images.layer_sizes(ws, image.config))
     listed = ws.store.images.list()
     manifest = next((item for item in listed if config_digest(item) == image.image_id), None)

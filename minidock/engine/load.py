@@ -21,7 +21,7 @@ from minidock.engine.archived_image import ArchivedImage
 from minidock.engine.decompress import decompressed, is_compressed
 from minidock.engine.load_docker import check_agreement, images_of_docker
 from minidock.engine.load_layout import images_of_layout
-from minidock.engine.save import INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE, require_platform
+from minidock.engine.pack import INDEX_FILE, LAYOUT_FILE, MANIFEST_FILE
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError, NoSuchImage
 from minidock.store import tar
@@ -58,7 +58,7 @@ def load(ws: Workspace, stream: BinaryIO, platforms: Sequence[Platform] = ()) ->
                 hint="the tar of a root file system is for `minidock import`",
             )
         for image in found:
-            require_platform(image.config, platforms, ", ".join(image.names) or str(image.image_id))
+            images.require_platform(image.config, platforms, ", ".join(image.names) or str(image.image_id))
         return tuple(item for image in found for item in _publish(ws, session, image))
 
 

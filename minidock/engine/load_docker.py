@@ -14,7 +14,7 @@ from minidock.core.descriptor import check_spelling, parse_list
 from minidock.core.digest import Digest
 from minidock.engine.archive_files import Files, ingest_tar, read_document
 from minidock.engine.archived_image import ArchivedImage, familiar_name
-from minidock.engine.save import MANIFEST_FILE
+from minidock.engine.pack import MANIFEST_FILE
 from minidock.engine.workspace import Workspace
 from minidock.errors import StoreError
 from minidock.store.session import Session

@@ -16,8 +16,8 @@ from typing import Self
 from minidock.core.descriptor import Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.packing import Compression, as_layer, preferred
+from minidock.engine.pack import read_blob
 from minidock.engine.packing import PackedBlob
-from minidock.engine.save import read_blob
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt
 from minidock.store.session import Session

@@ -19,13 +19,13 @@ from minidock.core.digest import Digest
 from minidock.core.entries import FILE
 from minidock.core.image_index import directory_of
 from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
-from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
 from minidock.engine import images
 from minidock.engine.export_tree import TreeExport
 from minidock.engine.output_layers import PackedLayers
+from minidock.engine.pack import Packed, pack
 from minidock.engine.progress import Progress
-from minidock.engine.save import DirectorySink, Packed, Sink, TarSink, pack, replacing
+from minidock.engine.sinks import DirectorySink, Sink, TarSink, replacing
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, InvalidReference, InvalidRequest
 from minidock.store.session import Session
@@ -222,7 +222,7 @@ def _place_of(output: Output, result: Result) -> str:
     if output.attributes.get("platform-split", "false") not in _TRUE:
         return output.dest
     config = result.config
-    return os.path.join(output.dest, directory_of(Platform(config.os, config.architecture, config.variant)))
+    return os.path.join(output.dest, directory_of(config.platform))
 
 
 def latest_of(output: Output, result: Result) -> int | None:

@@ -141,7 +141,7 @@ def _known(ws: Workspace, session: Session, before: Descriptor, reference: Refer
     except MinidockError:
         return None
     session.pin([*(layer.digest for layer in manifest.layers), *config.diff_ids])
-    offered = Platform(config.os, config.architecture, config.variant)
+    offered = config.platform
     is_ours = this_platform().choose([offered]) is not None
     return known[-1] if is_ours and _is_complete(ws, before, manifest, config) else None
 

@@ -20,7 +20,6 @@ from minidock.core.transfers import TransferNote, TransferObserver
 from minidock.engine import images
 from minidock.engine.crew import Crew
 from minidock.engine.push_layers import LayerPusher, Outgoing
-from minidock.engine.save import require_platform
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError, RegistryError, RegistryRefused
 from minidock.registry.client import Repository
@@ -89,7 +88,7 @@ def _push(
     found = [(reference, _entry(ws, reference)) for reference in references]
     for reference, entry in found:
         config = images.load(ws, _image_id(entry)).config
-        require_platform(config, [platform] if platform else (), reference.familiar)
+        images.require_platform(config, [platform] if platform else (), reference.familiar)
     try:
         repository = registries.repository(first)
         crew = Crew(registries.cancel)

@@ -69,7 +69,7 @@ def _look(repository: Repository, reference: Reference, platform: Platform | Non
     data = small_blob(repository, manifest.config)
     config = ImageConfig.from_bytes(data)
     check_layers(config, manifest.layers)
-    offered = Platform(config.os, config.architecture, config.variant)
+    offered = config.platform
     if platform is not None and platform.choose([offered]) is None:
         raise MinidockError(
             f"image with reference {reference.familiar} was found but its platform ({offered}) does not match the "

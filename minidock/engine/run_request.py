@@ -78,7 +78,7 @@ def check_platform(request: RunRequest, image: Image) -> None:
     from minidock.core.platform import Platform  # rarely asked for, and slow to load
 
     config = image.config
-    actual = Platform(config.os, config.architecture, config.variant)
+    actual = config.platform
     wanted = Platform.parse(request.platform, actual)
     if not wanted.matches(actual):
         raise InvalidRequest(

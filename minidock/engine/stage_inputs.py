@@ -85,7 +85,7 @@ class StageInputs:
             empty = replace(scratch(wanted.architecture), os=wanted.os, variant=wanted.variant)
             return StageState(empty, None), "scratch"
         image = self._image(stage.base, stage.from_line, stage.platform)
-        offered = Platform(image.config.os, image.config.architecture, image.config.variant)
+        offered = image.config.platform
         if (stage.platform or self._setup.request.platform) and wanted.choose([offered]) is None:
             full = Reference.parse(stage.base)
             raise self._problem(

@@ -20,7 +20,8 @@ from typing import Any, Protocol
 
 from minidock.core.entries import DIRECTORY, FILE, SYMLINK
 from minidock.engine import images
-from minidock.engine.save import TarSink, save
+from minidock.engine.save import save
+from minidock.engine.sinks import TarSink
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.errors import DockerfileError, MinidockError
 from minidock.runtime.fake import FakeRuntime

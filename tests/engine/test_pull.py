@@ -34,7 +34,8 @@ from minidock.engine.load import load
 from minidock.engine.pull import pull, pull_all
 from minidock.engine.pull_layers import LayerFetcher
 from minidock.engine.remote import inspect_remote
-from minidock.engine.save import TarSink, save
+from minidock.engine.save import save
+from minidock.engine.sinks import TarSink
 from minidock.engine.workspace import Workspace, open_workspace
 from minidock.errors import MinidockError, RegistryError, RegistryUnreachable, StorageFull
 from minidock.registry.registries import Registries

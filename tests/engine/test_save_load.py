@@ -28,7 +28,9 @@ from minidock.engine.definition import this_platform
 from minidock.engine.importer import ImportRequest, architecture, import_image
 from minidock.engine.load import Loaded, load
 from minidock.engine.outputs import Outputs
-from minidock.engine.save import FULL_NAME, TarSink, save, told
+from minidock.engine.pack import FULL_NAME
+from minidock.engine.save import save
+from minidock.engine.sinks import TarSink, told
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, MinidockError, NoSuchImage
 from minidock.runtime.fake import FakeRuntime

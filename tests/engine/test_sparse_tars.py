@@ -27,7 +27,8 @@ from minidock.engine.load import load
 from minidock.engine.outputs import Outputs
 from minidock.engine.pull import pull
 from minidock.engine.run import RunRequest, create
-from minidock.engine.save import TarSink, save
+from minidock.engine.save import save
+from minidock.engine.sinks import TarSink
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import Isolation
 from minidock.runtime.native import NativeRuntime

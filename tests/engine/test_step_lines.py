@@ -16,7 +16,8 @@ from minidock.engine.load import load
 from minidock.engine.prune import prune_cache
 from minidock.engine.run import create
 from minidock.engine.run_request import RunRequest
-from minidock.engine.save import TarSink, save
+from minidock.engine.save import save
+from minidock.engine.sinks import TarSink
 from minidock.engine.workspace import Workspace
 from tests.engine.building import run_build, workspace
 from tests.engine.test_build_cache import Lab

@@ -16,7 +16,8 @@ from minidock.core.digest import Digest
 from minidock.engine import images
 from minidock.engine.importer import import_tar
 from minidock.engine.load import load
-from minidock.engine.save import TarSink, save
+from minidock.engine.save import save
+from minidock.engine.sinks import TarSink
 from minidock.engine.workspace import Workspace
 from minidock.runtime.fake import FakeRuntime
 from tests.engine.building import import_base, run_build, workspace, write_context

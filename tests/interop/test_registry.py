@@ -16,7 +16,8 @@ from minidock.engine import images
 from minidock.engine.load_layout import load_layout
 from minidock.engine.pull import pull
 from minidock.engine.push import push
-from minidock.engine.save import TarSink, save
+from minidock.engine.save import save
+from minidock.engine.sinks import TarSink
 from minidock.engine.workspace import Workspace
 from minidock.runtime.fake import FakeRuntime
 from tests.engine.building import workspace

@@ -135,7 +135,7 @@ class _Walk:
             self.predefined.get("TARGETARCH", base.architecture),
             self.predefined.get("TARGETVARIANT", ""),
         )
-        actual = Platform(base.os, base.architecture, base.variant).normalized()
+        actual = base.platform.normalized()
         if (expected.os, expected.architecture) != (actual.os, actual.architecture):
             platforms = f"platform {quoted(str(actual))}, expected {quoted(str(expected))} for current build"
             yield Hit(node, f"Base image {stage.base} was pulled with {platforms}")
