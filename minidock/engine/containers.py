@@ -121,7 +121,7 @@ def wait(ws: Workspace, name: str) -> int:
     """Wait until a container has ended for good; return its exit code. Raises: NoSuchContainer."""
     container = ws.store.containers.find(name)
     if container.is_live:
-        _wait_for_end(ws, container.id, None)
+        ws.store.containers.wait_for_end(container.id)
         try:
             container = ws.store.containers.get(container.id)
         except NoSuchContainer:  # with --rm: what it was is gone with it
@@ -159,11 +159,11 @@ def end(ws: Workspace, container: Container) -> None:
         time.sleep(_PAUSE)
 
 
-def _wait_for_end(ws: Workspace, container_id: str, seconds: float | None) -> bool:
+def _wait_for_end(ws: Workspace, container_id: str, seconds: float) -> bool:
     """Wait until a container's monitor has gone, which is the last thing that happens; False if it has not."""
-    until = None if seconds is None else time.monotonic() + seconds
+    until = time.monotonic() + seconds
     while ws.store.containers.is_watched(container_id):
-        if until is not None and time.monotonic() >= until:
+        if time.monotonic() >= until:
             return False
         time.sleep(_PAUSE)
     return True

@@ -40,10 +40,12 @@ def _claimed(ws: Workspace, container_id: str) -> Created | None:
     """Return the container with its lock; None if somebody else has just started it."""
     with ws.store.session() as session:
         finish_removals(ws, session)
+    look = ws.store.locks.waiting(f"those who read the files of container {container_id[:12]} (`export`, `cp`)")
     while (lock := ws.store.containers.claim(container_id)) is None:
         if ws.store.containers.is_watched(container_id):
             return None
-        time.sleep(_PAUSE)  # its files are being read, by `export` for one
+        look()
+        time.sleep(_PAUSE)
     try:
         ws.store.containers.set_stopped(container_id, is_stopped=False)
         return reopened(ws, container_id, lock)

@@ -19,6 +19,7 @@ restarted, and the container with it. A removal first says so durably; whoever w
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -153,6 +154,17 @@ class Containers:
         try:
             # Shared: two that ask at once must not take each other for the monitor.
             return not try_lock(fd, exclusive=False)
+        finally:
+            os.close(fd)
+
+    def wait_for_end(self, container_id: str) -> None:
+        """Return once the container's monitor has gone: the kernel wakes whoever waits for its lock."""
+        try:
+            fd = os.open(self.path(container_id, "lock"), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH)  # shared: others wait too
         finally:
             os.close(fd)
 

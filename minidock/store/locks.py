@@ -93,6 +93,19 @@ class Locks:
         self._waiting = waiting
         self._thread = threading.local()
 
+    def waiting(self, what: str) -> Callable[[], None]:
+        """Return what to call again and again while ``what`` is waited for; after a second that is told, once."""
+        until = time.monotonic() + _PATIENCE
+        is_told = self._waiting is None
+
+        def look() -> None:
+            nonlocal is_told
+            if not is_told and self._waiting is not None and time.monotonic() >= until:
+                self._waiting(what)
+                is_told = True
+
+        return look
+
     @contextmanager
     def _held(self, path: str, *, exclusive: bool, what: str) -> Iterator[None]:
         fd = open_lock(path)

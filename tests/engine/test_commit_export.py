@@ -6,7 +6,6 @@ import fcntl
 import io
 import os
 import tarfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +27,7 @@ from minidock.engine.run import create
 from minidock.engine.run_request import RunRequest
 from minidock.engine.start import start
 from minidock.engine.supervise import run_attached
-from minidock.engine.workspace import Workspace
+from minidock.engine.workspace import Workspace, open_workspace
 from minidock.errors import BlobCorrupt, InvalidRequest, MinidockError, NoSuchContainer
 from minidock.runtime.base import Isolation
 from minidock.runtime.native import NativeRuntime
@@ -199,14 +198,17 @@ def test_a_container_that_was_only_created_is_exported_by_several_at_once_and_st
     assert start(ws, "box", QUIET) == 0
 
 
-def test_a_start_waits_for_those_who_read_the_files(ws: Workspace) -> None:
+def test_a_start_waits_for_those_who_read_the_files_and_says_so_after_a_while(ws: Workspace) -> None:
+    told: list[str] = []
+
+    def tell(whom: str) -> None:
+        told.append(whom)
+        os.close(reader)
+
+    ws = open_workspace(ws.store.layout.root, tell)
     created = create(ws, RunRequest("machine", ("true",), name="box"), lambda text: None)
     os.close(created.lock)
     reader = os.open(ws.store.containers.path(created.record.id, "lock"), os.O_RDWR)
     fcntl.flock(reader, fcntl.LOCK_SH)
-    timer = threading.Timer(0.3, os.close, (reader,))
-    timer.start()
-    try:
-        assert start(ws, "box", QUIET) == 0  # and not None, which is what one gets who finds it started
-    finally:
-        timer.join()
+    assert start(ws, "box", QUIET) == 0  # and not None, which is what one gets who finds it started
+    assert told == [f"those who read the files of container {created.record.id[:12]} (`export`, `cp`)"]
