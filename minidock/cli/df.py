@@ -24,8 +24,6 @@ def df(
     """Show minidock disk usage."""
     from minidock.cli import options
     from minidock.engine import workspace
-    from minidock.engine.disk_usage import disk_usage, prunes
-    from minidock.engine.dry_run import if_removed as look
     from minidock.errors import InvalidRequest
     from minidock.render import tables
     from minidock.render.console import Console
@@ -34,11 +32,17 @@ def df(
         raise InvalidRequest("--if-removed and names of what to remove go together")
     ws = workspace.open_workspace(options.store_root())
     if if_removed:
+        from minidock.engine.dry_run import if_removed as look
+
         size, cached = look(ws, names)
         tables.print_removal(Console.standard(), size, cached, shape=shape)
         return
+    from minidock.engine.disk_usage import disk_usage
+
     usage = disk_usage(ws)
     if disk:
+        from minidock.engine.dry_run import prunes
+
         tables.print_disk_terms(Console.standard(), usage, dict(prunes(ws)), shape=shape)
         return
     tables.print_disk_usage(Console.standard(), usage, shape=shape, is_verbose=verbose)

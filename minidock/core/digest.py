@@ -20,6 +20,14 @@ class Digest:
 
     hex: str
 
+    # As a dataclass would, in half the time: accounting asks both hundreds of thousands of times.
+
+    def __eq__(self, other: object) -> bool:
+        return self.hex == other.hex if other.__class__ is Digest else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.hex)
+
     @classmethod
     def parse(cls, text: str) -> Digest:
         """Return the digest written as ``sha256:HEX``.

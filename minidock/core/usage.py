@@ -7,9 +7,12 @@ it. What is reclaimable in a row is what the prune of that row (`image prune -a`
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from minidock.core.digest import Digest
 from minidock.core.summary import (
@@ -45,8 +48,7 @@ class ContainerFact:
     volumes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CacheFact:
+class CacheFact(NamedTuple):
     """One record of the build cache.
 
     ``diff_id`` is the layer that the step made, if it made one; ``reached`` are all layers that the record keeps;
@@ -80,21 +82,33 @@ class Facts:
     overhead: tuple[tuple[str, int], ...] = ()
     writers: int = 0
 
-    def size(self, diff_ids: Collection[Digest]) -> int:
-        """Return the bytes of distinct layers."""
-        return sum(self.layer_sizes[diff_id] for diff_id in set(diff_ids))
+    def size(self, diff_ids: AbstractSet[Digest]) -> int:
+        """Return the bytes of layers."""
+        return sum(map(self.layer_sizes.__getitem__, diff_ids))
+
+
+class _Layers(NamedTuple):
+    """Which layers images have, records of the build cache keep, and containers need."""
+
+    images: AbstractSet[Digest]
+    cache: AbstractSet[Digest]
+    containers: AbstractSet[Digest]
 
 
 def account(facts: Facts) -> DiskUsage:
     """Return everything that `system df` shows."""
     volumes = tuple(volume._replace(links=_links(volume.name, facts)) for volume in facts.volumes)
-    in_images = _layers_of(facts.images)
-    cache = _cache_rows(facts, in_images)
+    layers = _Layers(
+        _layers_of(facts.images),
+        {diff_id for record in facts.cache for diff_id in record.reached},
+        _needed_by_containers(facts),
+    )
+    cache = _cache_rows(facts, layers)
     summary = (
-        _images_row(facts, in_images),
-        _containers_row(facts, in_images),
+        _images_row(facts, layers),
+        _containers_row(facts, layers),
         _volumes_row(volumes),
-        _cache_row(facts, in_images, cache),
+        _cache_row(facts, layers, cache),
     )
     containers = tuple(fact.row for fact in facts.containers)
     return DiskUsage(
@@ -112,24 +126,20 @@ def _layers_of(items: Iterable[ImageFact | ContainerFact]) -> set[Digest]:
     return {diff_id for item in items for diff_id in item.diff_ids}
 
 
-def _in_cache(facts: Facts) -> set[Digest]:
-    return {diff_id for record in facts.cache for diff_id in record.reached}
-
-
-def _images_row(facts: Facts, in_images: set[Digest]) -> UsageRow:
+def _images_row(facts: Facts, layers: _Layers) -> UsageRow:
     used = {container.image_id for container in facts.containers}
     return UsageRow(
         UsageKind.IMAGES,
         total=len(facts.images),
         active=sum(image.row.image_id in used for image in facts.images),
-        size=facts.size(in_images),
-        reclaimable=facts.size(in_images - _needed_by_containers(facts) - _in_cache(facts)),
+        size=facts.size(layers.images),
+        reclaimable=facts.size(layers.images - layers.containers - layers.cache),
     )
 
 
-def _containers_row(facts: Facts, in_images: set[Digest]) -> UsageRow:
+def _containers_row(facts: Facts, layers: _Layers) -> UsageRow:
     rows = [fact.row for fact in facts.containers]
-    own = _layers_of(facts.containers) - in_images - _in_cache(facts)
+    own = _layers_of(facts.containers) - layers.images - layers.cache
     busy = _layers_of(fact for fact in facts.containers if fact.row.state in _ACTIVE)
     return UsageRow(
         UsageKind.CONTAINERS,
@@ -154,48 +164,46 @@ def _volumes_row(volumes: tuple[VolumeRow, ...]) -> UsageRow:
     )
 
 
-def _cache_row(facts: Facts, in_images: set[Digest], rows: tuple[CacheRow, ...]) -> UsageRow:
-    own = _in_cache(facts) - in_images
+def _cache_row(facts: Facts, layers: _Layers, rows: tuple[CacheRow, ...]) -> UsageRow:
+    own = layers.cache - layers.images
     busy = {diff_id for record in facts.cache if record.is_in_use for diff_id in record.reached}
     return UsageRow(
         UsageKind.CACHE,
         total=len(rows),
         active=sum(row.is_in_use for row in rows),
         size=facts.size(own) + sum(row.size for row in facts.mounts),
-        reclaimable=facts.size(own - busy - _needed_by_containers(facts))
+        reclaimable=facts.size(own - busy - layers.containers)
         + sum(row.size for row in facts.mounts if not row.is_in_use),
     )
 
 
 def _image_rows(facts: Facts) -> tuple[ImageUsage, ...]:
-    owners: dict[Digest, int] = {}
-    for image in facts.images:
-        for diff_id in set(image.diff_ids):
-            owners[diff_id] = owners.get(diff_id, 0) + 1
+    owners = Counter(diff_id for image in facts.images for diff_id in set(image.diff_ids))
+    users = Counter(container.image_id for container in facts.containers)
     rows = []
     for image in facts.images:
         shared = sum(facts.layer_sizes[diff_id] for diff_id in image.diff_ids if owners[diff_id] > 1)
-        containers = sum(container.image_id == image.row.image_id for container in facts.containers)
-        rows.append(ImageUsage(image.row, shared, image.row.size - shared, containers))
+        rows.append(ImageUsage(image.row, shared, image.row.size - shared, users[image.row.image_id]))
     return tuple(rows)
 
 
-def _cache_rows(facts: Facts, in_images: set[Digest]) -> tuple[CacheRow, ...]:
+def _cache_rows(facts: Facts, layers: _Layers) -> tuple[CacheRow, ...]:
     """Return a row for each record, and one for each layer that only records keep though none of them made it.
 
     Such are the layers of a base image that was removed. The sizes of rows that are not shared add up to the cache's,
     unless two records made the same layer.
     """
     rows = []
-    made = {record.diff_id for record in facts.cache}
+    unmade = layers.cache - layers.images - {record.diff_id for record in facts.cache}
     others: dict[Digest, CacheRow] = {}
     for record in facts.cache:
         size = facts.layer_sizes[record.diff_id] if record.diff_id is not None else 0
-        is_shared = record.diff_id in in_images if record.diff_id is not None else record.is_step_of_image
+        is_shared = record.diff_id in layers.images if record.diff_id is not None else record.is_step_of_image
         rows.append(_row(record, record.id, size, is_shared=is_shared))
-        for diff_id in record.reached:
-            if diff_id not in in_images and diff_id not in made and diff_id not in others:
-                others[diff_id] = _row(record, diff_id.hex, facts.layer_sizes[diff_id], is_shared=False)
+        if unmade:
+            for diff_id in record.reached:
+                if diff_id in unmade and diff_id not in others:
+                    others[diff_id] = _row(record, diff_id.hex, facts.layer_sizes[diff_id], is_shared=False)
     return tuple(sorted([*rows, *others.values(), *facts.mounts], key=lambda row: (row.created, row.id)))
 
 

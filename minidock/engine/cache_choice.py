@@ -51,7 +51,7 @@ def choose_cache(store: Store, roots: Roots, pinned: set[str], *, is_all: bool, 
         records = _without_images(store, roots, records)
     idle = store.cache_mounts.unused_paths()
     if limits == NO_LIMITS:
-        others = [*idle, *store.cache.derived_paths(), *store.builds.paths()] if is_all else idle
+        others = [*idle, *store.cache.derived_paths(roots.records), *store.builds.paths()] if is_all else idle
         names = [*(record.key.hex for record in records), *map(os.path.basename, idle)]
         return CacheChoice(tuple(records), tuple(names), tuple(others), is_all)
     labels = _Labels(store, roots) if limits.wanted.has_labels else None
@@ -136,10 +136,10 @@ class _Labels:
     """The labels of the images of steps; a layer has those of every step image that holds it."""
 
     def __init__(self, store: Store, roots: Roots) -> None:
-        self._marker = Marker(store)
+        self._known = store.known
         self._of_layers: dict[Digest, dict[str, str]] = {}
         for record in roots.records:
-            config = self._marker.config(record.image_id) if record.image_id is not None else None
+            config = self._known.config(record.image_id) if record.image_id is not None else None
             if config is not None:
                 for diff_id in config.diff_ids:
                     self._of_layers.setdefault(diff_id, {}).update(config.config.labels)
@@ -147,7 +147,7 @@ class _Labels:
     def of(self, record: Record) -> dict[str, str]:
         if record.diff_id is not None:
             return self._of_layers.get(record.diff_id, {})
-        config = self._marker.config(record.image_id) if record.image_id is not None else None
+        config = self._known.config(record.image_id) if record.image_id is not None else None
         return dict(config.config.labels) if config is not None else {}
 
 
@@ -157,16 +157,16 @@ def _is_in_use(record: Record, pinned: set[str]) -> bool:
 
 def _without_images(store: Store, roots: Roots, records: Sequence[Record]) -> list[Record]:
     """Return the records that are no part of a listed image: neither their layer nor the image of their step."""
-    marker = Marker(store)
+    known = store.known
     listed = (config_digest(item) for item in roots.images)
-    configs = [found for image_id in listed if image_id is not None and (found := marker.lineage(image_id))]
+    configs = [found for image_id in listed if image_id is not None and (found := known.lineage(image_id))]
     layers = {diff_id for config in configs for diff_id in config.diff_ids}
     steps = Steps(configs)
 
     def is_part(record: Record) -> bool:
         if record.diff_id in layers:
             return True
-        step = marker.lineage(record.image_id) if record.image_id is not None else None
+        step = known.lineage(record.image_id) if record.image_id is not None else None
         return step is not None and step in steps
 
     return [record for record in records if not is_part(record)]

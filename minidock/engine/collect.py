@@ -20,7 +20,7 @@ from minidock.engine.images import Image
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidReference
 from minidock.store.cache import Record
-from minidock.store.collector import Freed, Marker, Roots, collect
+from minidock.store.collector import Freed, Roots, collect
 from minidock.store.measure import allocated
 from minidock.store.session import Session
 from minidock.store.store import Store
@@ -97,11 +97,11 @@ def candidate_of(store: Store, roots: Roots, image: Image) -> Candidate:
 
 
 def _has_children(store: Store, roots: Roots, image: Image) -> bool:
-    marker = Marker(store)
     others = {config_digest(item) for item in roots.images}
     others |= {record.image_id for record in roots.records}
-    configs = (marker.config(other) for other in others - {None, image.image_id} if other is not None)
-    return any(config is not None and is_step_of(image.config, config) for config in configs)
+    own = store.known.lineage(image.image_id)
+    found = (store.known.lineage(other) for other in others - {None, image.image_id} if other is not None)
+    return own is not None and any(other is not None and is_step_of(own, other) for other in found)
 
 
 def made_by(record: Record, image: Image) -> bool:

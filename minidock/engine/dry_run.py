@@ -7,20 +7,21 @@ from dataclasses import replace
 
 from minidock.core import removal
 from minidock.core.config import ImageConfig
-from minidock.core.descriptor import REF_NAME
+from minidock.core.descriptor import REF_NAME, Descriptor
 from minidock.core.digest import Digest
 from minidock.core.filters import PruneFilter
 from minidock.core.volume import VolumeFilter
 from minidock.engine import container_prune, events, images, networks, prune, volumes
 from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
 from minidock.engine.collect import Removed, candidate_of, gone_layers, made_by, name_of
+from minidock.engine.disk_terms import CACHE, CONTAINERS, IMAGES, VOLUMES
 from minidock.engine.forecast import Forecast, only_cached
 from minidock.engine.image_list import config_digest
 from minidock.engine.images import Image
 from minidock.engine.prune import Pruned
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError, NoSuchContainer, NoSuchImage, NoSuchVolume
-from minidock.store.collector import Marker
+from minidock.store.collector import Roots
 from minidock.store.images import untagged
 
 _EVERY_VOLUME = VolumeFilter()
@@ -137,11 +138,25 @@ def if_removed(ws: Workspace, names: Sequence[str]) -> tuple[int, int]:
     return forecast.freed().size, only_cached(ws.store, forecast.roots, configs)
 
 
-def prune_containers(ws: Workspace, filters: Sequence[tuple[str, str]] = ()) -> Pruned:
+def prunes(ws: Workspace) -> tuple[tuple[str, int], ...]:
+    """Return by kind how many bytes come back if that alone is pruned whole: `image prune -a` and its like."""
+    roots = Roots.of(ws.store) if ws.store.exists else None
+    return (
+        (IMAGES, prune_images(ws, includes_named=True, roots=roots).size),
+        (CONTAINERS, prune_containers(ws, roots=roots).size),
+        (VOLUMES, prune_volumes(ws, includes_named=True, roots=roots).size),
+        (CACHE, prune_cache(ws, is_all=True, roots=roots).size),
+    )
+
+
+# ``roots`` spare the reading of what keeps things, where it is known.
+
+
+def prune_containers(ws: Workspace, filters: Sequence[tuple[str, str]] = (), *, roots: Roots | None = None) -> Pruned:
     """Return what `container prune` would take."""
     if not ws.store.exists:
         return Pruned()
-    forecast = Forecast(ws)
+    forecast = Forecast(ws, roots)
     return replace(_containers(ws, forecast, filters), size=forecast.freed().size)
 
 
@@ -152,11 +167,13 @@ def _containers(ws: Workspace, forecast: Forecast, filters: Sequence[tuple[str, 
     return Pruned(containers=tuple(container.id for container in gone))
 
 
-def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter = _EVERY_VOLUME) -> Pruned:
+def prune_volumes(
+    ws: Workspace, *, includes_named: bool, wanted: VolumeFilter = _EVERY_VOLUME, roots: Roots | None = None
+) -> Pruned:
     """Return what `volume prune` would take."""
     if not ws.store.exists:
         return Pruned()
-    forecast = Forecast(ws)
+    forecast = Forecast(ws, roots)
     pruned = _volumes(ws, forecast, includes_named=includes_named, wanted=wanted)
     return replace(pruned, size=forecast.freed().size)
 
@@ -170,29 +187,34 @@ def _volumes(
     return Pruned(volumes=names)
 
 
-def prune_images(ws: Workspace, *, includes_named: bool, wanted: PruneFilter = _EVERY) -> Pruned:
+def prune_images(
+    ws: Workspace, *, includes_named: bool, wanted: PruneFilter = _EVERY, roots: Roots | None = None
+) -> Pruned:
     """Return what `image prune` would take."""
     if not ws.store.exists:
         return Pruned()
-    forecast = Forecast(ws)
+    forecast = Forecast(ws, roots)
     return _images(ws, forecast, includes_named=includes_named, wanted=wanted)
 
 
 def _images(ws: Workspace, forecast: Forecast, *, includes_named: bool, wanted: PruneFilter = _EVERY) -> Pruned:
-    marker = Marker(ws.store)
-    may_go = prune.removable_images(marker, forecast.roots.containers, includes_named=includes_named, wanted=wanted)
-    gone = [item for item in forecast.roots.images if may_go(item)]
-    forecast.keep_images([item for item in forecast.roots.images if item not in gone])
-    removed = prune.removed_images(gone, marker, forecast.freed())
+    known, roots = ws.store.known, forecast.roots
+    may_go = prune.removable_images(known, roots.containers, includes_named=includes_named, wanted=wanted)
+    gone: list[Descriptor] = []
+    kept: list[Descriptor] = []
+    for item in roots.images:
+        (gone if may_go(item) else kept).append(item)
+    forecast.keep_images(kept)
+    removed = prune.removed_images(gone, known, forecast.freed())
     forecast.tell(prune.events_of(removed))
     return Pruned(images=removed, size=forecast.freed().size)
 
 
-def prune_cache(ws: Workspace, *, is_all: bool, limits: CacheLimits = NO_LIMITS) -> Pruned:
+def prune_cache(ws: Workspace, *, is_all: bool, limits: CacheLimits = NO_LIMITS, roots: Roots | None = None) -> Pruned:
     """Return what `builder prune` would take."""
     if not ws.store.exists:
         return Pruned()
-    forecast = Forecast(ws)
+    forecast = Forecast(ws, roots)
     return replace(_cache(ws, forecast, is_all=is_all, limits=limits), size=forecast.freed().size)
 
 

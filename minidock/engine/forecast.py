@@ -33,11 +33,12 @@ from minidock.store.store import Store
 class Forecast:
     """A store as it would be; ``roots`` are what would still keep things, ``pinned`` what living sessions hold."""
 
-    def __init__(self, ws: Workspace) -> None:
+    def __init__(self, ws: Workspace, roots: Roots | None = None) -> None:
+        """Begin with the store as it is; ``roots`` are its own, if they have been read."""
         self._ws = ws
         self._store = ws.store
         self._index = ws.store.images.index()
-        self.roots = Roots.of(ws.store)
+        self.roots = roots or Roots.of(ws.store)
         self.pinned = sessions.pinned(ws.store.layout)
         self._paths = sessions.abandoned(ws.store.layout)  # any session removes these first
         self._events: list[bytes] = []
@@ -85,7 +86,8 @@ class Forecast:
         """Remove records of the build cache and ``others``: paths; ``is_thorough`` takes unpacked layers too."""
         keys = {record.key for record in gone}
         paths = [*(self._store.cache.record_path(record) for record in gone), *others]
-        self._paths += [path for path in paths if path not in self._paths]
+        known = set(self._paths)
+        self._paths += [path for path in paths if path not in known]
         kept = tuple(record for record in self.roots.records if record.key not in keys)
         self.roots = replace(self.roots, records=kept)
         self._collects = True

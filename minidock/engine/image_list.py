@@ -33,13 +33,10 @@ def list_images(ws: Workspace, *, include_intermediate: bool = False) -> tuple[I
 
 def _step_rows(ws: Workspace, shown: set[Digest]) -> list[ImageRow]:
     """Return rows of the images that the build cache keeps, without those that are ``shown`` already."""
-    from minidock.store.collector import Marker
-
-    marker = Marker(ws.store)
     steps = {record.image_id: None for record in ws.store.cache.records() if record.image_id is not None}
     rows = []
     for image_id in steps:
-        lineage = None if image_id in shown else marker.lineage(image_id)
+        lineage = None if image_id in shown else ws.store.known.lineage(image_id)
         if lineage is not None:
             size = sum(map(ws.store.layers.size_of, lineage.diff_ids))
             rows.append(ImageRow("", "", "", image_id, moment(lineage.created), size))

@@ -8,7 +8,6 @@ from minidock.core.layer_tree import Branch, LayeredImage, branches
 from minidock.engine import images
 from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
-from minidock.store.collector import Marker
 
 
 def tree(ws: Workspace, name: str = "") -> tuple[Branch, ...]:
@@ -50,7 +49,6 @@ def _label(image_id: Digest, names: tuple[str, ...]) -> str:
 def _layered(ws: Workspace) -> list[LayeredImage]:
     if not ws.store.exists:
         return []
-    marker = Marker(ws.store)
     names: dict[Digest, list[str]] = {}
     for item in ws.store.images.list():
         image_id = config_digest(item)
@@ -59,7 +57,7 @@ def _layered(ws: Workspace) -> list[LayeredImage]:
             named += [item.annotations[REF_NAME]] if REF_NAME in item.annotations else []
     found = []
     for image_id, own in names.items():
-        lineage = marker.lineage(image_id)
+        lineage = ws.store.known.lineage(image_id)
         if lineage is not None:
             sizes = tuple(map(ws.store.layers.size_of, lineage.diff_ids))
             found.append(LayeredImage(_label(image_id, tuple(sorted(own))), lineage.diff_ids, sizes))

@@ -11,7 +11,6 @@ from minidock.engine.image_layers import image_layers
 from minidock.engine.image_list import config_digest
 from minidock.engine.images import Image
 from minidock.engine.workspace import Workspace
-from minidock.store.collector import Marker
 
 
 def image_waste(ws: Workspace, name: str) -> tuple[Waste, BaseImage | None]:
@@ -31,12 +30,13 @@ def base_of(ws: Workspace, image: Image) -> BaseImage | None:
     if known is not None and known.layers <= len(image.config.diff_ids):
         return known
     own = image.config.diff_ids
-    marker = Marker(ws.store)
     best: BaseImage | None = None
     for item in ws.store.images.list():
         image_id, name = config_digest(item), item.annotations.get(REF_NAME)
-        config = marker.config(image_id) if image_id is not None and name and image_id != image.image_id else None
-        diff_ids = config.diff_ids if config is not None else ()
+        if image_id is None or not name or image_id == image.image_id:
+            continue
+        found = ws.store.known.lineage(image_id)
+        diff_ids = found.diff_ids if found is not None else ()
         is_part = 0 < len(diff_ids) < len(own) and own[: len(diff_ids)] == diff_ids
         if is_part and (best is None or len(diff_ids) > best.layers):
             best = BaseImage(str(name), str(image_id), len(diff_ids))

@@ -15,8 +15,9 @@ from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
 from minidock.engine.collect import Removed, gone_layers, on_full_disk
 from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
-from minidock.store.collector import Freed, Marker, Roots, collect
+from minidock.store.collector import Freed, Roots, collect
 from minidock.store.containers import Container
+from minidock.store.known import Known
 from minidock.store.measure import allocated, removable
 
 _EVERY_VOLUME = VolumeFilter()
@@ -50,24 +51,23 @@ def prune_images(ws: Workspace, *, includes_named: bool, wanted: PruneFilter = _
     store = ws.store
     if not store.exists:
         return Pruned()
-    marker = Marker(store)
     with store.session(is_removal=True) as session:
-        may_go = removable_images(marker, store.containers.list(), includes_named=includes_named, wanted=wanted)
+        may_go = removable_images(store.known, store.containers.list(), includes_named=includes_named, wanted=wanted)
         for item in store.images.list():  # their configs may be gone afterwards
             if may_go(item):
-                marker.config(config_digest(item) or item.digest)
+                store.known.config(config_digest(item) or item.digest)
         before = allocated([store.layout.index])
         gone = on_full_disk(store, lambda: store.images.remove(session, may_go))
         size = before - allocated([store.layout.index])
         freed = collect(store, session)
         size += freed.size + session.tidied_size
-    removed, log = removed_images(gone, marker, freed), events.log_size(ws)
+    removed, log = removed_images(gone, store.known, freed), events.log_size(ws)
     events.tell_all(ws, events_of(removed))
     return Pruned(images=removed, size=size + log - events.log_size(ws))
 
 
 def removable_images(
-    marker: Marker, containers: Iterable[Container], *, includes_named: bool, wanted: PruneFilter
+    known: Known, containers: Iterable[Container], *, includes_named: bool, wanted: PruneFilter
 ) -> Callable[[Descriptor], bool]:
     """Return what tells whether a prune may take an entry of index.json when there are only these containers."""
     used = {container.record.image_id for container in containers}
@@ -78,14 +78,14 @@ def removable_images(
             return False
         if wanted == _EVERY:
             return True
-        config = marker.config(image_id)
+        config = known.config(image_id)
         made = parse_time(config.created).timestamp() if config is not None and config.created else None
         return wanted.fits(made, config.config.labels if config is not None else {})
 
     return may_go
 
 
-def removed_images(gone: Iterable[Descriptor], marker: Marker, freed: Freed) -> tuple[Removed, ...]:
+def removed_images(gone: Iterable[Descriptor], known: Known, freed: Freed) -> tuple[Removed, ...]:
     """Return the images of entries that went, each with those of its layers that a collection took."""
     names: dict[Digest, list[str]] = {}
     for item in gone:
@@ -95,7 +95,7 @@ def removed_images(gone: Iterable[Descriptor], marker: Marker, freed: Freed) -> 
     told: set[Digest] = set()
     removed = []
     for image_id in names:
-        config = marker.config(image_id)
+        config = known.config(image_id)
         layers = [chain_id for chain_id in gone_layers(config, freed) if chain_id not in told] if config else []
         told.update(layers)
         removed.append(Removed(tuple(sorted(names[image_id])), (image_id, *layers)))

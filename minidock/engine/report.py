@@ -18,7 +18,6 @@ from minidock.engine.disk_usage import disk_usage
 from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
 from minidock.errors import StoreError
-from minidock.store.collector import Marker
 from minidock.store.layers import Layer
 
 _MOST_ENTRIES = 600_000  # entries of layers that are looked at: some 3 seconds
@@ -62,10 +61,9 @@ def _found_images(ws: Workspace, wanted: Sequence[Digest]) -> tuple[tuple[FoundI
         names.setdefault(image_id, []).extend(item.annotations.get(REF_NAME, "").split())
         lines[image_id] = item.annotations.get(LINES) or lines.get(image_id, "")
     containers = Counter(item.record.image_id for item in ws.store.containers.list()) if ws.store.exists else Counter()
-    marker = Marker(ws.store)
     found = []
     for image_id, known in names.items():
-        config = marker.config(image_id)
+        config = ws.store.known.config(image_id)
         if config is None:
             strange += 1
         else:

@@ -12,8 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from xxhash import xxh3_128
 
@@ -30,8 +29,7 @@ _KEPT_PER_STEP = 3
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """The remembered result of one key.
 
     A layer record (``diff_id`` set) says which layer a step made; an image record (``image_id`` set) which image
@@ -75,14 +73,15 @@ class Cache:
         return found[0] if found else None
 
     def _load(self, key: Digest) -> tuple[Record, dict[str, Any]] | None:
-        path = self._step_path(key)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self._step_path(key), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:
             status = os.fstat(fd)
-            data = b"".join(iter(lambda: os.read(fd, status.st_size + 1), b""))
+            data = os.read(fd, status.st_size + 1)
+            if len(data) != status.st_size:  # it has grown, or a file system hands out less at once than it has
+                data += b"".join(iter(lambda: os.read(fd, 4096), b""))
         finally:
             os.close(fd)
         check, _, rest = data.partition(b"\n")
@@ -114,7 +113,7 @@ class Cache:
     def put(self, session: Session, record: Record, inputs: StepInputs) -> None:
         """Store a record with its inputs, and make it the newest of its step."""
         if inputs.files:
-            record = replace(record, files=self._put_files(session, inputs))
+            record = record._replace(files=self._put_files(session, inputs))
         members = {
             "version": _VERSION,
             "key": str(record.key),
@@ -214,9 +213,9 @@ class Cache:
             if name not in kept
         ]
 
-    def derived_paths(self) -> list[str]:
-        """Return the paths of what is known about contexts, and of records that cannot be read."""
-        readable = {record.key.hex for record in self.records()}
+    def derived_paths(self, records: Sequence[Record]) -> list[str]:
+        """Return the paths of what is known about contexts, and of records that cannot be read: not ``records``."""
+        readable = {record.key.hex for record in records}
         paths = [self._layout.path("cache", "steps", name) for name in self._names("steps") if name not in readable]
         return paths + [self._layout.path("cache", "stat", name) for name in self._names("stat")]
 

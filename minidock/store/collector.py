@@ -7,17 +7,13 @@ lists, snapshots, layer indexes, blobs. The bytes are unlinked afterwards, unloc
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from minidock.core.ancestry import Lineage
-from minidock.core.config import ImageConfig
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
-from minidock.errors import InvalidDigest, MinidockError
 from minidock.store import session as sessions
 from minidock.store.cache import Record
 from minidock.store.partial import partial_paths
@@ -76,36 +72,16 @@ class Reached:
 class Marker:
     """Walks from roots to everything that they need; damaged and missing blobs lead nowhere and do no harm."""
 
-    def __init__(self, store: Store, other: Marker | None = None) -> None:
-        """Begin with nothing reached; ``other`` lends the configs that it has read."""
+    def __init__(self, store: Store) -> None:
+        """Begin with nothing reached."""
         self._store = store
-        self._configs: dict[Digest, ImageConfig | None] = {} if other is None else other._configs
-        self._lineages: dict[Digest, Lineage | None] = {} if other is None else other._lineages
-        self._chains: dict[tuple[str, str], str] = {} if other is None else other._chains
+        self._known = store.known
         self.reached = Reached()
-
-    def config(self, image_id: Digest) -> ImageConfig | None:
-        """Return the config of an image, None if it cannot be read."""
-        if image_id not in self._configs:
-            try:
-                self._configs[image_id] = ImageConfig.from_bytes(self._store.blobs.read(image_id))
-            except (MinidockError, ValueError, TypeError, AttributeError):
-                self._configs[image_id] = None
-        return self._configs[image_id]
-
-    def lineage(self, image_id: Digest) -> Lineage | None:
-        """Return layers and history of an image, None if its config cannot be read."""
-        if image_id not in self._lineages:
-            try:
-                self._lineages[image_id] = Lineage.from_bytes(self._store.blobs.read(image_id))
-            except (MinidockError, ValueError, TypeError, KeyError, AttributeError):
-                self._lineages[image_id] = None
-        return self._lineages[image_id]
 
     def image(self, image_id: Digest) -> None:
         """Mark an image by its ID: config and layers."""
         self.reached.blobs.add(image_id.hex)
-        lineage = self.lineage(image_id)
+        lineage = self._known.lineage(image_id)
         if lineage is not None:
             self.stack(lineage.diff_ids)
 
@@ -113,21 +89,12 @@ class Marker:
         """Mark layers, base first: index, tar and unpacked copy."""
         chain = ""
         for diff_id in diff_ids:
-            chain = self._chain(chain, diff_id.hex)
+            chain = self._known.chain(chain, diff_id.hex)
             self.reached.snapshots.add(diff_id.hex)
             self.reached.snapshots.add(chain)
             if diff_id.hex not in self.reached.layers:
                 self.reached.layers.add(diff_id.hex)
                 self.reached.blobs |= {diff_id.hex, self._store.layers.blob_of(diff_id).hex}
-
-    def _chain(self, below: str, diff_id: str) -> str:
-        """Return the chain ID of a layer upon that with the chain ID ``below`` (`chain_ids`); all are hex digits."""
-        if not below:
-            return diff_id
-        known = self._chains.get((below, diff_id))
-        if known is None:
-            known = self._chains[below, diff_id] = Digest.sha256(f"sha256:{below} sha256:{diff_id}".encode()).hex
-        return known
 
     def descriptors(self, descriptors: Iterable[Descriptor]) -> None:
         """Mark what entries of index.json lead to, those that other programs wrote too."""
@@ -137,28 +104,13 @@ class Marker:
             if digest.hex in self.reached.blobs:
                 continue
             self.reached.blobs.add(digest.hex)
-            for name, child in self._children(digest):
+            for name, child in self._known.children(digest):
                 if name == "config":
                     self.image(child)
                 elif name == "layers":
                     self.reached.blobs.add(child.hex)
                 else:
                     pending.append(child)
-
-    def _children(self, digest: Digest) -> list[tuple[str, Digest]]:
-        try:
-            members = json.loads(self._store.blobs.read(digest))
-        except (MinidockError, ValueError):
-            return []
-        found = []
-        for name in ("config", "layers", "manifests"):
-            value: Any = members.get(name) if isinstance(members, dict) else None
-            for item in value if isinstance(value, list) else [value]:
-                try:
-                    found.append((name, Digest.parse(item["digest"])))
-                except (InvalidDigest, KeyError, TypeError, AttributeError):
-                    continue
-        return found
 
     def records(self, records: Iterable[Record]) -> None:
         """Mark what records of the build cache keep: the layers and the images of steps."""

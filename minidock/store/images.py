@@ -64,8 +64,10 @@ class Images:
 
         def change(index: Index) -> Index:
             gone.clear()
-            gone.extend(item for item in index.manifests if should_go(item))
-            return replace(index, manifests=tuple(item for item in index.manifests if item not in gone))
+            kept: list[Descriptor] = []
+            for item in index.manifests:
+                (gone if should_go(item) else kept).append(item)
+            return replace(index, manifests=tuple(kept))
 
         self._change(session, change)
         return tuple(gone)

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-_UNIT = 512  # of st_blocks, whatever the file system's blocks are
+UNIT = 512  # of st_blocks, whatever the file system's blocks are
 
 
 def files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
@@ -19,11 +19,23 @@ def files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
     except FileNotFoundError:
         return
     yield path, status
-    pending = [path] if stat.S_ISDIR(status.st_mode) else []
+    if stat.S_ISDIR(status.st_mode):
+        for folder, items in folders_below(path):
+            for name, status in items:
+                yield f"{folder}/{name}", status
+
+
+def folders_below(path: str) -> Iterator[tuple[str, list[tuple[str, os.stat_result]]]]:
+    """Yield the folder ``path`` and every one below it, each with the names and the status of what it holds.
+
+    The same is left out as by `files_below`.
+    """
+    pending = [path]
     while pending:
-        directory = pending.pop()
+        folder = pending.pop()
+        found = []
         try:
-            with os.scandir(directory) as listing:
+            with os.scandir(folder) as listing:
                 items = list(listing)
         except OSError:
             continue
@@ -32,9 +44,10 @@ def files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
                 status = item.stat(follow_symlinks=False)
             except OSError:
                 continue
-            yield item.path, status
+            found.append((item.name, status))
             if stat.S_ISDIR(status.st_mode):
                 pending.append(item.path)
+        yield folder, found
 
 
 def removable(paths: Iterable[str]) -> int:
@@ -46,12 +59,13 @@ def removable(paths: Iterable[str]) -> int:
     left: dict[tuple[int, int], int] = {}  # names of a file that have not been met yet
     for path in dict.fromkeys(paths):
         for _, status in files_below(path):
-            inode = (status.st_dev, status.st_ino)
-            names = 1 if stat.S_ISDIR(status.st_mode) else left.pop(inode, status.st_nlink)
-            if names > 1:
-                left[inode] = names - 1
-            else:
-                total += status.st_blocks * _UNIT
+            if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+                inode = (status.st_dev, status.st_ino)
+                names = left.pop(inode, status.st_nlink)
+                if names > 1:
+                    left[inode] = names - 1
+                    continue
+            total += status.st_blocks * UNIT
     return total
 
 
@@ -70,5 +84,5 @@ def allocated(paths: Iterable[str]) -> int:
             inode = (status.st_dev, status.st_ino)
             if inode not in seen:
                 seen.add(inode)
-                total += status.st_blocks * _UNIT
+                total += status.st_blocks * UNIT
     return total

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from minidock.store.containers import Containers
     from minidock.store.forms import Forms
     from minidock.store.images import Images
+    from minidock.store.known import Known
     from minidock.store.layers import Layers
     from minidock.store.networks import Networks
     from minidock.store.partial import Partials
@@ -105,6 +106,13 @@ class Store:
         from minidock.store.blobs import Blobs
 
         return Blobs(self.layout, self.disk)
+
+    @cached_property
+    def known(self) -> Known:
+        """What documents among the blobs say."""
+        from minidock.store.known import Known
+
+        return Known(self.blobs)
 
     @cached_property
     def partials(self) -> Partials:
