@@ -46,7 +46,7 @@ class CacheChoice:
 
 def choose_cache(store: Store, roots: Roots, pinned: set[str], *, is_all: bool, limits: CacheLimits) -> CacheChoice:
     """Return what goes if ``roots`` are all there is and living sessions hold ``pinned``."""
-    records = [record for record in roots.records if not _is_in_use(record, pinned)]
+    records = [record for record in roots.records if not record.is_held_by(pinned)]
     if not is_all:
         records = _without_images(store, roots, records)
     idle = store.cache_mounts.unused_paths()
@@ -112,8 +112,8 @@ def _unpacked(store: Store, roots: Roots, pinned: set[str]) -> list[str]:
     marker.pinned(pinned)
     mark_containers(store, marker, roots.containers)
     directory = store.layout.path("snapshots")
-    names = (name for name in os.listdir(directory) if name not in marker.reached.snapshots)
-    paths = (f"{directory}/{name}" for name in names)
+    names = set(os.listdir(directory))
+    paths = (f"{directory}/{name}" for name in names - marker.reached.unpacked(names, store.known))
     return [path for _, path in sorted((os.stat(path).st_ctime, path) for path in paths)]
 
 
@@ -149,10 +149,6 @@ class _Labels:
             return self._of_layers.get(record.diff_id, {})
         config = self._known.config(record.image_id) if record.image_id is not None else None
         return dict(config.config.labels) if config is not None else {}
-
-
-def _is_in_use(record: Record, pinned: set[str]) -> bool:
-    return any(digest is not None and digest.hex in pinned for digest in (record.diff_id, record.image_id))
 
 
 def _without_images(store: Store, roots: Roots, records: Sequence[Record]) -> list[Record]:

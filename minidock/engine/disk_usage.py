@@ -126,7 +126,6 @@ def _content(path: str) -> int:
 def _cache_fact(record: Record, known: Known, steps: Steps, pinned: set[str]) -> CacheFact:
     reached = (record.diff_id,) if record.diff_id is not None else ()
     step = known.lineage(record.image_id) if record.image_id is not None else None
-    names = {digest.hex for digest in (record.diff_id, record.image_id) if digest is not None}
     return CacheFact(
         record.key.hex,
         parse_time(record.created),
@@ -134,6 +133,6 @@ def _cache_fact(record: Record, known: Known, steps: Steps, pinned: set[str]) ->
         record.usage_count,
         record.diff_id,
         (*reached, *(step.diff_ids if step is not None else ())),
-        is_in_use=bool(names & pinned),
+        is_in_use=record.is_held_by(pinned),
         is_step_of_image=step is not None and step in steps,
     )

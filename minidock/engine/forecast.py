@@ -140,11 +140,15 @@ def only_cached(store: Store, roots: Roots, images: Collection[tuple[Digest, Ima
 def paths_of(store: Store, wanted: Reached, also: Reached, but: Reached) -> list[str]:
     """Return the paths of what is in both ``wanted`` and ``also``, less ``but``."""
     found = []
+    unpacked = set(os.listdir(store.layout.path("snapshots"))) if wanted.stacks and also.stacks else set()
+    unpacked &= wanted.unpacked(unpacked, store.known)
+    unpacked &= also.unpacked(unpacked, store.known)
+    unpacked -= but.unpacked(unpacked, store.known)
     for directory, names in (
         ("blobs/sha256", (wanted.blobs & also.blobs) - but.blobs),
         ("layers", (wanted.layers & also.layers) - but.layers),
         ("forms", (wanted.layers & also.layers) - but.layers),
-        ("snapshots", (wanted.snapshots & also.snapshots) - but.snapshots),
+        ("snapshots", unpacked),
     ):
         found += [path for name in sorted(names) if os.path.lexists(path := store.layout.path(directory, name))]
     return found

@@ -12,6 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from xxhash import xxh3_128
@@ -49,6 +50,12 @@ class Record(NamedTuple):
     usage_count: int = 0
     last_used: float = 0.0
     parent: Digest | None = None
+
+    def is_held_by(self, pinned: AbstractSet[str]) -> bool:
+        """Whether its layer or its image is among the digests (hex) that living sessions hold."""
+        return bool(pinned) and any(
+            digest is not None and digest.hex in pinned for digest in (self.diff_id, self.image_id)
+        )
 
 
 class Cache:

@@ -22,6 +22,7 @@ from minidock.store.writer import remove_tree
 
 if TYPE_CHECKING:
     from minidock.store.containers import Container
+    from minidock.store.known import Known
     from minidock.store.store import Store
 
 # What is to go besides unreachable things: gets the digests (hex) that living sessions hold, returns paths.
@@ -62,11 +63,25 @@ class Roots:
 
 @dataclass(slots=True)
 class Reached:
-    """What roots need, as hex digests: blobs, layers (by diff_id) and unpacked layers (by diff_id or chain_id)."""
+    """What roots need, as hex digests: blobs and layers (by diff_id); and what they need unpacked.
+
+    That is what ``stacks`` of layers have unpacked, and ``pins``, whatever they name.
+    """
 
     blobs: set[str] = field(default_factory=set)
     layers: set[str] = field(default_factory=set)
-    snapshots: set[str] = field(default_factory=set)
+    stacks: list[Sequence[Digest]] = field(default_factory=list)
+    pins: set[str] = field(default_factory=set)
+
+    def unpacked(self, names: set[str], known: Known) -> set[str]:
+        """Return those of ``names`` of unpacked layers (diff_ids or chain IDs, hex) that are needed."""
+        found = self.pins & names
+        for diff_ids in self.stacks if names else ():
+            chain = ""
+            for diff_id in diff_ids:
+                chain = known.chain(chain, diff_id.hex)
+                found.update(names.intersection((diff_id.hex, chain)))
+        return found
 
 
 class Marker:
@@ -87,13 +102,11 @@ class Marker:
 
     def stack(self, diff_ids: Sequence[Digest]) -> None:
         """Mark layers, base first: index, tar and unpacked copy."""
-        chain = ""
+        self.reached.stacks.append(diff_ids)
+        layers = self.reached.layers
         for diff_id in diff_ids:
-            chain = self._known.chain(chain, diff_id.hex)
-            self.reached.snapshots.add(diff_id.hex)
-            self.reached.snapshots.add(chain)
-            if diff_id.hex not in self.reached.layers:
-                self.reached.layers.add(diff_id.hex)
+            if diff_id.hex not in layers:
+                layers.add(diff_id.hex)
                 self.reached.blobs |= {diff_id.hex, self._store.layers.blob_of(diff_id).hex}
 
     def descriptors(self, descriptors: Iterable[Descriptor]) -> None:
@@ -124,7 +137,7 @@ class Marker:
         """Mark what living sessions hold; a layer that one holds needs its tar."""
         self.reached.blobs |= names
         self.reached.layers |= names
-        self.reached.snapshots |= names
+        self.reached.pins |= names
         for name in names:
             self.reached.blobs.add(self._store.layers.blob_of(Digest(name)).hex)
 
@@ -158,16 +171,19 @@ def find_garbage(store: Store, roots: Roots, pinned: set[str], *, is_thorough: b
     marker = Marker(store)
     marker.pinned(pinned)
     mark_containers(store, marker, roots.containers)
-    snapshots = set(marker.reached.snapshots)
+    kept = marker.reached
+    unpacked = set(_names(store, "snapshots"))
+    snapshots = kept.unpacked(unpacked, store.known) if is_thorough else set()
     marker.records(roots.records)
     marker.descriptors(roots.images)
-    kept = marker.reached
+    if not is_thorough:
+        snapshots = kept.unpacked(unpacked, store.known)
     paths = store.cache.unused_lists(roots.records)
     if is_thorough:
         paths += partial_paths(store.layout)
     gone: dict[str, list[str]] = {}
     for directory, needed in (
-        ("snapshots", snapshots if is_thorough else kept.snapshots),
+        ("snapshots", snapshots),
         ("layers", kept.layers),
         ("forms", kept.layers),
         ("blobs/sha256", kept.blobs),
