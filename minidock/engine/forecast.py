@@ -23,7 +23,7 @@ from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
 from minidock.store import session as sessions
 from minidock.store.cache import Record
-from minidock.store.collector import Freed, Marker, Reached, Roots, find_garbage, mark_containers
+from minidock.store.collector import Freed, Garbage, Marker, Reached, Roots, find_garbage, mark_containers
 from minidock.store.containers import Container
 from minidock.store.event_log import growth
 from minidock.store.measure import removable, rounded
@@ -45,6 +45,7 @@ class Forecast:
         leases = ws.store.layout.path("locks", "lease", "")
         self._collects = any(path.startswith(leases) for path in self._paths)
         self._is_thorough = False
+        self._found: tuple[Roots, bool, Garbage] | None = None  # the garbage, and what it was found with
 
     def drop_containers(self, gone: Sequence[Container]) -> None:
         """Remove containers, and with them those whose removal has begun or is due."""
@@ -110,11 +111,17 @@ class Forecast:
         blobs, layers = frozenset[Digest](), frozenset[Digest]()
         paths = list(self._paths)
         if self._collects:
-            garbage = find_garbage(self._store, self.roots, self.pinned, is_thorough=self._is_thorough)
+            garbage = self._garbage()
             paths += garbage.paths
             blobs, layers = garbage.blobs, garbage.layers
         size = removable(paths) + self._index_shrinks() - growth(self._store.layout.root, self._events)
         return Freed(size, blobs, layers)
+
+    def _garbage(self) -> Garbage:
+        if self._found is None or self._found[0] is not self.roots or self._found[1] != self._is_thorough:
+            found = find_garbage(self._store, self.roots, self.pinned, is_thorough=self._is_thorough)
+            self._found = (self.roots, self._is_thorough, found)
+        return self._found[2]
 
     def _index_shrinks(self) -> int:
         after = replace(self._index, manifests=self.roots.images)
