@@ -22,7 +22,7 @@ from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest
 from minidock.core.digest import Digest
 from minidock.core.entries import FILE, Entry
-from minidock.engine.definition import architecture
+from minidock.engine.platforms import architecture
 from minidock.runtime import ids
 from minidock.store.cache import Record
 from minidock.store.images import describe

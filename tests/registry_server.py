@@ -23,7 +23,7 @@ import pytest
 
 from minidock.core import mediatype
 from minidock.core.reference import Reference
-from minidock.engine.definition import this_platform
+from minidock.engine.platforms import this_platform
 from minidock.engine.registries import open_registries
 from minidock.registry.client import Repository
 from minidock.registry.registries import Registries

@@ -30,6 +30,14 @@ def test_run_loads_what_it_needs() -> None:
     assert found & HEAVY_FOR_RUN == set()
 
 
+@pytest.mark.parametrize("verb", ["pull", "push", "save", "load"])
+def test_what_brings_images_loads_nothing_of_builds(verb: str) -> None:
+    found = loaded(f"import sys, minidock.cli.{verb}, minidock.engine.{verb}")
+    assert f"minidock.engine.{verb}" in found
+    heavy = ("minidock.core.dockerfile.checks", "minidock.engine.contexts", "minidock.engine.progress")
+    assert [name for name in found if name.startswith((*heavy, "minidock.runtime.native", "tarfile", "rich"))] == []
+
+
 @pytest.mark.parametrize("module", ["stub", "joining", "delegate", "files", "trial", "chroot"])
 def test_the_launcher_loads_nothing_slow(module: str) -> None:
     assert of_the_launcher(module) & SLOW == set()

@@ -90,7 +90,7 @@ class BuildOutputs:
     def annotations(self) -> tuple[Annotation, ...]:
         """Return the annotations. Raises: InvalidRequest."""
         from minidock.core.build_options import parse_annotations
-        from minidock.engine.definition import this_platform
+        from minidock.engine.platforms import this_platform
 
         return tuple(
             item for text in filter(None, self.annotation) for item in parse_annotations(text, this_platform())

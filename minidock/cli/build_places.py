@@ -54,6 +54,6 @@ class BuildPlaces:
 
     def wanted_platforms(self) -> tuple[Platform, ...]:
         """Return the platforms to build for, none if none is named. Raises: InvalidPlatform."""
-        from minidock.engine.definition import parse_platforms
+        from minidock.engine.platforms import parse_platforms
 
         return parse_platforms(self.platforms)

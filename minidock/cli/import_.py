@@ -24,7 +24,7 @@ def import_(
 
     from minidock.cli import options, streams
     from minidock.engine import importer, workspace
-    from minidock.engine.definition import parse_platforms
+    from minidock.engine.platforms import parse_platforms
     from minidock.errors import MinidockError
 
     wanted = parse_platforms([platform] if platform else [])

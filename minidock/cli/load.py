@@ -20,8 +20,8 @@ def load(
 
     from minidock.cli import options, streams
     from minidock.engine import workspace
-    from minidock.engine.definition import parse_platforms
     from minidock.engine.load import load as load_images
+    from minidock.engine.platforms import parse_platforms
     from minidock.errors import MinidockError
 
     if not input_ and sys.stdin.isatty():

@@ -23,7 +23,7 @@ def platform_of(text: str) -> Platform | None:
     if not text:
         return None
     from minidock.core.platform import Platform
-    from minidock.engine.definition import this_platform
+    from minidock.engine.platforms import this_platform
 
     return Platform.parse(text, this_platform())
 

@@ -23,7 +23,7 @@ def save(
 
     from minidock.cli import options, streams
     from minidock.engine import workspace
-    from minidock.engine.definition import parse_platforms
+    from minidock.engine.platforms import parse_platforms
     from minidock.engine.save import save
     from minidock.engine.sinks import TarSink, check_output, replacing, told
     from minidock.errors import MinidockError

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
 
 from minidock.core.transfers import Transfer, TransferObserver, TransferState
-from minidock.engine.progress import Step
+
+if TYPE_CHECKING:
+    from minidock.engine.progress import Step  # of builds: a push or pull does without
 
 AT_ONCE = 3
 _SHORTEST = 1.0  # seconds of a pause that is told

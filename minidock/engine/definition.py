@@ -18,7 +18,7 @@ from minidock.core.dockerfile.parser import Dockerfile
 from minidock.core.dockerfile.stages import StagePlan
 from minidock.core.platform import Platform
 from minidock.engine.contexts import STDIN, FileContext, Opened
-from minidock.engine.importer import architecture
+from minidock.engine.platforms import this_platform
 from minidock.engine.progress import Progress
 from minidock.errors import BuildError
 
@@ -134,17 +134,6 @@ def _read_ignore_rules(files: FileContext, beside: str | None, progress: Progres
                 continue
         step.status(f"transferring context: {units.progress_size(len(data or b'') or 2)} done")
         return None if data is None else IgnoreRules.parse(data.decode("utf-8", "surrogateescape"), name)
-
-
-def this_platform() -> Platform:
-    """Return the platform of this machine."""
-    return Platform("linux", architecture())
-
-
-def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
-    """Return the platforms of lists with commas between them, each once. Raises: InvalidPlatform."""
-    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
-    return tuple(dict.fromkeys(Platform.parse(name, this_platform()).normalized() for name in names))
 
 
 def predefined_args(target: str | None, platform: Platform | None = None) -> dict[str, str]:

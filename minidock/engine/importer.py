@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,16 +18,9 @@ from minidock.core.process import DEFAULT_PATH
 from minidock.core.times import format_time
 from minidock.engine import events, from_host, images
 from minidock.engine.decompress import decompressed
+from minidock.engine.platforms import architecture
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, MinidockError
-
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-
-
-def architecture() -> str:
-    """Return the OCI name of this machine's architecture."""
-    machine = platform.machine()
-    return _MACHINES.get(machine, machine)
 
 
 @dataclass(frozen=True, slots=True)

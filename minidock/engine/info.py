@@ -9,7 +9,7 @@ import minidock
 from minidock.core.summary import ContainerState
 from minidock.core.system_info import SystemInfo
 from minidock.engine.image_list import list_images
-from minidock.engine.importer import architecture
+from minidock.engine.platforms import architecture
 from minidock.engine.runtimes import installed
 from minidock.engine.workspace import Workspace
 from minidock.errors import StoreUnwritable

@@ -12,10 +12,10 @@ from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.engine.archive_files import Files, LayoutFiles, blob_path, ingest_layer, read_document
 from minidock.engine.archived_image import ArchivedImage, familiar_name
-from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
 from minidock.engine.incoming import check_layers, choose
 from minidock.engine.pack import FULL_NAME, INDEX_FILE, LAYOUT_FILE, SINCE
+from minidock.engine.platforms import this_platform
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError, StoreError
 from minidock.store.session import Session

@@ -17,8 +17,8 @@ from minidock.core.reference import Reference
 from minidock.core.transfers import TransferNote, TransferObserver
 from minidock.engine import images
 from minidock.engine.crew import Crew
-from minidock.engine.definition import this_platform
 from minidock.engine.image_list import config_digest
+from minidock.engine.platforms import this_platform
 from minidock.engine.pull_layers import LayerFetcher
 from minidock.engine.remote import look, refused
 from minidock.engine.workspace import Workspace

@@ -14,8 +14,8 @@ from minidock.core.digest import Digest
 from minidock.core.inspection import image_members
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
-from minidock.engine.definition import this_platform
 from minidock.engine.incoming import check_layers, choose
+from minidock.engine.platforms import this_platform
 from minidock.errors import MinidockError, RegistryError, RegistryRefused, StoreError
 from minidock.registry.client import Found, Repository
 from minidock.registry.fetching import fetch

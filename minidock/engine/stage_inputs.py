@@ -19,9 +19,8 @@ from minidock.core.step_lines import CopiedFrom
 from minidock.engine import images
 from minidock.engine.base_images import PullFailed
 from minidock.engine.copy_words import is_linked
-from minidock.engine.definition import this_platform
 from minidock.engine.images import Image
-from minidock.engine.importer import architecture
+from minidock.engine.platforms import architecture, this_platform
 from minidock.engine.preparing import Setup
 from minidock.engine.sources import LayerSource, Source, layer_source
 from minidock.engine.stage_state import NotKnownYet, StageState, scratch

@@ -27,8 +27,8 @@ from minidock.core.times import parse_time
 from minidock.engine import images
 from minidock.engine.build import build
 from minidock.engine.call import outline_of, targets_of
-from minidock.engine.definition import parse_platforms
 from minidock.engine.outputs import Outputs
+from minidock.engine.platforms import parse_platforms
 from minidock.engine.preparing import BuildRequest
 from minidock.engine.prune import prune_cache
 from minidock.engine.secrets import Secrets

@@ -15,7 +15,7 @@ import zstandard
 
 from minidock.core.platform import Platform
 from minidock.engine import images
-from minidock.engine.definition import this_platform
+from minidock.engine.platforms import this_platform
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, DockerfileError
 from minidock.runtime.fake import FakeRuntime

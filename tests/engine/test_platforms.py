@@ -15,10 +15,10 @@ from minidock.core.build_options import Annotation, Output
 from minidock.core.events import StepStarted
 from minidock.core.platform import Platform
 from minidock.engine.build import BuildResult, build
-from minidock.engine.definition import parse_platforms, this_platform
 from minidock.engine.load import load
 from minidock.engine.outputs import Outputs
 from minidock.engine.plan import plan
+from minidock.engine.platforms import parse_platforms, this_platform
 from minidock.engine.preparing import BuildRequest
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, DockerfileError

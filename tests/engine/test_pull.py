@@ -28,9 +28,9 @@ from minidock.core.reference import Reference
 from minidock.core.transfers import Transfer, TransferNote, TransferProgress, TransferState
 from minidock.engine import images, prune
 from minidock.engine.crew import Crew
-from minidock.engine.definition import this_platform
 from minidock.engine.inspect import inspect_image
 from minidock.engine.load import load
+from minidock.engine.platforms import this_platform
 from minidock.engine.pull import pull, pull_all
 from minidock.engine.pull_layers import LayerFetcher
 from minidock.engine.remote import inspect_remote

@@ -24,11 +24,11 @@ from minidock.core.descriptor import REF_NAME
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.engine import images
-from minidock.engine.definition import this_platform
-from minidock.engine.importer import ImportRequest, architecture, import_image
+from minidock.engine.importer import ImportRequest, import_image
 from minidock.engine.load import Loaded, load
 from minidock.engine.outputs import Outputs
 from minidock.engine.pack import FULL_NAME
+from minidock.engine.platforms import architecture, this_platform
 from minidock.engine.save import save
 from minidock.engine.sinks import TarSink, told
 from minidock.engine.workspace import Workspace

@@ -11,7 +11,7 @@ from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.entries import CHAR, DIRECTORY, FIFO, FILE, HARDLINK, OPAQUE, SYMLINK, WHITEOUT, Entry
 from minidock.engine import images
-from minidock.engine.importer import architecture
+from minidock.engine.platforms import architecture
 from minidock.engine.workspace import Workspace
 from tests.engine.building import tree_of
 
