@@ -12,9 +12,9 @@ from minidock.core.summary import ContainerState
 from minidock.engine.container_network import endpoint_of, live_endpoint
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, InvalidState, RuntimeProblem
-from minidock.runtime.launch import endpoint_orders
 from minidock.runtime.messages import Failure
 from minidock.runtime.network import control
+from minidock.runtime.network_orders import endpoint_orders
 from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from minidock.runtime.launch import Launch, Process
+    from minidock.runtime.orders import Launch, Process
 
     # What a file held before, its times, and what was put there.
     Placed = tuple[str, bytes, tuple[int, int], bytes]

@@ -14,7 +14,7 @@ from minidock.runtime import messages, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import Limits
+    from minidock.runtime.orders import Limits
 
 _TRIES = 200
 _PAUSE = 0.005

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from minidock.runtime.fuse import Server
-    from minidock.runtime.launch import Join, Launch, Limits, Oci
+    from minidock.runtime.orders import Join, Launch, Limits, Oci
 
 _LOG, _PID, _CONSOLE, _STATE, _ROOTFS = "log.json", "pid", "console", "state", "rootfs"
 _CGROUPS = "/sys/fs/cgroup"

@@ -16,7 +16,8 @@ from minidock.errors import RuntimeProblem
 from minidock.runtime import spawn
 from minidock.runtime.base import Started
 from minidock.runtime.ids import id_mode
-from minidock.runtime.launch import Files, Launch, launch_of, no_limits
+from minidock.runtime.launch import launch_of, no_limits
+from minidock.runtime.orders import Files, Launch
 
 
 class NotInContainer(Exception):

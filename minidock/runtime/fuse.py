@@ -12,7 +12,7 @@ from minidock.runtime import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import Launch
+    from minidock.runtime.orders import Launch
 
 
 class Server:

@@ -13,7 +13,7 @@ from minidock.runtime import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import Process
+    from minidock.runtime.orders import Process
 
 _SYS_ADMIN = 1 << 21
 _MOST_CAPABILITIES = 64

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from minidock.runtime.launch import Join
+    from minidock.runtime.orders import Join
 
 _NS_GET_USERNS = 0xB701
 _KINDS = (

@@ -11,7 +11,8 @@ from minidock.core.resources import Resources
 from minidock.errors import RuntimeProblem
 from minidock.runtime.base import Started
 from minidock.runtime.cgroups import Cgroups
-from minidock.runtime.launch import Limits, no_limits
+from minidock.runtime.launch import no_limits
+from minidock.runtime.orders import Limits
 
 if TYPE_CHECKING:
     from minidock.core.substitutes import Substitutes

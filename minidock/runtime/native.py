@@ -20,8 +20,9 @@ from minidock.runtime.base import Isolation, ProcessIO, RuntimeReport, Started, 
 from minidock.runtime.circumstances import circumstances
 from minidock.runtime.host_processes import HostProcesses
 from minidock.runtime.ids import id_mode
-from minidock.runtime.launch import Join, Oci, launch_of, process_of
+from minidock.runtime.launch import launch_of, process_of
 from minidock.runtime.limits import limits_of_exec, limits_of_start
+from minidock.runtime.orders import Join, Oci
 
 NATIVE = "native"
 

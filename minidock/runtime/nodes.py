@@ -11,7 +11,7 @@ from minidock.runtime.rootfs import through, write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import Launch
+    from minidock.runtime.orders import Launch
 
 NODES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
 

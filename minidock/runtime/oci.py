@@ -18,9 +18,9 @@ from minidock.core.process import ProcessSpec
 from minidock.errors import CommandNotExecutable, CommandNotFound, NoRuntime, RuntimeProblem
 from minidock.runtime.base import Isolation, RuntimeReport
 from minidock.runtime.ids import id_mode
-from minidock.runtime.launch import Oci
 from minidock.runtime.native import NativeRuntime
 from minidock.runtime.oci_config import config_of, process_of
+from minidock.runtime.orders import Oci
 
 KNOWN = ("crun", "runc")
 _SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

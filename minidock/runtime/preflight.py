@@ -13,8 +13,8 @@ from minidock.runtime.rootfs import through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import Process
     from minidock.runtime.mountpoints import MountPoints
+    from minidock.runtime.orders import Process
 
 _HEAD_SIZE = 256
 

@@ -13,7 +13,7 @@ from minidock.core.id_mode import IdMode
 from minidock.errors import StoreUnwritable
 from minidock.runtime import ids, spawn, syscalls
 from minidock.runtime.base import Isolation, RuntimeReport
-from minidock.runtime.launch import Trial
+from minidock.runtime.orders import Trial
 
 FUSE = "fuse-overlayfs"
 _COPIED = "root file systems are copied"

@@ -14,7 +14,7 @@ from minidock.runtime.mountpoints import MountPoints
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from minidock.runtime.fuse import Server
-    from minidock.runtime.launch import Launch
+    from minidock.runtime.orders import Launch
 
 
 def through(fd: int) -> str:

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from minidock.runtime.fuse import Server
-    from minidock.runtime.launch import Launch
     from minidock.runtime.mountpoints import Records
+    from minidock.runtime.orders import Launch
 
 
 def wait() -> NoReturn:

@@ -16,7 +16,7 @@ from minidock.runtime.rootfs import through, write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import Launch
+    from minidock.runtime.orders import Launch
 
 LINKS = (
     ("ptmx", "pts/ptmx"),

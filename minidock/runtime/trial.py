@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from minidock.runtime.launch import Trial
+    from minidock.runtime.orders import Trial
 
 
 def run(orders: Trial) -> int:

@@ -14,8 +14,8 @@ from minidock.runtime.rootfs import stack_layers, through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import MountOrders, OverlayOrders
     from minidock.runtime.mountpoints import MountPoints
+    from minidock.runtime.orders import MountOrders, OverlayOrders
 
 # What lxcfs and the like give a container of its own; everything else in /proc is the kernel's word about it.
 _REPLACEABLE = ("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo")

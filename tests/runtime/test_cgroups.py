@@ -13,8 +13,9 @@ from minidock.errors import RuntimeProblem
 from minidock.runtime import cgroup_files, checks
 from minidock.runtime.cgroups import Cgroups
 from minidock.runtime.confinement import begin, end, join, thaw
-from minidock.runtime.launch import Limits, no_limits
+from minidock.runtime.launch import no_limits
 from minidock.runtime.messages import Failure
+from minidock.runtime.orders import Limits
 
 FILES = ("memory.max", "memory.swap.max", "memory.low", "memory.current", "memory.stat", "pids.max", "cpu.max")
 FILES += ("cpu.weight", "cgroup.procs", "cgroup.freeze", "cgroup.events", "cgroup.subtree_control", "memory.events")

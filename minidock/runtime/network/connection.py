@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from minidock.runtime.launch import NetworkOrders
+    from minidock.runtime.orders import NetworkOrders
 
 _LONGEST_ANSWER = 1 << 16
 _LAST_WORDS = 1.0  # seconds for what has been sent when the container ends

@@ -14,7 +14,7 @@ from minidock.runtime import messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import EndpointOrders
+    from minidock.runtime.orders import EndpointOrders
 
 CONNECT, DISCONNECT = "connect", "disconnect"
 _NAME = "network"

@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from minidock.runtime.launch import EndpointOrders, NetworkOrders
+    from minidock.runtime.orders import EndpointOrders, NetworkOrders
 
 _MTU = 65520  # nothing of it ever travels
 _FIRST_INDEX = 100  # some kernels put devices of their own into every namespace

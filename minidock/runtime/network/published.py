@@ -9,7 +9,7 @@ from minidock.runtime import messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from minidock.runtime.launch import PortOrders
+    from minidock.runtime.orders import PortOrders
 
 _BACKLOG = 1024
 _TRIES = 16

@@ -29,8 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from minidock.runtime.launch import EndpointOrders, NetworkOrders
     from minidock.runtime.network.published import Bound
+    from minidock.runtime.orders import EndpointOrders, NetworkOrders
 
 _PAUSE = 0.1  # seconds without accepting when there are no descriptors
 _AT_ONCE = 64
