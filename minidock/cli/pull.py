@@ -19,34 +19,17 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Suppress verbose output")] = False,
 ) -> None:
     """Download an image from a registry."""
-    import os
     import sys
-    from contextlib import closing
 
     from minidock.cli import options, pulling, streams
-    from minidock.core.reference import DEFAULT_TAG, Reference
     from minidock.engine import pull as engine
     from minidock.engine import workspace
-    from minidock.engine.registries import open_registries
-    from minidock.errors import MinidockError
-    from minidock.render.transfers import transfers
 
-    if not disable_content_trust:
-        streams.warn("--disable-content-trust has no effect: images are not signed")
-    reference = Reference.parse(name)
-    has_tag = name.removesuffix(f":{DEFAULT_TAG}") != name or reference.tag not in (None, DEFAULT_TAG)
-    if all_tags and (has_tag or reference.digest):
-        raise MinidockError("tag can't be used with --all-tags/-a")
+    pulling.check_trust(is_disabled=disable_content_trust)
     wanted = pulling.platform_of(platform)
+    reference = pulling.named(name, all_tags=all_tags, is_quiet=quiet)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
-    with (
-        closing(open_registries(os.environ, streams.warn)) as registries,
-        transfers(sys.stdout, is_quiet=quiet) as observer,
-    ):
-        if all_tags:
-            engine.pull_all(ws, registries, reference, observer, platform=wanted)
-        else:
-            if not quiet and not has_tag and not reference.digest:
-                print(f"Using default tag: {DEFAULT_TAG}")
-            engine.pull(ws, registries, reference, observer, platform=wanted)
+    with pulling.transferring(sys.stdout, is_quiet=quiet) as (registries, observer):
+        act = engine.pull_all if all_tags else engine.pull
+        act(ws, registries, reference, observer, platform=wanted)
     print(reference.name if all_tags else reference.without_digest_tag())

@@ -30,36 +30,24 @@ def push(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Suppress verbose output")] = False,
 ) -> None:
     """Upload an image to a registry."""
-    import os
     import sys
-    from contextlib import closing
 
     from minidock.cli import options, pulling, streams
     from minidock.core.packing import Compression
-    from minidock.core.reference import DEFAULT_TAG, Reference
+    from minidock.core.reference import Reference
     from minidock.engine import push as engine
     from minidock.engine import workspace
-    from minidock.engine.registries import open_registries
     from minidock.errors import MinidockError
-    from minidock.render.transfers import transfers
 
-    if not disable_content_trust:
-        streams.warn("--disable-content-trust has no effect: images are not signed")
-    reference = Reference.parse(name)
-    if reference.digest:
-        raise MinidockError("cannot push a digest reference")
-    has_tag = name.removesuffix(f":{DEFAULT_TAG}") != name or reference.tag != DEFAULT_TAG
-    if all_tags and has_tag:
-        raise MinidockError("tag can't be used with --all-tags/-a")
+    pulling.check_trust(is_disabled=disable_content_trust)
     wanted = Compression.parse(compression, compression_level, is_forced=force_compression)
-    if not quiet and not has_tag and not all_tags:
-        print(f"Using default tag: {DEFAULT_TAG}", flush=True)
+    only = pulling.platform_of(platform)
+    if Reference.parse(name).digest:
+        raise MinidockError("cannot push a digest reference")
+    reference = pulling.named(name, all_tags=all_tags, is_quiet=quiet)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
-    with (
-        closing(open_registries(os.environ, streams.warn)) as registries,
-        transfers(sys.stdout, is_quiet=quiet) as observer,
-    ):
+    with pulling.transferring(sys.stdout, is_quiet=quiet) as (registries, observer):
         act = engine.push_all if all_tags else engine.push
-        act(ws, registries, reference, observer, compression=wanted, platform=pulling.platform_of(platform))
+        act(ws, registries, reference, observer, compression=wanted, platform=only)
     if quiet:
         print(reference.name if all_tags else reference)

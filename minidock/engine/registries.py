@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from minidock.registry.registries import Registries
+    from minidock.registry.registries import Registries as Registries  # for those who may not import it from there
 
 Environment = Mapping[str, str]
 
