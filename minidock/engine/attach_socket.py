@@ -31,6 +31,7 @@ def listen(directory: str) -> int:
     ours = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
     parent = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        os.fchmod(ours.fileno(), 0o600)  # which the file gets, whatever the umask
         ours.bind(_address(parent))
         ours.listen(_BACKLOG)
     except OSError:

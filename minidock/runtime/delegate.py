@@ -148,6 +148,7 @@ def _create(oci: Oci, words: list[str], prefix: str = "") -> int:
     listener = None
     if oci["has_terminal"]:
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        os.fchmod(listener.fileno(), 0o600)  # which the file gets, whatever the umask
         listener.bind(prefix + _CONSOLE)
         listener.listen(1)
         words = [*words, "--console-socket", prefix + _CONSOLE]

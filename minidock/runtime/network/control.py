@@ -35,6 +35,7 @@ def listen(directory: str) -> _socket.socket:
             os.unlink(_NAME, dir_fd=parent)
         except FileNotFoundError:
             pass
+        os.fchmod(listener.fileno(), 0o600)  # which the file gets, whatever the umask
         listener.bind(f"/proc/self/fd/{parent}/{_NAME}")
         listener.listen(_BACKLOG)
     finally:

@@ -54,6 +54,7 @@ class Membership:
 
     def _listener(self, suffix: str, kind: int) -> _socket.socket:
         listener = _socket.socket(_socket.AF_UNIX, kind | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
+        os.fchmod(listener.fileno(), 0o600)  # which the file gets, whatever the umask
         listener.bind(f"/proc/self/fd/{self.directory}/{self._id}{suffix}")
         listener.listen(_BACKLOG)
         return listener
