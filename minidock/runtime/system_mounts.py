@@ -42,10 +42,12 @@ _PLAIN_ATTRIBUTES = syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV | syscalls.ATTR_N
 def mount_system(points: MountPoints, launch: Launch) -> int:
     """Mount /proc, /sys and /dev; return a descriptor of the new /dev."""
     proc = points.built_in("proc")
-    if "pid" in launch["shared"] and launch["user_namespace"] is not None:
-        _bind_host(proc, "/proc")  # a proc of one's own needs a PID namespace of one's own
-    else:
+    try:
         syscalls.mount("proc", through(proc), "proc", _PLAIN)
+    except PermissionError:
+        if "pid" not in launch["shared"]:
+            raise
+        _bind_host(proc, "/proc")  # the user namespace is not the one that the host's PID namespace belongs to
     os.close(proc)
     mount_sys(points, launch)
     dev = mount_dev(points, launch)

@@ -12,7 +12,16 @@ import pytest
 from minidock.runtime.ids import id_mode
 from tests.other_users import RangedUser, environment, public_place, python_for_everybody, ranged_user, run_tests
 
-NAMES = ("test_isolation", "test_limits", "test_native", "test_step_mounts", "test_volumes")
+NAMES = (
+    "test_declared",
+    "test_holes",
+    "test_hostile_images",
+    "test_isolation",
+    "test_limits",
+    "test_native",
+    "test_step_mounts",
+    "test_volumes",
+)
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or id_mode() != "root", reason="only root can make a user with ranges of ids"
