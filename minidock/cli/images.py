@@ -28,8 +28,11 @@ def images(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only show image IDs")] = False,
 ) -> None:
     """List images."""
+    from functools import partial
+
     from minidock.cli import options
     from minidock.core import image_filter
+    from minidock.core.moments import date_of
     from minidock.engine import image_list, workspace
     from minidock.render import tables
     from minidock.render.console import Console
@@ -38,7 +41,13 @@ def images(
     rows = image_list.list_images(ws, include_intermediate=all_)
     tables.print_images(
         Console.standard(),
-        image_filter.select(rows, filters, pattern=pattern),
+        image_filter.select(
+            rows,
+            filters,
+            pattern=pattern,
+            labels_of=partial(image_list.labels_of, ws),
+            moment=partial(date_of, now=ws.clock.now()),
+        ),
         shape=shape,
         is_cut=not no_trunc,
         is_quiet=quiet,

@@ -134,15 +134,18 @@ def volume_prune(
 def system_prune(
     all_: Annotated[bool, typer.Option("--all", "-a", help="Remove all unused images not just dangling ones")] = False,
     dry_run: DryRun = False,
+    filters: Filters = (),
     volumes: Annotated[bool, typer.Option("--volumes", help="Prune anonymous volumes")] = False,
     force: Force = False,
 ) -> None:
     """Remove unused data."""
     from minidock.engine import dry_run as dry
-    from minidock.engine.prune import prune_system
+    from minidock.engine.prune import prune_system, system_filters
 
+    ws = _workspace()
+    system_filters(ws, filters, includes_volumes=volumes)  # what cannot be is told before the question
     if dry_run:
-        _foretell(dry.prune_system(_workspace(), is_all=all_, includes_volumes=volumes))
+        _foretell(dry.prune_system(ws, is_all=all_, includes_volumes=volumes, filters=filters))
         return
     things = [
         "all stopped containers",
@@ -152,8 +155,11 @@ def system_prune(
         "all build cache" if all_ else "unused build cache",
     ]
     warning = "\n".join([_LIST_HEAD, *(f"  - {thing}" for thing in things)])
+    if filters:
+        chosen = (f"  - {name}={value}" for name, value in sorted(filters))
+        warning = "\n".join([warning, "", "  Items to be pruned will be filtered with:", *chosen])
     if _is_wanted(f"{warning}\n\n{_SURE}", is_forced=force):
-        _report(prune_system(_workspace(), is_all=all_, includes_volumes=volumes))
+        _report(prune_system(ws, is_all=all_, includes_volumes=volumes, filters=filters))
 
 
 def _is_wanted(prompt: str, *, is_forced: bool) -> bool:

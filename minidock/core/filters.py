@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from minidock.core.moments import parse_moment
 from minidock.errors import InvalidRequest
 
+Filter = tuple[str, str]  # a name and a value
+
 _TRUTH = {"1": True, "true": True, "0": False, "false": False}
 
 

@@ -6,10 +6,12 @@ image and leave it out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from fnmatch import fnmatchcase
 
-from minidock.core.filters import truth
+from minidock.core.digest import Digest
+from minidock.core.filters import has_label, truth
 from minidock.core.summary import ImageRow
 from minidock.errors import MinidockError, NoSuchImage
 
@@ -26,9 +28,17 @@ def parse_filter(text: str) -> Filter:
     return name.strip().lower(), value.strip()
 
 
-def select(rows: Sequence[ImageRow], filters: Sequence[Filter], *, pattern: str = "") -> tuple[ImageRow, ...]:
+def select(
+    rows: Sequence[ImageRow],
+    filters: Sequence[Filter],
+    *,
+    pattern: str = "",
+    labels_of: Callable[[Digest], Mapping[str, str]] = lambda _: {},
+    moment: Callable[[str], datetime] = datetime.fromisoformat,
+) -> tuple[ImageRow, ...]:
     """Return the rows that ``pattern`` (``REPOSITORY[:TAG]``) and every filter leave, in their order.
 
+    ``labels_of`` finds the labels of an image, ``moment`` reads the time of ``until``.
     Raises: MinidockError for a filter that does not exist, NoSuchImage.
     """
     patterns = [value for name, value in filters if name == "reference"]
@@ -42,6 +52,11 @@ def select(rows: Sequence[ImageRow], filters: Sequence[Filter], *, pattern: str 
             case "dangling":
                 is_wanted = _truth(name, value)
                 kept = [row for row in kept if (not row.repository) == is_wanted]
+            case "label":
+                kept = [row for row in kept if has_label(labels_of(row.image_id), value)]
+            case "until":
+                limit = moment(value)
+                kept = [row for row in kept if row.created is not None and row.created < limit]
             case "before" | "since":
                 kept = _beside(rows, kept, value, is_before=name == "before")
             case _:

@@ -17,6 +17,12 @@ _FRACTION = re.compile(r"\.([0-9]+)", re.ASCII)
 _NANOSECONDS = 1_000_000_000
 
 
+def date_of(text: str, *, now: datetime) -> datetime:
+    """Return the point in time that ``text`` names; see `parse_moment`. Raises: InvalidRequest."""
+    found = parse_moment(text, now=int(now.timestamp() * _NANOSECONDS), zone=None)
+    return datetime.fromtimestamp(found / _NANOSECONDS, UTC)
+
+
 def parse_moment(text: str, *, now: int, zone: tzinfo | None, option: str = "time") -> int:
     """Return the nanoseconds since 1970 of a date and time, of seconds since 1970, or of a duration before ``now``.
 

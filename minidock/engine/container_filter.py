@@ -63,6 +63,7 @@ def _tests(ws: Workspace, filters: Sequence[Filter]) -> list[list[Test]]:
         "expose": _exposed,
         "health": lambda value: _health(ws, value),
         "id": lambda value: _pattern(value, lambda item: item.id),
+        "isolation": lambda value: lambda item: True,  # means something on Windows only
         "is-task": lambda value: lambda item: value in ("0", "false"),
         "label": lambda value: _label(value, is_wanted=True),
         "name": lambda value: _pattern(value, lambda item: f"/{item.record.name}"),

@@ -9,7 +9,7 @@ from minidock.core import removal
 from minidock.core.config import ImageConfig
 from minidock.core.descriptor import REF_NAME, Descriptor
 from minidock.core.digest import Digest
-from minidock.core.filters import PruneFilter
+from minidock.core.filters import Filter, PruneFilter
 from minidock.core.volume import VolumeFilter
 from minidock.engine import container_prune, events, images, networks, prune, volumes
 from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
@@ -224,17 +224,18 @@ def _cache(ws: Workspace, forecast: Forecast, *, is_all: bool, limits: CacheLimi
     return Pruned(records=choice.names)
 
 
-def prune_system(ws: Workspace, *, is_all: bool, includes_volumes: bool) -> Pruned:
+def prune_system(ws: Workspace, *, is_all: bool, includes_volumes: bool, filters: Sequence[Filter] = ()) -> Pruned:
     """Return what `system prune` would take."""
+    wanted, of_volumes = prune.system_filters(ws, filters, includes_volumes=includes_volumes)
     if not ws.store.exists:
         return Pruned()
     forecast = Forecast(ws)
-    pruned = _containers(ws, forecast)
-    gone = networks.prunable(ws, (), networks.used_by(forecast.roots.containers))
+    pruned = _containers(ws, forecast, filters)
+    gone = networks.prunable(ws, filters, networks.used_by(forecast.roots.containers))
     forecast.drop_networks(gone)
     pruned += Pruned(networks=tuple(network.name for network in gone))
     if includes_volumes:
-        pruned += _volumes(ws, forecast, includes_named=False)
-    pruned += _images(ws, forecast, includes_named=is_all)
-    pruned += _cache(ws, forecast, is_all=is_all)
+        pruned += _volumes(ws, forecast, includes_named=False, wanted=of_volumes)
+    pruned += _images(ws, forecast, includes_named=is_all, wanted=wanted)
+    pruned += _cache(ws, forecast, is_all=is_all, limits=CacheLimits(wanted))
     return replace(pruned, size=forecast.freed().size)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from minidock.core.descriptor import CONFIG_DIGEST, CREATED, REF_NAME, REPO_DIGESTS, SIZE, Descriptor
@@ -68,6 +69,17 @@ def _digest_at_registry(item: Descriptor, repository: str) -> str:
     """Return what the registry calls an image of this repository by, an index perhaps; empty if none is known to."""
     known = [name.partition("@") for name in item.annotations.get(REPO_DIGESTS, "").split()]
     return next((digest for name, _, digest in reversed(known) if name == repository), "")
+
+
+def labels_of(ws: Workspace, image_id: Digest) -> Mapping[str, str]:
+    """Return the labels of an image, none if its config is gone."""
+    from minidock.core.config import ImageConfig
+    from minidock.errors import BlobNotFound
+
+    try:
+        return ImageConfig.from_bytes(ws.store.blobs.read(image_id)).config.labels
+    except BlobNotFound:
+        return {}  # removed since it was listed
 
 
 def moment(text: str | None) -> datetime | None:

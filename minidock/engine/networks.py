@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from minidock.core import networks as rules
-from minidock.core.moments import parse_moment
+from minidock.core.moments import date_of
 from minidock.core.network_filter import select_networks, select_prunable
 from minidock.core.networking import Endpoint
 from minidock.core.networks import Network
@@ -22,8 +22,6 @@ from minidock.errors import (
 )
 from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
-
-_NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +108,7 @@ def used_by(containers: Iterable[Container]) -> set[str]:
 
 def prunable(ws: Workspace, filters: Sequence[tuple[str, str]], used: Collection[str]) -> list[Network]:
     """Return the networks that a prune takes when those with the IDs ``used`` are connected. Raises: InvalidRequest."""
-    now = int(ws.clock.now().timestamp() * _NANOSECONDS)
-
-    def moment(text: str) -> datetime:
-        return datetime.fromtimestamp(parse_moment(text, now=now, zone=None) / _NANOSECONDS, UTC)
-
+    moment = partial(date_of, now=ws.clock.now())
     found = select_prunable(ws.store.networks.list(), filters, moment)
     return [network for network in found if not network.is_predefined and network.id not in used]
 

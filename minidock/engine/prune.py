@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from minidock.core.descriptor import REF_NAME, Descriptor
 from minidock.core.digest import Digest
-from minidock.core.filters import PruneFilter
+from minidock.core.filters import Filter, PruneFilter
 from minidock.core.times import parse_time
 from minidock.core.volume import VolumeFilter
 from minidock.engine import container_prune, events, networks, volumes
@@ -15,6 +15,7 @@ from minidock.engine.cache_choice import NO_LIMITS, CacheLimits, choose_cache
 from minidock.engine.collect import Removed, gone_layers, on_full_disk
 from minidock.engine.image_list import config_digest
 from minidock.engine.workspace import Workspace
+from minidock.errors import InvalidRequest
 from minidock.store.collector import Freed, Roots, collect
 from minidock.store.containers import Container
 from minidock.store.known import Known
@@ -160,21 +161,35 @@ def prune_volumes(ws: Workspace, *, includes_named: bool, wanted: VolumeFilter =
     return Pruned(volumes=removed, size=size)
 
 
-def prune_networks(ws: Workspace) -> Pruned:
-    """Remove the networks that no container is connected with."""
+def prune_networks(ws: Workspace, filters: Sequence[Filter] = ()) -> Pruned:
+    """Remove the networks that no container is connected with and filters let go."""
     store = ws.store
     if not store.exists:
         return Pruned()
     sizes = {item.name: removable([store.layout.path("networks", item.id)]) for item in store.networks.list()}
     log = events.log_size(ws)
-    removed = networks.prune(ws)
+    removed = networks.prune(ws, filters)
     return Pruned(networks=removed, size=sum(sizes.get(name, 0) for name in removed) + log - events.log_size(ws))
 
 
-def prune_system(ws: Workspace, *, is_all: bool, includes_volumes: bool) -> Pruned:
-    """Remove containers that do not run, anonymous volumes if wanted, unused images and unused build cache."""
-    pruned = prune_containers(ws) + prune_networks(ws)
+def prune_system(ws: Workspace, *, is_all: bool, includes_volumes: bool, filters: Sequence[Filter] = ()) -> Pruned:
+    """Remove containers that do not run, anonymous volumes if wanted, unused images and unused build cache.
+
+    ``filters`` say which of them: ``until``, ``label``, ``label!``. Raises: InvalidRequest.
+    """
+    wanted, of_volumes = system_filters(ws, filters, includes_volumes=includes_volumes)
+    pruned = prune_containers(ws, filters) + prune_networks(ws, filters)
     if includes_volumes:
-        pruned += prune_volumes(ws, includes_named=False)
-    pruned += prune_images(ws, includes_named=is_all)
-    return pruned + prune_cache(ws, is_all=is_all)
+        pruned += prune_volumes(ws, includes_named=False, wanted=of_volumes)
+    pruned += prune_images(ws, includes_named=is_all, wanted=wanted)
+    return pruned + prune_cache(ws, is_all=is_all, limits=CacheLimits(wanted))
+
+
+def system_filters(
+    ws: Workspace, filters: Sequence[Filter], *, includes_volumes: bool
+) -> tuple[PruneFilter, VolumeFilter]:
+    """Return what filters of everything say of images and build cache, and of volumes. Raises: InvalidRequest."""
+    wanted = PruneFilter.of(filters, int(ws.clock.now().timestamp() * 1_000_000_000))
+    if includes_volumes and wanted.until is not None:
+        raise InvalidRequest('ERROR: The "until" filter is not supported with "--volumes"')
+    return wanted, VolumeFilter(labels=wanted.labels, without=wanted.without)

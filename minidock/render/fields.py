@@ -156,6 +156,7 @@ def container_fields(row: ContainerRow, console: Console, *, is_cut: bool) -> di
     return {
         "Command": quoted(cells.cut(row.command, COMMAND_CELLS) if is_cut else row.command),
         "CreatedAt": go_time(row.created.replace(microsecond=0), console.zone),
+        "HealthStatus": row.health,
         "ID": row.id[:ID_DIGITS] if is_cut else row.id,
         "Image": image,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(row.labels.items())),

@@ -37,6 +37,7 @@ class Format:
 
     TABLE: ClassVar[Format]
     JSON: ClassVar[Format]
+    RAW: ClassVar[Format]  # of a list that has no such form, as of a document, it is a template like any other
     JSON_ARRAY: ClassVar[Format]
 
     @classmethod
@@ -54,9 +55,15 @@ class Format:
             return cls.TABLE
         if wanted in ("json", "{{json .}}"):
             return cls.JSON
+        if wanted == "raw":
+            return cls.RAW
         if wanted.startswith("table "):
             return cls("template", wanted.removeprefix("table ").strip(" "), is_table=True)
         return cls("template", wanted)
+
+    def asks_for(self, field: str) -> bool:
+        """Whether a template names a field."""
+        return f".{field}" in self.template
 
     def rows(
         self,
@@ -93,6 +100,7 @@ class Format:
 
 Format.TABLE = Format("table")
 Format.JSON = Format("json")
+Format.RAW = Format("raw", "raw")
 Format.JSON_ARRAY = Format("json array")
 
 

@@ -208,10 +208,17 @@ def test_containers_as_json_are_dockers_lines() -> None:
     tables.print_containers(shown, CONTAINERS[1:], shape=Format.JSON)
     assert output(shown) == (
         '{"Command":"\\"sh -c \'echo hi \\u003e /n…\\"","CreatedAt":"2026-11-23 15:45:47 +0000 UTC",'
-        '"ID":"bd1a5239d0a4","Image":"ff8a924b7cd9","Labels":"k=v,k2=v2","LocalVolumes":"1","Mounts":"vol1,/a/rather/long…","Names":"web2",'
+        '"HealthStatus":"","ID":"bd1a5239d0a4","Image":"ff8a924b7cd9","Labels":"k=v,k2=v2","LocalVolumes":"1","Mounts":"vol1,/a/rather/long…","Names":"web2",'
         '"Networks":"","Platform":null,"Ports":"","RunningFor":"8 seconds ago","Size":"50kB (virtual 2.03MB)",'
         '"State":"exited","Status":"Exited (3) 7 seconds ago"}\n'
     )
+
+
+def test_what_the_checks_say_is_a_field_of_its_own() -> None:
+    shown = console()
+    row = CONTAINERS[0]._replace(state=ContainerState.RUNNING, health="starting")
+    tables.print_containers(shown, [row], shape=Format.parse("{{.HealthStatus}} {{.Status}}"))
+    assert output(shown) == f"starting {fields.status(row, shown.now)}\n"
 
 
 def test_quiet_containers_win_over_a_format_and_say_so() -> None:
