@@ -193,15 +193,24 @@ def _written(members: Mapping[str, Any], domain: str, path: str, file: str) -> C
         entry = auths[key]
         if not isinstance(entry, dict):
             continue
-        try:
-            user, _, password = base64.b64decode(str(entry.get("auth") or "")).decode().partition(":")
-        except (binascii.Error, ValueError) as error:
-            raise MinidockError(f"{file}: the entry of {key} cannot be read", hint="log in again") from error
+        user, password = _decoded(str(entry.get("auth") or ""), key, file)
         user, password = user or str(entry.get("username") or ""), password or str(entry.get("password") or "")
         identity = str(entry.get("identitytoken") or "")
         if identity or user:
             return Credentials(user, password.rstrip("\0"), identity)
     return None
+
+
+def _decoded(auth: str, key: str, file: str) -> tuple[str, str]:
+    """Return the name and the password of an entry, empty ones where it holds none. Raises: MinidockError."""
+    try:
+        text = base64.b64decode("".join(auth.split()), validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise MinidockError(f"{file}: auth of {key} is not base64", hint="log in again") from error
+    user, colon, password = text.partition(":")
+    if text and not colon:
+        raise MinidockError(f"{file}: auth of {key} is no name and password", hint="log in again")
+    return user, password
 
 
 def _candidates(auths: Mapping[str, Any], domain: str, path: str) -> Iterator[str]:

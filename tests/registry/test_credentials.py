@@ -66,6 +66,26 @@ def test_a_registry_gets_its_own_credentials_and_nobody_elses(
         assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ({"auth": "!!!"}, "auth of r.example is not base64"),
+        ({"auth": "gDpw"}, "auth of r.example is not base64"),
+        ({"auth": "bm9ib2R5"}, "auth of r.example is no name and password"),
+    ],
+)
+def test_an_entry_that_cannot_be_read_is_named_with_its_file(tmp_path: Path, entry: object, problem: str) -> None:
+    with pytest.raises(MinidockError, match=problem) as caught:
+        files(tmp_path, {"auths": {"r.example": entry}}).find("r.example")
+    assert str(caught.value).startswith(str(tmp_path / "0.json"))
+    assert files(tmp_path, {"auths": {"r.example": entry}}).find("other.example") is None
+
+
+@pytest.mark.parametrize("entry", [{}, {"auth": ""}, {"auth": None}, {"email": "x"}, 7, None])
+def test_an_entry_that_holds_nothing_is_none(tmp_path: Path, entry: object) -> None:
+    assert files(tmp_path, {"auths": {"r.example": entry}}).find("r.example") is None
+
+
 def test_what_is_remembered_is_for_its_owner_only_and_can_be_forgotten(tmp_path: Path) -> None:
     known = files(tmp_path, {"auths": {"other.example": auth("a:b")}, "psFormat": "x"})
     assert known.remember("r.example", Credentials("someone", "secret")) == known.docker
