@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from minidock.core.transfers import Transfer, TransferObserver, TransferState
+from minidock.core.transfers import Transfer, TransferNote, TransferObserver, TransferState
 
 if TYPE_CHECKING:
     from minidock.engine.progress import Step  # of builds: a push or pull does without
@@ -57,13 +57,14 @@ class Crew:
             raise
 
 
-def tell_retries(observer: TransferObserver, item: str) -> Callable[[float], None]:
-    """Return what tells that a layer waits for another try, in docker's words."""
+def tell_retries(observer: TransferObserver, item: str = "") -> Callable[[float], None]:
+    """Return what tells, in docker's words, that a layer waits for another try; without ``item`` the whole does."""
 
     def retrying(seconds: float) -> None:
         if seconds >= _SHORTEST:
             whole = round(seconds)
-            observer(TransferState(item, f"Retrying in {whole} second{'s' if whole > 1 else ''}"))
+            text = f"Retrying in {whole} second{'s' if whole > 1 else ''}"
+            observer(TransferState(item, text) if item else TransferNote(text))
 
     return retrying
 

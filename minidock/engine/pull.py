@@ -16,7 +16,7 @@ from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.transfers import TransferNote, TransferObserver
 from minidock.engine import images
-from minidock.engine.crew import Crew
+from minidock.engine.crew import Crew, tell_retries
 from minidock.engine.image_list import config_digest
 from minidock.engine.platforms import this_platform
 from minidock.engine.pull_layers import LayerFetcher
@@ -67,7 +67,7 @@ def pull_all(
 ) -> tuple[Pulled, ...]:
     """Have the images of all tags of a repository. Raises: RegistryError, MinidockError in docker's words."""
     try:
-        tags = registries.repository(reference).tags()
+        tags = registries.repository(reference).telling(tell_retries(observer)).tags()
     except RegistryRefused as error:
         raise refused(reference, error) from error
     with ws.store.session() as session:
@@ -94,14 +94,14 @@ def _pull(
     name = "" if reference.digest else reference.familiar
     before = ws.store.images.find(name) if name else None
     known = None if before is None or platform is not None else _known(ws, session, before, reference)
-    if known is not None and known == _digest_now(registries, reference):
+    if known is not None and known == _digest_now(registries, reference, observer):
         observer(TransferNote(f"{reference.tag}: Pulling from {reference.path}"))
         observer(TransferNote(f"Digest: {known}"))
         assert before is not None
         image_id = config_digest(before)
         assert image_id is not None
         return Pulled(image_id, known, is_new=False)
-    sources, remote = look(registries, reference, platform)
+    sources, remote = look(registries, reference, platform, tell_retries(observer))
     observer(TransferNote(f"{reference.digest or reference.tag}: Pulling from {reference.path}"))
     manifest = remote.manifest
     layers = list(zip(manifest.layers, remote.config.diff_ids, strict=True))
@@ -146,13 +146,14 @@ def _known(ws: Workspace, session: Session, before: Descriptor, reference: Refer
     return known[-1] if is_ours and _is_complete(ws, before, manifest, config) else None
 
 
-def _digest_now(registries: Registries, reference: Reference) -> Digest | None:
+def _digest_now(registries: Registries, reference: Reference, observer: TransferObserver) -> Digest | None:
     """Return what a registry has under a name, without asking for that itself: such questions are not counted.
 
     None where the first one that is asked does not tell: then the manifest will.
     """
     try:
-        return registries.sources(reference)[0]().manifest_digest(str(reference.tag))
+        first = registries.sources(reference)[0]().telling(tell_retries(observer))
+        return first.manifest_digest(str(reference.tag))
     except RegistryError:
         return None
 

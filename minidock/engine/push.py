@@ -18,7 +18,7 @@ from minidock.core.platform import Platform
 from minidock.core.reference import Reference
 from minidock.core.transfers import TransferNote, TransferObserver
 from minidock.engine import images
-from minidock.engine.crew import Crew
+from minidock.engine.crew import Crew, tell_retries
 from minidock.engine.push_layers import LayerPusher, Outgoing
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError, RegistryError, RegistryRefused
@@ -90,7 +90,7 @@ def _push(
         config = images.load(ws, _image_id(entry)).config
         images.require_platform(config, [platform] if platform else (), reference.familiar)
     try:
-        repository = registries.repository(first)
+        repository = registries.repository(first).telling(tell_retries(observer))
         crew = Crew(registries.cancel)
         layers = LayerPusher(ws, session, repository, first.domain, observer, crew, compression)
         return tuple(

@@ -18,6 +18,7 @@ from minidock.engine.incoming import check_layers, choose
 from minidock.engine.platforms import this_platform
 from minidock.errors import MinidockError, RegistryError, RegistryRefused, StoreError
 from minidock.registry.client import Found, Repository
+from minidock.registry.exchange import Waiting, untold
 from minidock.registry.fetching import fetch
 from minidock.registry.registries import Registries
 
@@ -38,10 +39,11 @@ class Remote:
 
 
 def look(
-    registries: Registries, reference: Reference, platform: Platform | None = None
+    registries: Registries, reference: Reference, platform: Platform | None = None, waiting: Waiting = untold
 ) -> tuple[Sequence[Callable[[], Repository]], Remote]:
     """Return an image as a registry has it, and the repositories that its blobs come from, best first.
 
+    ``waiting`` is told of pauses before another try.
     Raises: RegistryError, MinidockError in docker's words.
     """
     if reference.familiar_name == "scratch":
@@ -49,7 +51,7 @@ def look(
     sources = registries.sources(reference)
     for position, source in enumerate(sources):
         try:
-            return sources[position:], _look(source(), reference, platform)
+            return sources[position:], _look(source().telling(waiting), reference, platform)
         except RegistryRefused as error:
             if position == len(sources) - 1:
                 raise refused(reference, error) from error

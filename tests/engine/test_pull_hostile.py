@@ -17,6 +17,7 @@ from minidock.core import mediatype
 from minidock.core.descriptor import REF_NAME
 from minidock.core.digest import Digest
 from minidock.core.reference import Reference
+from minidock.core.transfers import Transfer, TransferNote, TransferState
 from minidock.engine.pull import pull, pull_all
 from minidock.engine.workspace import Workspace, open_workspace
 from minidock.errors import BlobCorrupt, MinidockError
@@ -274,3 +275,24 @@ def test_a_list_of_tags_that_leads_back_to_itself_ends(ws: Workspace, tmp_path: 
     memory = Memory(lambda request: Answer(200, b'{"tags": []}', [("Link", '</v2/a/tags/list>; rel="next"')]))
     assert pull_all(ws, registries_of(memory, tmp_path), Reference.parse("registry.example/a"), lambda e: None) == ()
     assert len(memory.requests) <= 2
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_registry_that_wants_patience_gets_it_and_the_user_knows(ws: Workspace, tmp_path: Path, code: int) -> None:
+    """The first answer for the manifest and the first for the layer ask for a pause."""
+    lies, pauses, told = Lies(), list[float](), list[Transfer]()
+    busy = {"/manifests/", digest_of(LAYER)}
+
+    def give(request: Request) -> Answer:
+        for part in [part for part in busy if part in request.url]:
+            busy.remove(part)
+            return Answer(code, headers=[("Retry-After", "7")])
+        return lies.give(request)
+
+    registries = registries_of(Memory(give), tmp_path)
+    registries.pause = pauses.append
+    pull(ws, registries, Reference.parse("registry.example/a:1"), told.append)
+    assert pauses == [7, 7]
+    layer = digest_of(LAYER).removeprefix("sha256:")[:12]
+    waits = [event for event in told if "Retrying" in str(event)]
+    assert waits == [TransferNote("Retrying in 7 seconds"), TransferState(layer, "Retrying in 7 seconds")]
