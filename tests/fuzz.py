@@ -27,20 +27,25 @@ def guided(count: int) -> int:
         found, kept = Path(place) / "found", Path(place) / "kept"
         found.mkdir()
         kept.mkdir()
+        program = Path(place) / "program"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m tests.fuzz --atheris "$0" "$@"\n')
+        program.chmod(0o755)
         for data in corpus():
             (found / sha1(data).hexdigest()).write_bytes(data)
-        code = _atheris(str(found), f"-runs={count}", "-print_final_stats=1")
+        code = _atheris(program, str(found), f"-runs={count}", "-print_final_stats=1")
         if code == 0:
-            code = _atheris("-merge=1", str(kept), str(found))
+            code = _atheris(program, "-merge=1", str(kept), str(found))
         if code == 0:
             inputs = sorted((path.read_bytes() for path in kept.iterdir()), key=lambda data: (len(data), data))
             CORPUS.write_text("".join(base64.b64encode(data).decode() + "\n" for data in inputs))
         return code
 
 
-def _atheris(*words: str) -> int:
-    limits = (f"-timeout={_MOST_SECONDS}", f"-max_len={_LONGEST}")
-    return subprocess.run([sys.executable, "-m", "tests.fuzz", "--atheris", *limits, *words], check=False).returncode
+def _atheris(program: Path, *words: str) -> int:
+    """Run atheris, which starts ``program`` for parts of its work."""
+    return subprocess.run(
+        [str(program), f"-timeout={_MOST_SECONDS}", f"-max_len={_LONGEST}", *words], check=False
+    ).returncode
 
 
 def main(arguments: list[str]) -> int:
@@ -53,7 +58,7 @@ def main(arguments: list[str]) -> int:
         return 0
     if arguments[:1] == ["--atheris"]:
         atheris.instrument_all()
-        atheris.Setup([sys.argv[0], *arguments[1:]], one)
+        atheris.Setup(arguments[1:], one)
         atheris.Fuzz()
     return guided(int(arguments[0]) if arguments else _COUNT)
 

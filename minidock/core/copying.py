@@ -40,13 +40,15 @@ class Attributes:
     """What the flags of the instruction say: owner and mode of everything copied, None where the source's count.
 
     ``created_at`` (seconds) is given to directories that the instruction makes; ``latest`` is the newest time that a
-    copied file may have (SOURCE_DATE_EPOCH), None for any.
+    copied file may have (SOURCE_DATE_EPOCH), None for any. Files of the sources ``dated``, by position, get that very
+    time: theirs tells of the moment in which somebody made a checkout.
     """
 
     owner: tuple[int, int] | None = None
     mode: ModeChange | None = None
     created_at: int = 0
     latest: int | None = None
+    dated: frozenset[int] = frozenset()
 
 
 class Planned(NamedTuple):
@@ -153,7 +155,9 @@ class _Copier:
 
     def _time(self, entry: Entry) -> int:
         latest = self._attributes.latest
-        return entry.mtime if latest is None else min(entry.mtime, latest)
+        if latest is None:
+            return entry.mtime
+        return latest if self._origin in self._attributes.dated else min(entry.mtime, latest)
 
     def directory(self, source: Selected, destination: str) -> None:
         """Merge what a directory holds into ``destination``."""

@@ -24,9 +24,10 @@ from minidock.errors import BuildError
 
 
 class Part(Protocol):
-    """One word of a COPY or ADD, or all of its here-documents."""
+    """One word of a COPY or ADD, or all of its here-documents; ``is_of_context`` if its files are the context's."""
 
     unpacks: bool
+    is_of_context: bool
 
     def inputs(self) -> tuple[InputFile, ...]:
         """Return what the step depends on. Raises: BuildError if that cannot be found out."""
@@ -56,6 +57,7 @@ class LocalPart:
         self._source = source
         self._selected = tuple(selected)
         self.unpacks = unpacks
+        self.is_of_context = not source.keeps_owners
 
     def inputs(self) -> tuple[InputFile, ...]:
         """Return every file, link and directory that is copied, without times."""
@@ -81,6 +83,7 @@ class HeredocPart:
     """Here-documents, each a file of its name."""
 
     unpacks = False
+    is_of_context = False
 
     def __init__(self, heredocs: Sequence[Heredoc], mtime: int) -> None:
         for document in heredocs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minidock.core import copying
 from minidock.core.cache_key import StepInputs
@@ -162,7 +162,13 @@ class _Copy:
         ]
         workdir = self.steps.state.image.config.working_dir or "/"
         tree = None if is_linked(self.instruction) else self.steps.tree()
-        planned = copying.plan(sources, self.instruction.destination, workdir, tree, self.attributes)
+        dated = frozenset(
+            origin
+            for origin, (part, archive) in enumerate(zip(parts, archives, strict=True))
+            if part.is_of_context and archive is None
+        )
+        attributes = replace(self.attributes, dated=dated)
+        planned = copying.plan(sources, self.instruction.destination, workdir, tree, attributes)
 
         def open_content(item: Planned) -> tuple[int, int | None]:
             archive = archives[item.origin]

@@ -28,6 +28,7 @@ class GitPart:
     """The files of a repository at one commit, owned by 0:0, without a name of their own."""
 
     unpacks = False
+    is_of_context = False
 
     def __init__(self, build: BuildContext, reference: GitReference, selection: Selection, mtime: int) -> None:
         self._build = build

@@ -38,6 +38,8 @@ _UNNAMED = "__unnamed__"
 class UrlPart:
     """The file at one URL, mode 0600, dated as the server says."""
 
+    is_of_context = False
+
     def __init__(self, build: BuildContext, url: str, shown: str, checksum: str, *, unpacks: bool) -> None:
         self._build = build
         self._url = url

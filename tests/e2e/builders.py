@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,14 @@ class Builder:
     uid: int
     id_mode: IdMode
 
-    def run(self, *words: str) -> str:
-        """Run a command that has to succeed; return what it prints."""
+    def run(self, *words: str, variables: Mapping[str, str] | None = None, umask: int = 0o022) -> str:
+        """Run a command that has to succeed, ``variables`` in its environment; return what it prints."""
         done = subprocess.run(
             [self.python, "-m", "minidock", *words],
-            env={**environment(), **_proxies(), "MINIDOCK_ROOT": str(self.store), "SOURCE_DATE_EPOCH": str(EPOCH)},
+            env={**environment(), **_proxies(), "MINIDOCK_ROOT": str(self.store), "SOURCE_DATE_EPOCH": str(EPOCH)}
+            | dict(variables or {}),
             preexec_fn=self.become,
+            umask=umask,
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -58,7 +60,7 @@ class Builder:
 def written(place: Path, name: str, dockerfile: str) -> Path:
     """Return a context that everybody can read."""
     context = place / name
-    context.mkdir(exist_ok=True)
+    context.mkdir(exist_ok=True, parents=True)
     context.chmod(0o755)
     (context / "Dockerfile").write_text(dockerfile)
     (context / "Dockerfile").chmod(0o644)

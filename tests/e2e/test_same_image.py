@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from minidock.core.id_mode import IdMode
-from tests.e2e.builders import Builder, written
+from tests.e2e.builders import EPOCH, Builder, written
 from tests.other_users import PLAIN_ID, become_plain, can_have_ranges, public_place, python_for_everybody, ranged_user
 
 pytestmark = pytest.mark.slow
@@ -40,6 +41,38 @@ COPY packages /packages
 RUN rm -f /etc/apt/sources.list.d/* && echo 'deb [trusted=yes] file:/packages ./' >/etc/apt/sources.list
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y nginx{cleaning}
 """
+INPUTS = """\
+FROM debian AS made
+COPY src /src
+COPY --link src/a /linked/
+COPY --link --chmod=700 --chown=7:8 src/deep /linked/deep
+COPY --parents src/deep/b /parents/
+ADD --chown=www-data a.tar /archive/
+COPY <<ONE <<"TWO" /documents/
+$PATH
+ONE
+$PATH
+TWO
+RUN --mount=type=cache,target=/cache echo x >/cache/y && cp /cache/y /from-cache
+RUN --mount=type=bind,source=src,target=/b cp /b/a /from-bind
+RUN --mount=type=bind,source=src,target=/w/in,rw touch /w/in/x
+RUN --mount=type=tmpfs,target=/tm --mount=type=secret,id=s --mount=type=secret,id=s,env=S touch /tm/x && mkdir -p /q/r
+RUN hostname >/name && umask >/mask && date +%Z >/zone && umask 077 && mkdir /private
+RUN <<END
+ls -l /private /src >/listed
+END
+USER www-data
+WORKDIR /work/deep
+FROM scratch
+COPY --from=made / /all
+COPY --from=made --link /src /again
+"""
+# Where, when and how somebody builds: the times of the files, the umask and the environment.
+CIRCUMSTANCES = (
+    (-5_000_000, 0o022, {"TZ": "UTC"}),
+    (+5_000_000, 0o077, {"TZ": "Asia/Tokyo", "LC_ALL": "de_DE.UTF-8", "HOME": "/nowhere"}),
+    (0, 0o002, {"TZ": "America/New_York", "LANG": "C", "TMPDIR": "/var/tmp", "COLUMNS": "40"}),
+)
 CLEANING = (
     " && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache /etc/machine-id "
     "/var/cache/apt/*.bin"
@@ -126,3 +159,56 @@ def test_what_was_not_cleaned_differs_by_what_is_of_the_moment(
     for other in others:
         different = {path for path in first.keys() | other.keys() if first.get(path) != other.get(path)}
         assert {path for path in different if not OF_THE_MOMENT.fullmatch(path)} == set()
+
+
+def checkout(place: Path, name: str, mtime: int) -> Path:
+    """Return a context whose files all have one time."""
+    context = written(place, name, INPUTS)
+    (context / "src/deep").mkdir(parents=True)
+    (context / "src/a").write_text("a")
+    (context / "src/deep/b").write_text("b")
+    (context / "src/l").symlink_to("a")
+    member = tarfile.TarInfo("d/f")
+    member.mtime, member.uid, member.mode = EPOCH - 1_000_000_000, 5, 0o600
+    with tarfile.open(context / "a.tar", "w") as tar:
+        tar.addfile(member)
+    (context.parent / "token").write_text("a-secret")
+    (context.parent / "token").chmod(0o644)
+    for path in [context, *context.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (mtime, mtime), follow_symlinks=False)
+    return context
+
+
+def digest_of(path: Path) -> str:
+    """Return what a file holds, or all of a directory that a plain user can have: no devices and no setuid bits."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    found = []
+    for item in sorted(path.rglob("*")):
+        status = item.lstat()
+        content = os.readlink(item) if item.is_symlink() else item.read_bytes() if item.is_file() else b""
+        if item.is_symlink() or item.is_file() or item.is_dir():
+            found.append((str(item.relative_to(path)), status.st_mode & 0o777, status.st_mtime, content))
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+def test_images_and_outputs_are_the_same_from_any_checkout_in_any_environment(
+    place: Path, builders: list[Builder]
+) -> None:
+    outputs = ("type=oci,dest={}", "type=docker,dest={}", "type=tar,dest={}", "type=oci,dest={},compression=gzip", "{}")
+    results = []
+    for number, builder in enumerate(builders):
+        time, umask, variables = CIRCUMSTANCES[number % len(CIRCUMSTANCES)]
+        context = checkout(place, f"{'sub/' * number}checkout{number}", EPOCH + time)
+        with public_place() as out:
+            os.chown(out, builder.uid, builder.uid)
+            words = ("build", "-q", "--secret", f"id=s,src={context.parent / 'token'}", str(context))
+            more = {"variables": variables, "umask": umask}
+            found = [builder.run(*words, **more).strip()]
+            for at, output in enumerate(outputs):
+                builder.run(*words, "-o", output.format(out / str(at)), **more)
+                found.append(digest_of(out / str(at)))
+            results.append(found)
+    assert results == [results[0]] * len(results)

@@ -48,6 +48,8 @@ def expand(text: str, env: Mapping[str, str], escape: str = "\\") -> str:
 
     Raises: ExpansionError.
     """
+    if _ordinary(escape, "").fullmatch(text):
+        return text  # most words are
     return expansion(text, env, escape).text
 
 
