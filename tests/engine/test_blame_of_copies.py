@@ -12,7 +12,8 @@ from minidock.core.step_lines import lines_from_text, lines_to_text
 from minidock.engine import image_contents, images
 from minidock.engine.collect import remove_image
 from minidock.engine.prune import prune_cache
-from minidock.engine.save import TarSink, save
+from minidock.engine.save import save
+from minidock.engine.sinks import TarSink
 from minidock.runtime.fake import FakeRuntime
 from tests.engine.building import import_base, run_build, workspace, write_context
 
