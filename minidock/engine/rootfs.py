@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from minidock.engine.known_report import recall, remember
+from minidock.engine.runtimes import NATIVE
 from minidock.engine.workspace import Workspace
 from minidock.errors import NoRuntime
 from minidock.runtime.base import Isolation, RuntimeReport, Storage
@@ -44,6 +46,23 @@ def prepared(ws: Workspace) -> Iterator[None]:
 def can_overlay(ws: Workspace) -> bool:
     """Whether the kernel stacks layers here."""
     return probe(ws).storage is Storage.OVERLAY
+
+
+def keeps_owners(ws: Workspace) -> bool:
+    """Whether the owners that a RUN sets get into its layer.
+
+    With a single id they are taken down by the native runtime alone, and not on the inodes that fuse-overlayfs shows.
+    """
+    if ws.store.id_mode.has_real_owners:
+        return True
+    if ws.runtime_name not in ("", NATIVE):
+        return False
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):  # then nothing has to be tried, or loaded
+        return True
+    try:
+        return not probe(ws).fuse
+    except NoRuntime:
+        return True  # nothing is run here, and what the cache has was made in another way
 
 
 def shortcomings(report: RuntimeReport) -> str | None:

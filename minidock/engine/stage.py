@@ -37,9 +37,10 @@ from minidock.engine import run_mounts
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.copy_step import copy, make_directory
 from minidock.engine.progress import Step
-from minidock.engine.rootfs import can_overlay
+from minidock.engine.rootfs import can_overlay, keeps_owners
 from minidock.engine.run_step import HOSTNAME_ARGUMENT, StepProcess, run
 from minidock.engine.stage_state import COMMENT, BuildContext, StageState
+from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, DockerfileError, MinidockError, RuntimeProblem, StepFailed
 from minidock.store.layers import Layer
 
@@ -214,7 +215,7 @@ class StageBuilder:
                 ("directory", config.working_dir),
                 ("network", _network_of(instruction, self._build)),
                 ("architecture", state.image.architecture),
-                ("id mode", self._build.ws.store.id_mode.value),
+                ("id mode", _id_mode(self._build.ws)),
                 *((("security", INSECURE),) if instruction.security == INSECURE else ()),
                 *self._build.settings,
                 *((name, value) for name, value in self._build.build_args.items() if name == HOSTNAME_ARGUMENT),
@@ -263,6 +264,11 @@ def _scripts(instruction: Run) -> tuple[MountedFile, ...]:
     if script is None:
         return ()
     return (MountedFile(f"/dev/pipes/{script.name}", script.text.encode("utf-8", "surrogateescape"), 0o755),)
+
+
+def _id_mode(ws: Workspace) -> str:
+    """Return what a RUN can do with owners: its layer without them must not stand in for the one with them."""
+    return ws.store.id_mode.value if keeps_owners(ws) else f"{ws.store.id_mode.value}, owners not kept"
 
 
 def _network_of(instruction: Run, build: BuildContext) -> str:

@@ -35,11 +35,21 @@ class SystemClock:
 
 
 class Workspace:
-    """Collaborators of the use cases: the store, the clock, and the runtime, which is made when it is first needed."""
+    """Collaborators of the use cases: the store, the clock, and the runtime, which is made when it is first needed.
 
-    def __init__(self, store: Store, clock: Clock, make_runtime: Callable[[], Runtime] = make_runtime) -> None:
+    ``runtime_name`` is what the user calls the runtime, empty for the usual one: it tells without making one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        make_runtime: Callable[[], Runtime] = make_runtime,
+        runtime_name: str = "",
+    ) -> None:
         self.store = store
         self.clock = clock
+        self.runtime_name = runtime_name
         self._make_runtime = make_runtime
         self.report: RuntimeReport | None = None  # what probing the runtime has found: every RUN asks for it
 
@@ -70,7 +80,7 @@ def open_workspace(root: str, waiting: Waiting | None = None, *, runtime: str = 
     elif id_mode is IdMode.SINGLE and is_for_range(root):
         id_mode = IdMode.RANGE  # who only reads needs none of the ids
     store = Store(root, uid=ids.outside_uid(), id_mode=id_mode, id_maps=id_maps, boot_id=boot_id(), waiting=waiting)
-    return Workspace(store, SystemClock(), partial(make_runtime, runtime))
+    return Workspace(store, SystemClock(), partial(make_runtime, runtime), runtime)
 
 
 def is_for_range(root: str) -> bool:

@@ -22,6 +22,8 @@ from minidock.runtime.base import Isolation
 from minidock.runtime.native import NativeRuntime
 from tests.engine.building import import_base
 from tests.engine.machine_image import machine_tar
+from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody
+from tests.other_users import environment as user_environment
 
 
 def test_names_of_runtimes() -> None:
@@ -105,3 +107,35 @@ def test_a_build_step_is_run_by_the_runtime_that_was_chosen(ws: Workspace, name:
         assert code == 0, text
         digests.add(text)
     assert len(digests) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a plain user")
+def test_a_layer_without_owners_does_not_stand_in_for_one_with_them(name: str) -> None:
+    with public_place() as place:
+        os.chown(place, PLAIN_ID, PLAIN_ID)
+        (place / "Dockerfile").write_text("FROM base\nRUN touch /q && chown 33:42 /q\n")
+        python = python_for_everybody()
+
+        def call(*words: str) -> str:
+            done = subprocess.run(
+                [python, "-m", "minidock", *words],
+                env=user_environment() | {"HOME": str(place), "MINIDOCK_ROOT": str(place / "store")},
+                cwd=place,
+                preexec_fn=become_plain,  # there are no threads
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout + done.stderr
+
+        call("image", "from-host", "-t", "base", "sh", "touch", "chown")
+        told, owners = [], []
+        for runtime in (name, "native", name, "native"):
+            told.append(call("--runtime", runtime, "build", "--progress", "plain", "-t", "app", "."))
+            files = call("image", "files", "app").splitlines()
+            owners += [line.split()[2] for line in files if line.endswith(" /q")]
+        assert owners == ["0:0", "33:42"] * 2
+        assert "why: id mode changed: 'single, owners not kept' -> 'single'" in told[1]
+        assert "why:" not in told[2] + told[3]
