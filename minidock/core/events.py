@@ -29,6 +29,17 @@ class StepStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StepProgress:
+    """How far a layer is that a step brings or takes away: ``done`` of ``total`` bytes; told often."""
+
+    number: int
+    item: str
+    text: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepOutput:
     """One line that the process of a step printed, without its line end."""
 
@@ -95,6 +106,7 @@ class StoreWaiting:
 Event = (
     StepStarted
     | StepStatus
+    | StepProgress
     | StepOutput
     | StepReason
     | StepCached

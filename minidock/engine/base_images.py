@@ -11,8 +11,9 @@ from contextlib import closing
 
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference
-from minidock.core.transfers import Transfer, TransferNote, TransferState
+from minidock.core.transfers import Transfer, TransferNote, TransferProgress, TransferState
 from minidock.engine import images
+from minidock.engine.crew import RETRYING
 from minidock.engine.images import Image
 from minidock.engine.progress import Progress
 from minidock.engine.registries import Environment
@@ -125,8 +126,12 @@ class BaseImages:
                 match event:
                     case TransferNote(text) if text.startswith(_DIGEST):
                         step.status(f"resolve {reference.name}@{text.removeprefix(_DIGEST)} done")
+                    case TransferNote(text) if text.startswith(RETRYING):
+                        step.status(text)
                     case TransferState(item, text):
                         step.status(f"{item}: {text}")
+                    case TransferProgress(item, text, done, total):
+                        step.progress(item, text, done, total)
 
             pull(self._ws, registries, reference, tell, platform=platform, session=self._session())
 

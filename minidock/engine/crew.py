@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from minidock.core.transfers import Transfer, TransferNote, TransferObserver, TransferState
+from minidock.core.transfers import Transfer, TransferNote, TransferObserver, TransferProgress, TransferState
 
 if TYPE_CHECKING:
     from minidock.engine.progress import Step  # of builds: a push or pull does without
 
 AT_ONCE = 3
+RETRYING = "Retrying in "
 _SHORTEST = 1.0  # seconds of a pause that is told
 
 
@@ -63,7 +64,7 @@ def tell_retries(observer: TransferObserver, item: str = "") -> Callable[[float]
     def retrying(seconds: float) -> None:
         if seconds >= _SHORTEST:
             whole = round(seconds)
-            text = f"Retrying in {whole} second{'s' if whole > 1 else ''}"
+            text = f"{RETRYING}{whole} second{'s' if whole > 1 else ''}"
             observer(TransferState(item, text) if item else TransferNote(text))
 
     return retrying
@@ -73,7 +74,10 @@ def tell_layers(step: Step) -> TransferObserver:
     """Return what tells in a step of a build what became of layers."""
 
     def tell(event: Transfer) -> None:
-        if isinstance(event, TransferState) and event.is_last:
-            step.status(f"layer {event.item}: {event.text}")
+        match event:
+            case TransferState(item, text, is_last=True):
+                step.status(f"layer {item}: {text}")
+            case TransferProgress(item, text, done, total):
+                step.progress(item, text, done, total)
 
     return tell

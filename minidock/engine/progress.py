@@ -18,6 +18,7 @@ from minidock.core.events import (
     StepDone,
     StepError,
     StepOutput,
+    StepProgress,
     StepReason,
     StepStarted,
     StepStatus,
@@ -77,6 +78,10 @@ class Step:
     def status(self, text: str) -> None:
         """Tell something that was done."""
         self.observe(StepStatus(self.number, text))
+
+    def progress(self, item: str, text: str, done: int, total: int) -> None:
+        """Tell how far a layer is, in bytes."""
+        self.observe(StepProgress(self.number, item, text, done, total))
 
     def output(self, line: str) -> None:
         """Pass on a line that the step's process printed."""

@@ -36,11 +36,13 @@ from minidock.core.events import (
     StepDone,
     StepError,
     StepOutput,
+    StepProgress,
     StepReason,
     StepStarted,
     StepStatus,
     StoreWaiting,
 )
+from minidock.render.meter import Meter
 from minidock.render.progress import warnings_text
 
 _SHOWN_LINES = 6
@@ -58,6 +60,7 @@ class _Step:
     style: str = ""
     ended: float | None = None
     notes: list[str] = field(default_factory=list)
+    moving: dict[str, str] = field(default_factory=dict)  # how far layers are, by their names
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_SHOWN_LINES))
 
 
@@ -72,6 +75,7 @@ class LiveProgress:
         self._steps: dict[int, _Step] = {}
         self._warnings: list[str] = []
         self._waiting = ""
+        self._meter = Meter()
         self._live = Live(
             console=self._console, get_renderable=self._screen, refresh_per_second=_REFRESHES, transient=True
         )
@@ -99,6 +103,11 @@ class LiveProgress:
                 self._steps[number] = _Step(name, self._clock())
             case StepStatus(number, text):
                 self._steps[number].notes.append(text)
+                for item in [item for item in self._steps[number].moving if f"{item}:" in text]:
+                    del self._steps[number].moving[item]
+            case StepProgress(number, item, text, done, total):
+                told = self._meter.text(item, text, done, total, self._clock())
+                self._steps[number].moving[item] = f"{item}: {told}"
             case StepReason(number, text):
                 self._steps[number].notes.append(f"why: {text}")
             case StepOutput(number, _, line):
@@ -147,6 +156,7 @@ class LiveProgress:
         rows = [Text.assemble((name.plain, step.style), seconds.rjust(_TIME_WIDTH), no_wrap=True)]
         rows += [_row(f" => => {_one_line(note)}", step.style) for note in step.notes]
         if has_lines:
+            rows += [_row(f" => => {line}") for line in step.moving.values()]
             rows += [_row(f" => => # {_printable(line)}", "dim") for line in step.lines]
         return rows
 

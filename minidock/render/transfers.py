@@ -19,11 +19,9 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from minidock.core.transfers import Transfer, TransferNote, TransferProgress, TransferState
-from minidock.core.units import human_size
+from minidock.render.meter import Meter
 
-_BAR = 30
 _PAUSE = 0.1  # seconds between two pictures of one item
-_STEADY = 0.5  # seconds before a speed means something
 
 
 class TransferView(Protocol):
@@ -97,7 +95,7 @@ class LiveTransfers(QuietTransfers):
         self._rows: dict[str, int] = {}
         self._count = 0  # lines since the first item
         self._drawn: dict[str, float] = {}
-        self._begun: dict[tuple[str, str], tuple[float, int]] = {}
+        self._meter = Meter()
 
     def __call__(self, event: Transfer, /) -> None:
         """Draw ``event``."""
@@ -113,18 +111,7 @@ class LiveTransfers(QuietTransfers):
                     now = self._clock()
                     if now - self._drawn.get(item, 0.0) >= _PAUSE:
                         self._drawn[item] = now
-                        self._draw(item, f"{item}: {self._progress(item, text, done, total, now)}")
-
-    def _progress(self, item: str, text: str, done: int, total: int, now: float) -> str:
-        started, first = self._begun.setdefault((item, text), (now, done))
-        speed = (done - first) / (now - started) if now - started >= _STEADY else 0.0
-        told = f"  {human_size(int(speed))}/s" if speed else ""
-        if not total:
-            return f"{text}  {human_size(done)}{told}"
-        filled = _BAR * done // total
-        bar = f"[{'=' * filled}>".ljust(_BAR + 2)[: _BAR + 1] + "]"
-        left = f"  {_seconds((total - done) / speed)}" if speed and done < total else ""
-        return f"{text} {bar}  {human_size(done)}/{human_size(total)}{told}{left}"
+                        self._draw(item, f"{item}: {self._meter.text(item, text, done, total, now)}")
 
     def _draw(self, item: str, line: str) -> None:
         row = self._rows.get(item)
@@ -141,8 +128,3 @@ class LiveTransfers(QuietTransfers):
         self._stream.write(f"{line[: max(self._width() - 1, 1)] if self._rows else line}\n")
         self._stream.flush()
         self._count += 1
-
-
-def _seconds(seconds: float) -> str:
-    whole = int(seconds) + 1
-    return f"{whole}s" if whole < 60 else f"{whole // 60}m{whole % 60:02}s"

@@ -18,6 +18,7 @@ from minidock.core.events import (
     StepDone,
     StepError,
     StepOutput,
+    StepProgress,
     StepReason,
     StepStarted,
     StepStatus,
@@ -101,6 +102,33 @@ def test_while_a_step_runs_its_latest_lines_are_shown_as_they_would_look(termina
         *(f" => => # line {number}" for number in range(4, 9)),
         " => => # 100%",
     ]
+
+
+def test_layers_that_are_on_their_way_have_bars_until_they_are_there(terminal: Terminal) -> None:
+    now = [0.0]
+    observer = LiveProgress(terminal, clock=lambda: now[0])
+    name = "[internal] load metadata for base:1"
+    with observer:
+        for second, event in (
+            (0.0, StepStarted(1, name)),
+            (0.0, StepProgress(1, "aaaa", "Downloading", 1_000_000, 4_000_000)),
+            (1.0, StepProgress(1, "aaaa", "Downloading", 2_000_000, 4_000_000)),
+            (1.0, StepProgress(1, "bbbb", "Extracting", 0, 10)),
+            (1.0, StepStatus(1, "bbbb: Pull complete")),
+        ):
+            now[0] = second
+            observer(event)
+        terminal.truncate(0)
+        observer._live.refresh()
+        drawn = [line.strip("\0").rstrip() for line in plain(terminal.getvalue()) if line.strip("\0").strip()]
+        observer(StepStatus(1, "aaaa: Pull complete"))
+        observer(StepDone(1, 2.0, None))
+    assert drawn[2:4] == [
+        " => => bbbb: Pull complete",
+        " => => aaaa: Downloading [===============>              ]  2MB/4MB  1…",
+    ]
+    left = [line.rstrip() for line in plain(terminal.getvalue())][-4:-1]
+    assert left == [f" => {name}".ljust(62) + "   2.0s", " => => bbbb: Pull complete", " => => aaaa: Pull complete"]
 
 
 def test_a_low_terminal_shows_what_runs(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
