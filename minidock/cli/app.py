@@ -184,7 +184,7 @@ def _run_group(group: str, words: Sequence[str], table: Table) -> int:
         return 0
     command = commands.find(f"{group} {rest[0]}", table)
     if command is None:
-        raise UsageError(f"unknown command: {name} {rest[0]}", command=name, usage=name)
+        raise UsageError(f"unknown command: {name} {rest[0]}", command=name, usage=f"{name} COMMAND")
     return _call(command, f"{group} {rest[0]}", rest[1:])
 
 

@@ -6,10 +6,14 @@ from typing import Annotated
 
 import typer
 
+from minidock.cli.commands import PROGRAM
+
 
 def cp(
-    source: Annotated[str, typer.Argument(metavar="CONTAINER:SRC_PATH DEST_PATH|-")],
-    target: Annotated[str, typer.Argument(metavar="[SRC_PATH|- CONTAINER:DEST_PATH]")],
+    source: Annotated[
+        str, typer.Argument(metavar=f"CONTAINER:SRC_PATH DEST_PATH|-\n\t{PROGRAM} cp [OPTIONS] SRC_PATH|-")
+    ],
+    target: Annotated[str, typer.Argument(metavar="CONTAINER:DEST_PATH")],
     archive: Annotated[
         bool, typer.Option("--archive", "-a", help="Archive mode (copy all uid/gid information)")
     ] = False,

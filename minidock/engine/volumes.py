@@ -17,7 +17,7 @@ from minidock.core.volume import DRIVER, Backing, VolumeFilter, check_driver_opt
 from minidock.engine.identifiers import new_id
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.workspace import Workspace
-from minidock.errors import NoSuchVolume, RuntimeProblem, VolumeInUse
+from minidock.errors import InvalidRequest, NoSuchVolume, RuntimeProblem, VolumeInUse
 from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
 from minidock.store.layers import Contents
@@ -137,7 +137,7 @@ def prepare(ws: Workspace, session: Session, record: ContainerRecord, files: Ima
     """
     for mount in record.mounts:
         if mount.is_bind and not os.path.lexists(mount.source):  # it may be a file
-            os.makedirs(mount.source, exist_ok=True)
+            _make_source(mount.source)
         if not mount.volume:
             continue
         check_driver_options(mount.volume, mount.driver_options)
@@ -152,6 +152,14 @@ def prepare(ws: Workspace, session: Session, record: ContainerRecord, files: Ima
         made = ws.store.volumes.create(session, volume, partial(_copy_up, ws, record, files, mount.target))
         if made == volume:
             ws.store.record_event("volume", "create", made.name, {"driver": DRIVER})
+
+
+def _make_source(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        reason = f"mkdir {error.filename}: {(error.strerror or '').lower()}"
+        raise InvalidRequest(f"error while creating mount source path '{path}': {reason}") from error
 
 
 def mount_of(ws: Workspace, mount: MountOption) -> Mount:

@@ -102,7 +102,11 @@ def mount_volumes(
 
 def _place(points: MountPoints, source: str, target: str, tree: int) -> None:
     is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
-    place = points.find_or_make(target, is_directory=is_directory)
+    try:
+        place = points.find_or_make(target, is_directory=is_directory)
+    except OSError as error:
+        reason = f'error mounting "{source}" to rootfs at "{target}": {(error.strerror or "").lower()}'
+        raise messages.Failure("problem", reason) from None
     _check_not_in_proc(points, source, target, place)
     if stat.S_ISDIR(os.fstat(place).st_mode) != is_directory:
         reason = f'error mounting "{source}" to rootfs at "{target}": {_WRONG_KIND}'

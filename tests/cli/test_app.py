@@ -131,7 +131,7 @@ def test_a_group_alone_shows_its_commands_on_stderr(capsys: pytest.CaptureFixtur
         (
             ["image", "frob"],
             1,
-            "minidock: unknown command: minidock image frob\n\nUsage:  minidock image\n\n"
+            "minidock: unknown command: minidock image frob\n\nUsage:  minidock image COMMAND\n\n"
             "Run 'minidock image --help' for more information\n",
         ),
         (

@@ -539,6 +539,15 @@ def test_a_tmpfs_goes_before_a_volume_of_the_image(ws: Workspace, tmp_path: Path
     assert (other.target, len(created.record.volumes)) == ("/other", 1)
 
 
+def test_a_directory_of_the_host_that_cannot_be_made_is_named(ws: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    path = f"{tmp_path}/file/sub"
+    with pytest.raises(InvalidRequest) as caught:
+        make(ws, "true", mounts=(MountOption.parse(f"{path}:/mnt"),))
+    assert str(caught.value) == f"error while creating mount source path '{path}': mkdir {path}: not a directory"
+    assert leftovers(ws) == []
+
+
 def test_a_missing_directory_is_made_for_the_short_option_only(ws: Workspace, tmp_path: Path) -> None:
     made, missing = tmp_path / "made", tmp_path / "missing"
     mounts_of(ws, mounts=(MountOption.parse(f"{made}:/x"),))

@@ -104,6 +104,14 @@ def test_a_directory_is_not_put_onto_a_file(isolated: Containers, data: Path) ->
         assert str(caught.value) == f'error mounting "{source}" to rootfs at "{target}": {hint}'
 
 
+def test_a_place_that_cannot_be_made_is_named(isolated: Containers, data: Path) -> None:
+    inner = Mount(str(data), "/data/new")
+    outer = Mount(str(data.parent), "/data", is_read_only=True)
+    with pytest.raises(RuntimeProblem) as caught:
+        isolated.run(isolated.shell("true", mounts=(outer, inner)))
+    assert str(caught.value) == f'error mounting "{data}" to rootfs at "/data/new": read-only file system'
+
+
 def test_what_the_kernel_tells_in_proc_is_not_hidden(isolated: Containers, data: Path) -> None:
     if isolated.runtime.name != "native":
         pytest.skip("an OCI runtime mounts /proc itself; test_oci tells what is said then")
