@@ -70,7 +70,8 @@ class HttpTransport:
             )
             found = pool.handle_request(sent)
         except _FAILURES as error:
-            raise unreachable(request.method, request.url, _cause(error)) from error
+            proxy = proxy_for(origin, self._environment)
+            raise unreachable(request.method, request.url, _cause(error), proxy and proxy.origin) from error
         return _Received(found, request)
 
     def _pool(self, origin: Origin, *, allows_local: bool) -> httpcore.ConnectionPool:

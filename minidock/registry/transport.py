@@ -5,6 +5,8 @@ What needs the network gets a `Transport`: that of `connections`, or in tests on
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +15,9 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from minidock.errors import RegistryError, RegistryUnreachable
-from minidock.registry.origin import without_query
+from minidock.registry.origin import Origin, without_query
+
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +101,17 @@ class Trust:
         return context
 
 
-def unreachable(method: str, url: str, error: Exception) -> RegistryError:
-    """Return what went wrong with a connection, in docker's words."""
+def unreachable(method: str, url: str, error: Exception, proxy: Origin | None = None) -> RegistryError:
+    """Return what went wrong with a connection, by ``proxy`` if there is one, in docker's words."""
     if isinstance(error, RegistryError):
         return error
     shown = without_query(url)
-    host = urlsplit(url).hostname
+    place = Origin.of(url) if proxy is None else proxy
+    dial = "dial tcp" if proxy is None else "proxyconnect tcp: dial tcp"
     hint = "check the name, the network and the proxy variables of the shell"
     if isinstance(error, socket.gaierror):
-        text = f"dial tcp: lookup {host}: no such host"
+        reason = "temporary failure in name resolution" if error.errno == socket.EAI_AGAIN else "no such host"
+        text = f"{dial}: lookup {place.host}: {reason}"
     elif isinstance(error, TimeoutError):
         text = "timeout: the server does not answer"
     elif isinstance(error, ssl.SSLCertVerificationError):
@@ -118,14 +124,17 @@ def unreachable(method: str, url: str, error: Exception) -> RegistryError:
     elif isinstance(error, ssl.SSLError):
         text = f"tls: {(error.reason or 'no connection').lower().replace('_', ' ')}"
     elif isinstance(error, ConnectionRefusedError):
-        text = f"dial tcp {urlsplit(url).netloc}: connect: connection refused"
+        text = f"{dial} {place.netloc}: connect: connection refused"
     elif isinstance(error, EOFError):
         text = "unexpected EOF"
+    elif isinstance(error, OSError) and error.errno in _NO_WAY:
+        text = f"{dial} {place.netloc}: connect: {os.strerror(error.errno or 0).lower()}"
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror.lower()
     else:
         text = str(error) or type(error).__name__
     is_final = isinstance(error, socket.gaierror | ssl.SSLCertVerificationError | ConnectionRefusedError)
+    is_final = is_final or (isinstance(error, OSError) and error.errno in _NO_WAY)
     return RegistryUnreachable(f'{method.capitalize()} "{shown}": {text}', hint=hint, may_pass=not is_final)
 
 

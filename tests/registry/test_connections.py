@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from minidock.errors import RegistryError, RegistryUnreachable
 from minidock.registry.connections import HttpTransport
-from minidock.registry.transport import Request
+from minidock.registry.transport import Request, unreachable
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -178,7 +179,7 @@ def test_nobody_there_is_told_in_dockers_words(transport: HttpTransport) -> None
     with pytest.raises(RegistryUnreachable, match=r"dial tcp 127.0.0.1:9: connect: connection refused") as caught:
         transport.send(Request("GET", "http://127.0.0.1:9/"))
     assert not caught.value.may_pass
-    with pytest.raises(RegistryUnreachable, match="no such host"):
+    with pytest.raises(RegistryUnreachable, match="lookup no-such-host.invalid: (no such host|temporary failure)"):
         transport.send(Request("GET", "http://no-such-host.invalid/"))
 
 
@@ -213,6 +214,34 @@ def test_closing_wakes_whoever_waits() -> None:
     assert len(errors) == 1
     with pytest.raises(RegistryUnreachable, match="cancelled"):
         transport.send(Request("GET", server.url))
+
+
+@pytest.mark.parametrize("url", ["http://registry.example/v2/", "https://registry.example/v2/"])
+def test_a_proxy_that_does_not_answer_is_named(url: str) -> None:
+    transport = HttpTransport({"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "someone:secret@127.0.0.1:9"})
+    with pytest.raises(RegistryUnreachable) as caught:
+        transport.send(Request("GET", url))
+    transport.close()
+    problem = "proxyconnect tcp: dial tcp 127.0.0.1:9: connect: connection refused"
+    assert (str(caught.value), caught.value.may_pass) == (f'Get "{url}": {problem}', False)
+
+
+@pytest.mark.parametrize(
+    ("error", "problem", "may_pass"),
+    [
+        (OSError(errno.ENETUNREACH, "x"), "dial tcp registry.example: connect: network is unreachable", False),
+        (OSError(errno.EHOSTUNREACH, "x"), "dial tcp registry.example: connect: no route to host", False),
+        (socket.gaierror(socket.EAI_AGAIN, "x"),
+         "dial tcp: lookup registry.example: temporary failure in name resolution", False),
+        (socket.gaierror(socket.EAI_NONAME, "x"), "dial tcp: lookup registry.example: no such host", False),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "connection reset by peer", True),
+        (TimeoutError(), "timeout: the server does not answer", True),
+    ],
+)  # fmt: skip
+def test_what_will_not_pass_is_told_from_what_may(error: Exception, problem: str, *, may_pass: bool) -> None:
+    found = unreachable("GET", "https://registry.example/v2/?secret", error)
+    assert isinstance(found, RegistryUnreachable)
+    assert (str(found), found.may_pass) == (f'Get "https://registry.example/v2/": {problem}', may_pass)
 
 
 def test_a_proxy_gets_the_whole_url_and_its_own_credentials() -> None:
