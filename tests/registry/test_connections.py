@@ -179,7 +179,7 @@ def test_nobody_there_is_told_in_dockers_words(transport: HttpTransport) -> None
     with pytest.raises(RegistryUnreachable, match=r"dial tcp 127.0.0.1:9: connect: connection refused") as caught:
         transport.send(Request("GET", "http://127.0.0.1:9/"))
     assert not caught.value.may_pass
-    with pytest.raises(RegistryUnreachable, match="lookup no-such-host.invalid: (no such host|temporary failure)"):
+    with pytest.raises(RegistryUnreachable, match=r"lookup no-such-host.invalid: (no such host|temporary failure)"):
         transport.send(Request("GET", "http://no-such-host.invalid/"))
 
 
