@@ -19,10 +19,12 @@ $(VENV)/made:
 	@touch $@
 
 $(VENV)/installed: pyproject.toml | $(VENV)/made
+	@echo "Setting up $(VENV), once: this takes half a minute."
 	@$(call pip,--editable .)
 	@touch $@
 
 $(VENV)/ready: pyproject.toml | $(VENV)/made
+	@echo "Setting up $(VENV) for the tests, once: this takes half a minute."
 	@$(call pip,--editable '.[dev]')
 	@touch $@ $(VENV)/installed
 

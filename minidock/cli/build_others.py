@@ -32,9 +32,11 @@ class BuildOthers:
     ] = ()
     attest: Annotated[
         tuple[str, ...],
-        typer.Option("--attest", metavar="list", help='Attestation parameters (format: "type=sbom,generator=image")'),
+        typer.Option(
+            "--attest", metavar="list", help='Attestation parameters (format: "type=sbom,generator=image") (no effect)'
+        ),
     ] = ()
-    builder: Annotated[str, typer.Option("--builder", help="Override the configured builder instance")] = ""
+    builder: Annotated[str, typer.Option("--builder", help="Override the configured builder instance (no effect)")] = ""
     cache_from: Annotated[
         tuple[tuple[CacheOption, ...], ...],
         typer.Option(
@@ -54,12 +56,15 @@ class BuildOthers:
         ),
     ] = ()
     cgroup_parent: Annotated[
-        str, typer.Option("--cgroup-parent", help='Set the parent cgroup for the "RUN" instructions during build')
+        str,
+        typer.Option(
+            "--cgroup-parent", help='Set the parent cgroup for the "RUN" instructions during build (no effect)'
+        ),
     ] = ""
     compress: Annotated[bool, typer.Option("--compress", hidden=True, help="Compress the build context using gzip")] = (
         False
     )
-    debug: Annotated[bool, typer.Option("--debug", "-D", help="Enable debug logging")] = False
+    debug: Annotated[bool, typer.Option("--debug", "-D", help="Enable debug logging (no effect)")] = False
     disable_content_trust: Annotated[
         bool, typer.Option("--disable-content-trust", hidden=True, help="Skip image verification (deprecated)")
     ] = True
@@ -67,14 +72,18 @@ class BuildOthers:
         False
     )
     isolation: Annotated[str, typer.Option("--isolation", hidden=True, help="Container isolation technology")] = ""
-    policy: Annotated[tuple[str, ...], typer.Option("--policy", metavar="list", help="Policy configuration")] = ()
-    provenance: Annotated[str, typer.Option("--provenance", help='Shorthand for "--attest=type=provenance"')] = ""
+    policy: Annotated[
+        tuple[str, ...], typer.Option("--policy", metavar="list", help="Policy configuration (no effect)")
+    ] = ()
+    provenance: Annotated[
+        str, typer.Option("--provenance", help='Shorthand for "--attest=type=provenance" (no effect)')
+    ] = ""
     pull: Annotated[bool, typer.Option("--pull", help="Always attempt to pull all referenced images")] = False
     rm: Annotated[
         bool,
         typer.Option("--rm", hidden=True, help="Remove intermediate containers after a successful build"),
     ] = True
-    sbom: Annotated[str, typer.Option("--sbom", help='Shorthand for "--attest=type=sbom"')] = ""
+    sbom: Annotated[str, typer.Option("--sbom", help='Shorthand for "--attest=type=sbom" (no effect)')] = ""
     security_opt: Annotated[
         tuple[str, ...], typer.Option("--security-opt", hidden=True, metavar="list", help="Security options")
     ] = ()

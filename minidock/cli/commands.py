@@ -26,6 +26,7 @@ class Command(NamedTuple):  # a dataclass would import half of the standard libr
 
 GROUPS = {
     "builder": "Manage builds",
+    "buildx": "Build images (docker's plugin of that name)",
     "container": "Manage containers",
     "context": "Look at build contexts",
     "image": "Manage images",
@@ -39,6 +40,7 @@ _ATTACH = Command(
 )
 _BLAME = Command("blame", "blame", "Show which instruction put a file into an image, changed or hid it", is_reader=True)
 _BUILD = Command("build", "build", "Build an image from a Dockerfile")
+_BUILDER_PRUNE = Command("prune", "builder_prune", "Remove build cache")
 _COMMIT = Command("commit", "commit", "Create a new image from a container's changes")
 _CP = Command("cp", "cp", "Copy files/folders between a container and the local filesystem")
 _CREATE = Command(
@@ -143,7 +145,9 @@ COMMANDS = {
     "version": Command("version", "version", "Show the minidock version information", is_reader=True),
     "wait": _WAIT,
     "why": Command("why", "why", "Show why steps of the last build were rebuilt", is_reader=True),
-    "builder prune": Command("prune", "builder_prune", "Remove build cache"),
+    "builder prune": _BUILDER_PRUNE,
+    "buildx build": _BUILD,
+    "buildx prune": _BUILDER_PRUNE,
     "container attach": _ATTACH,
     "container create": _CREATE,
     "container commit": _COMMIT,
@@ -235,6 +239,7 @@ COMMANDS = {
 # Other names that docker takes too; lists of commands leave them out.
 ALIASES = {
     "builder build": "build",
+    "buildx b": "buildx build",
     "container list": "container ls",
     "container ps": "container ls",
     "container remove": "container rm",

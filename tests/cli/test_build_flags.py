@@ -146,6 +146,13 @@ def test_an_option_without_effect_says_so(
     assert err == f"WARNING: {remark}\n"
 
 
+def test_help_says_which_options_have_no_effect(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["buildx", "build", "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = [line.split("--")[1].split()[0] for line in lines if line.endswith("(no effect)")]
+    assert found == ["attest", "builder", "cgroup-parent", "debug", "policy", "provenance", "sbom"]
+
+
 @pytest.mark.parametrize(
     "words",
     [

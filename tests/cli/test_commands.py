@@ -24,6 +24,10 @@ def test_a_command_is_found_by_every_name() -> None:
     ]  # fmt: skip
     assert commands.names_of(images) == ("image ls", "image list", "images")
     assert commands.names_of(commands.COMMANDS["version"]) == ("version",)
+    build = commands.COMMANDS["build"]
+    assert commands.names_of(build) == ("buildx build", "image build", "builder build", "buildx b", "build")
+    assert [commands.find(name) for name in commands.names_of(build)] == [build] * 5
+    assert commands.find("buildx prune") == commands.find("builder prune")
 
 
 @pytest.mark.parametrize("command", sorted(set(commands.COMMANDS.values())), ids=lambda command: command.function)
