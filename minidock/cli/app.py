@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 Table = Mapping[str, Command]
 
 _INTERRUPTED = 130
-# Objects made before unreachable ones are looked for: loading modules and the records of a large store makes hundreds
-# of thousands and leaves none behind.
-_COLLECT_AFTER = 400_000
+# Objects made before unreachable ones are looked for: loading modules makes tens of thousands and leaves none behind.
+_COLLECT_AFTER = 100_000
 _BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE has ended
 _GLOBAL_FLAGS = tuple(Flag(option.name, option.short, not option.type_name) for option in usage.GLOBAL_OPTIONS)
 _HELP_FLAG = Flag("help", "h", is_switch=True)

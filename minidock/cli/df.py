@@ -22,6 +22,8 @@ def df(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show detailed information on space usage")] = False,
 ) -> None:
     """Show minidock disk usage."""
+    import gc
+
     from minidock.cli import options
     from minidock.engine import workspace
     from minidock.errors import InvalidRequest
@@ -38,6 +40,8 @@ def df(
         tables.print_removal(Console.standard(), size, cached, shape=shape)
         return
     from minidock.engine.disk_usage import disk_usage
+
+    gc.disable()  # what a store holds by the hundred thousand is kept to the end
 
     usage = disk_usage(ws)
     if disk:

@@ -24,12 +24,16 @@ def report(
     import sys
 
     import minidock
+    import gc
+
     from minidock.cli import options, streams
     from minidock.cli.commands import PROGRAM
     from minidock.engine import report as engine
     from minidock.engine import workspace
     from minidock.engine.sinks import check_output, replacing, told
     from minidock.render.report import page
+
+    gc.disable()  # what a store holds by the hundred thousand is kept to the end
 
     output = output or (DEFAULT_FILE if shape is Format.TABLE else "-")
     if output != "-":

@@ -22,6 +22,7 @@ FIFO = "fifo"
 WHITEOUT = "whiteout"  # hides `path` of the layers below
 OPAQUE = "opaque"  # hides everything below the directory `path` in the layers below
 
+_DELETIONS = (WHITEOUT, OPAQUE)
 _LINK_LIMIT = 255
 
 
@@ -54,7 +55,7 @@ class Entry(NamedTuple):
     @property
     def is_deletion(self) -> bool:
         """Whether this entry only hides what lies below."""
-        return self.kind in (WHITEOUT, OPAQUE)
+        return self.kind in _DELETIONS
 
 
 def parent_of(path: str) -> str:
@@ -157,38 +158,53 @@ class _Merging:
 
     def add(self, layer: Sequence[Entry]) -> None:
         """Put one more layer on top. Raises: StoreError for a hard link to nothing."""
+        self._take_away(layer)
+        entries = self.entries
+        folder: str | None = None  # where the last entry was put: of 100,000 files most have the neighbour's
         for entry in layer:
-            if entry.kind == WHITEOUT:
+            kind, path = entry.kind, entry.path
+            if kind in _DELETIONS:
+                continue
+            parent = path.rpartition("/")[0]
+            if parent != folder:
+                self._make_parents(path, parent)
+                folder = parent if path else None
+            entries[path] = entry if kind != HARDLINK else self._linked(entry)
+            if self._children is not None and path:
+                self._children.setdefault(parent, set()).add(path)
+
+    def _take_away(self, layer: Sequence[Entry]) -> None:
+        """Remove what a layer deletes, and directories in whose place it has something else."""
+        get = self.entries.get
+        for entry in layer:
+            kind = entry.kind
+            if kind == WHITEOUT:
                 self._remove(entry.path)
-            elif entry.kind == OPAQUE:
+            elif kind == OPAQUE:
                 self._empty(entry.path)
-            elif entry.kind != DIRECTORY:
-                below = self.entries.get(entry.path)
+            elif kind != DIRECTORY:
+                below = get(entry.path)
                 if below is not None and below.kind == DIRECTORY:
                     self._remove(entry.path)
-        for entry in layer:
-            if not entry.is_deletion:
-                self._place(entry)
 
-    def _place(self, entry: Entry) -> None:
-        above = self.entries.get(parent_of(entry.path))
-        if above is None or above.kind != DIRECTORY:  # where one is, all above it are
-            for directory in ancestors(entry.path):
-                below = self.entries.get(directory)
-                if below is None or below.kind != DIRECTORY:
-                    self._put(Entry(directory, DIRECTORY, 0o755))
-        if entry.kind == HARDLINK:
-            target = self.entries.get(entry.linkname)
-            if target is None or target.kind == DIRECTORY:
-                raise StoreError(f"hard link {entry.path}: its target {entry.linkname} is not in the layer")
-            first = target.linkname if target.kind == FILE and target.linkname else entry.linkname
-            entry = target._replace(path=entry.path, linkname=first if target.kind == FILE else target.linkname)
-        self._put(entry)
+    def _make_parents(self, path: str, parent: str) -> None:
+        above = self.entries.get(parent)
+        if above is not None and above.kind == DIRECTORY:
+            return  # where one is, all above it are
+        for directory in ancestors(path):
+            below = self.entries.get(directory)
+            if below is None or below.kind != DIRECTORY:
+                self.entries[directory] = Entry(directory, DIRECTORY, 0o755)
+                if self._children is not None and directory:
+                    self._children.setdefault(parent_of(directory), set()).add(directory)
 
-    def _put(self, entry: Entry) -> None:
-        self.entries[entry.path] = entry
-        if self._children is not None and entry.path:
-            self._children.setdefault(parent_of(entry.path), set()).add(entry.path)
+    def _linked(self, entry: Entry) -> Entry:
+        """Return the entry that a hard link stands for."""
+        target = self.entries.get(entry.linkname)
+        if target is None or target.kind == DIRECTORY:
+            raise StoreError(f"hard link {entry.path}: its target {entry.linkname} is not in the layer")
+        first = target.linkname if target.kind == FILE and target.linkname else entry.linkname
+        return target._replace(path=entry.path, linkname=first if target.kind == FILE else target.linkname)
 
     def _remove(self, path: str) -> None:
         """Take away what is at a path and all below it."""

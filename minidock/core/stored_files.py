@@ -117,7 +117,7 @@ class _Stack:
         self._latest: list[Entry] = []  # of each file the entry that lends it attributes: its own, or a copy's
         self._holders: dict[str, int] = {}  # which file is seen at a path
         self._children: dict[str, dict[str, None]] = {}  # of directories that lead to such a path, in order
-        self._nameless: dict[tuple[str, int], dict[str, int]] = {}  # by content, then path: files that are not seen
+        self._nameless: dict[str, dict[str, int]] = {}  # by content, then path: files that are not seen
 
     def files(self) -> tuple[tuple[StoredFile, ...], ...]:
         """Return the files of each layer."""
@@ -126,15 +126,14 @@ class _Stack:
 
     def add(self, layer: Sequence[Entry]) -> None:
         """Put one more layer on top."""
-        position, first = len(self._layers), len(self._entries)
+        position = len(self._layers)
         self._hide(position, layer)
-        for entry in layer:
-            if entry.kind == FILE:
-                self._store(position, entry)
+        self._layers.append(self._store(position, [entry for entry in layer if entry.kind == FILE]))
         for entry in layer:
             if entry.kind == HARDLINK and entry.linkname in self._holders:  # not so with links to symbolic ones
-                self._name(entry.path, self._holders[entry.linkname])
-        self._layers.append(range(first, len(self._entries)))
+                number = self._holders[entry.path] = self._holders[entry.linkname]
+                self._name_counts[number] += 1
+                self._lead_to(entry.path)
 
     # --- what a layer takes away
 
@@ -143,24 +142,30 @@ class _Stack:
         if not self._holders:
             return
         for entry in layer:
-            if not entry.is_deletion and entry.path in self._holders:
+            path = entry.path
+            if path not in self._holders:
+                continue
+            if entry.kind == FILE:  # it has the path itself: directories lead there as before
+                self._unname(path, Hiding(position, Way.OVERWRITTEN, path))
+            elif not entry.is_deletion:
                 way = Way.REPLACED if entry.kind == DIRECTORY else Way.OVERWRITTEN
-                self._forget(entry.path, Hiding(position, way, entry.path))
+                self._forget(path, Hiding(position, way, path))
         for entry in layer:
-            if entry.kind == WHITEOUT:
-                self._forget_all(entry.path, Hiding(position, Way.DELETED, entry.path))
-            elif entry.kind == OPAQUE:
-                self._forget_below(entry.path, Hiding(position, Way.EMPTIED, entry.path))
-            elif entry.kind != DIRECTORY and entry.path in self._children:
-                self._forget_below(entry.path, Hiding(position, Way.REPLACED, entry.path))
+            kind, path = entry.kind, entry.path
+            if kind == WHITEOUT:
+                self._forget_all(path, Hiding(position, Way.DELETED, path))
+            elif kind == OPAQUE:
+                self._forget_below(path, Hiding(position, Way.EMPTIED, path))
+            elif kind != DIRECTORY and path in self._children:
+                self._forget_below(path, Hiding(position, Way.REPLACED, path))
         self._hide_parents(position, layer)
 
     def _hide_parents(self, position: int, layer: Sequence[Entry]) -> None:
         """Take away files in whose place a directory must be, though the layer does not say so."""
         looked_at: set[str] = set()
         for entry in layer:
-            parent = parent_of(entry.path)
-            if entry.is_deletion or parent in looked_at:
+            parent = entry.path.rpartition("/")[0]
+            if parent in looked_at or entry.is_deletion:
                 continue
             looked_at.add(parent)
             for directory in (*ancestors(parent), parent):
@@ -182,14 +187,9 @@ class _Stack:
                     pending.append(path)
 
     def _forget(self, path: str, hiding: Hiding) -> None:
-        """Take a name away; the file that has lost its last one waits for a copy of itself."""
-        number = self._holders.pop(path)
-        self._name_counts[number] -= 1
-        if not self._name_counts[number]:
-            self._hidings[number] = hiding
-            entry = self._entries[number]
-            self._nameless.setdefault((entry.sha256, entry.size), {})[path] = number
-        while path and path not in self._children:  # directories that lead nowhere any more go too
+        """Take a name away, and with it directories that lead to none any more."""
+        self._unname(path, hiding)
+        while path and path not in self._children:
             parent = parent_of(path)
             del self._children[parent][path]
             if self._children[parent] or not parent:
@@ -197,41 +197,70 @@ class _Stack:
             del self._children[parent]
             path = parent
 
+    def _unname(self, path: str, hiding: Hiding) -> None:
+        """Take a name away; the file that has lost its last one waits for a copy of itself."""
+        number = self._holders.pop(path)
+        self._name_counts[number] -= 1
+        if not self._name_counts[number]:
+            self._hidings[number] = hiding
+            waiting = self._nameless.get(self._entries[number].sha256)
+            if waiting is None:
+                self._nameless[self._entries[number].sha256] = {path: number}
+            else:
+                waiting[path] = number
+
     # --- what it adds
 
-    def _store(self, position: int, entry: Entry) -> None:
-        number = len(self._entries)
-        waiting = self._take_nameless(entry)
-        self._entries.append(entry)
-        self._latest.append(entry)
-        self._positions.append(position)
-        self._name_counts.append(0)
-        self._hidings.append(None)
-        self._originals.append(None)
-        if waiting is not None:
-            self._originals[number] = Original(self._positions[waiting], self._latest[waiting])
-            self._latest[waiting] = entry
-            self._hidings[waiting] = None
-        self._name(entry.path, number if waiting is None else waiting)
+    def _store(self, position: int, files: Sequence[Entry]) -> range:
+        """Take on what a layer stores, which none of the names left hides; return the numbers that the files got."""
+        first, count = len(self._entries), len(files)
+        self._entries += files
+        self._latest += files
+        self._positions += [position] * count
+        self._name_counts += [0] * count
+        self._hidings += [None] * count
+        self._originals += [None] * count
+        holders, name_counts = self._holders, self._name_counts
+        folder: str | None = None
+        siblings: dict[str, None] = {}
+        for number, entry in enumerate(files, first):
+            path = entry.path
+            waiting = self._take_nameless(entry) if self._nameless else None
+            if waiting is not None:
+                self._originals[number] = Original(self._positions[waiting], self._latest[waiting])
+                self._latest[waiting] = entry
+                self._hidings[waiting] = None
+            holder = holders[path] = number if waiting is None else waiting
+            name_counts[holder] += 1
+            parent = path.rpartition("/")[0]
+            if parent == folder and path:  # of 100,000 files most have the neighbour's
+                siblings[path] = None
+            elif path:
+                folder, siblings = parent, self._lead_to(path)
+        return range(first, first + count)
 
     def _take_nameless(self, entry: Entry) -> int | None:
         """Return a file of a layer below that has the content of ``entry`` and no name, at the same path if possible.
 
         There is none for an empty file: no byte is stored twice.
         """
-        waiting = self._nameless.get((entry.sha256, entry.size)) if entry.size else None
+        waiting = self._nameless.get(entry.sha256) if entry.size else None
         if not waiting:
             return None
         return waiting.pop(entry.path if entry.path in waiting else next(iter(waiting)))
 
-    def _name(self, path: str, number: int) -> None:
-        self._holders[path] = number
-        self._name_counts[number] += 1
+    def _lead_to(self, path: str) -> dict[str, None]:
+        """Make the directories above a path known as leading there; return what is in the nearest one."""
+        nearest: dict[str, None] | None = None
         while path:
             parent = parent_of(path)
             siblings = self._children.get(parent)
-            if siblings is not None:
-                siblings[path] = None
-                return
-            self._children[parent] = {path: None}
+            is_known = siblings is not None
+            if siblings is None:
+                siblings = self._children[parent] = {}
+            siblings[path] = None
+            nearest = siblings if nearest is None else nearest
+            if is_known:
+                break
             path = parent
+        return {} if nearest is None else nearest

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from minidock.core.entries import Entry
 from minidock.core.image_steps import ImageStep
-from minidock.core.stored_files import Fate, StoredFile, Way, layer_bytes, stored_files
+from minidock.core.stored_files import StoredFile, Way, layer_bytes, stored_files
 
 
 class Cause(StrEnum):
@@ -66,7 +66,7 @@ class Part:
     @property
     def size(self) -> int:
         """The bytes that are wasted."""
-        return sum(file.size for file in self.files)
+        return sum([file.entry.size for file in self.files])
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +143,11 @@ def find_waste(steps: Sequence[ImageStep], layers: Sequence[Sequence[Entry]], ba
     found: dict[tuple[int, int, Cause], list[WastedFile]] = {}
     for files in stored:
         for file in files:
-            if file.fate is not Fate.VISIBLE and file.entry.size:
-                blamed, victim, cause = _blame(file)
-                found.setdefault((blamed, victim, cause), []).append(_wasted(file))
+            if (file.hiding is not None or file.original is not None) and file.entry.size:
+                key = _blame(file)
+                if key not in found:
+                    found[key] = []
+                found[key].append(_wasted(file))
     parts = [
         Part(blamed, victim, cause, _largest_first(files), (blamed if cause.is_copy else victim) < base_layers)
         for (blamed, victim, cause), files in found.items()
@@ -180,7 +182,9 @@ def _blames(parts: Sequence[Part], steps: Sequence[ImageStep], places: Sequence[
 
 
 def _largest_first(files: list[WastedFile]) -> tuple[WastedFile, ...]:
-    return tuple(sorted(files, key=lambda file: (-file.size, file.entry.path)))
+    files.sort(key=lambda file: file.entry.path)  # twice, since they come sorted by path: nothing is left to do
+    files.sort(key=lambda file: file.entry.size, reverse=True)
+    return tuple(files)
 
 
 def _wasted(file: StoredFile) -> WastedFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import nsmallest
 from typing import Any
 
 from minidock.core.base_image import BaseImage
@@ -99,7 +100,7 @@ def _deed(part: Part, waste: Waste) -> str:
     files = _files(part)
     if part.cause in _VERBS:
         return f"{_VERBS[part.cause]} {files} {victim}"
-    changes = sorted({_change(part.cause, file) for file in part.files})
+    changes = sorted({_change(part.cause, *between) for between in _differing(part)})
     several = "from other paths" if part.cause is Cause.MOVED else f"{len(changes):,} different changes"
     change = changes[0] if len(changes) == 1 else several
     return f"stores {files} {victim} again ({change})"
@@ -115,9 +116,21 @@ def _files(part: Part) -> str:
     return f"{first} and {len(part.files) - 1:,} more file{'s' if len(part.files) > 2 else ''}"
 
 
-def _change(cause: Cause, file: WastedFile) -> str:
-    before, after = file.original, file.entry
-    assert before is not None
+def _differing(part: Part) -> Iterator[tuple[Entry, Entry]]:
+    """Yield (before, after) of files, one for each way in which the two differ."""
+    known = set()
+    for file in part.files:
+        before, after = file.original, file.entry
+        assert before is not None
+        way: tuple[object, ...] = (before.path,)
+        if part.cause is not Cause.MOVED:
+            way = (before.mode, after.mode, before.uid, after.uid, before.gid, after.gid, before.xattrs, after.xattrs)
+        if way not in known:
+            known.add(way)
+            yield before, after
+
+
+def _change(cause: Cause, before: Entry, after: Entry) -> str:
     if cause is Cause.MOVED:
         return f"from /{before.path}"
     texts = []
@@ -136,24 +149,29 @@ def _owner(entry: Entry) -> str:
 
 def _largest(waste: Waste) -> Iterator[str]:
     found = _all_files(waste)
+    shown = nsmallest(_SHOWN_FILES, found, key=_largest_first)
     rows = [
         (human_size(file.size), cells.one_line(f"/{file.entry.path}"), waste.places[stored], waste.places[blamed])
-        for file, stored, blamed in found[:_SHOWN_FILES]
+        for file, stored, blamed in shown
     ]
     yield from cells.table(("SIZE", "LARGEST FILES", "STORED BY", "WASTED BY"), rows).splitlines()
     if len(found) > _SHOWN_FILES:
-        rest = found[_SHOWN_FILES:]
-        yield f"and {len(rest):,} more of {human_size(sum(file.size for file, _, _ in rest))} together"
+        rest = waste.wasted - sum(file.size for file, _, _ in shown)
+        yield f"and {len(found) - len(shown):,} more of {human_size(rest)} together"
 
 
 def _all_files(waste: Waste) -> list[tuple[WastedFile, int, int]]:
-    """Return every wasted file with the layer that stores it and the one to blame, the largest first."""
-    found = [
+    """Return every wasted file with the layer that stores it and the one to blame."""
+    return [
         (file, part.blamed if part.cause.is_copy else part.victim, part.blamed)
         for part in waste.parts
         for file in part.files
     ]
-    return sorted(found, key=lambda item: (-item[0].size, item[0].entry.path, item[1]))
+
+
+def _largest_first(item: tuple[WastedFile, int, int]) -> tuple[int, str, int]:
+    file, stored, _ = item
+    return (-file.entry.size, file.entry.path, stored)
 
 
 # --- JSON
