@@ -21,11 +21,10 @@ def report(
     ] = "",
 ) -> None:
     """Write a page that shows layers, who shares them, and what fills the store."""
+    import gc
     import sys
 
     import minidock
-    import gc
-
     from minidock.cli import options, streams
     from minidock.cli.commands import PROGRAM
     from minidock.engine import report as engine

@@ -12,7 +12,7 @@ from minidock.engine.written import written
 from minidock.store.beneath import open_beneath
 from minidock.store.containers import Container
 from minidock.store.content import Stretch
-from minidock.store.layers import Contents
+from minidock.store.contents import Contents
 from minidock.store.scan import Found
 
 

@@ -20,7 +20,7 @@ from minidock.engine.workspace import Workspace
 from minidock.engine.written import write_layer, written
 from minidock.errors import ContainerConflict, InvalidRequest, MinidockError
 from minidock.store.containers import Container
-from minidock.store.layers import ContentChanged
+from minidock.store.layer_writer import ContentChanged
 from minidock.store.session import Session
 
 _TRIES = 10  # of what goes on writing meanwhile

@@ -23,7 +23,7 @@ from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.entries import BLOCK, CHAR, DIRECTORY, FIFO, FILE, SYMLINK, Entry, Tree, join, parent_of
 from minidock.core.selecting import clean
 from minidock.errors import BuildError
-from minidock.store.layers import ContentChanged
+from minidock.store.layer_writer import ContentChanged
 from minidock.store.statcache import Fingerprint, StatCache
 
 _CHUNK = 1 << 20

@@ -25,7 +25,8 @@ from minidock.engine.progress import Step
 from minidock.engine.sources import Source, ignores_of
 from minidock.engine.stage_state import COMMENT, BuildContext
 from minidock.errors import BuildError, ContextChanged
-from minidock.store.layers import ContentChanged, Layer
+from minidock.store.layer_writer import ContentChanged
+from minidock.store.layers import Layer
 
 _ATTEMPTS = 3
 _INDEPENDENT = "independent"  # the parent of a --link copy, as its inputs name it

@@ -10,7 +10,7 @@ from minidock.engine import events
 from minidock.engine.export_tree import content_of, with_links
 from minidock.engine.workspace import Workspace
 from minidock.engine.written import written
-from minidock.store.layers import Contents
+from minidock.store.contents import Contents
 from minidock.store.scan import Found
 from minidock.store.tar import END, header, padding
 

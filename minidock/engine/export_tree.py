@@ -16,7 +16,7 @@ from minidock.core.digest import Digest
 from minidock.core.entries import BLOCK, CHAR, DIRECTORY, FIFO, FILE, HARDLINK, SYMLINK, Entry, parent_of
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt
-from minidock.store.layers import Contents
+from minidock.store.contents import Contents
 from minidock.store.tar import END, header, padding
 
 

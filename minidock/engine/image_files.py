@@ -11,7 +11,7 @@ from minidock.core.process import User
 from minidock.core.users import resolve_groups, resolve_user
 from minidock.engine.workspace import Workspace
 from minidock.errors import RuntimeProblem
-from minidock.store.layers import Contents
+from minidock.store.contents import Contents
 
 _LARGEST_ACCOUNTS = 10 << 20  # bytes: a file of accounts is read whole, and its image may be anybody's
 

@@ -24,7 +24,7 @@ from minidock.core.events import (
     StepStatus,
 )
 from minidock.engine.side_by_side import Cancelled
-from minidock.store.layers import ContentChanged
+from minidock.store.layer_writer import ContentChanged
 
 
 class Progress:

@@ -20,7 +20,7 @@ from minidock.core.told import Ignores
 from minidock.engine.context import Context
 from minidock.engine.progress import Progress
 from minidock.errors import BuildError, StoreError
-from minidock.store.layers import Contents
+from minidock.store.contents import Contents
 from minidock.store.store import Store
 
 

@@ -29,7 +29,7 @@ from minidock.errors import BuildError
 from minidock.registry import download
 from minidock.registry.download import Headers, Response
 from minidock.store.http_notes import HttpNote, HttpNotes
-from minidock.store.layers import ContentChanged
+from minidock.store.layer_writer import ContentChanged
 
 _DIGEST = re.compile(r"([a-z0-9]+(?:[.+_-][a-z0-9]+)*):([0-9a-zA-Z=_-]+)")
 _UNNAMED = "__unnamed__"

@@ -20,7 +20,7 @@ from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NoSuchVolume, RuntimeProblem, VolumeInUse
 from minidock.store.container_record import ContainerRecord
 from minidock.store.containers import Container
-from minidock.store.layers import Contents
+from minidock.store.contents import Contents
 from minidock.store.session import Session
 from minidock.store.unpack import Unpacker
 from minidock.store.volumes import Volume

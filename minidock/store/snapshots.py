@@ -20,7 +20,8 @@ from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, SYMLINK, WHITEOUT, Entry, ancestors
 from minidock.core.id_mode import IdMode
 from minidock.store.blobs import Blobs
-from minidock.store.layers import Contents, Layer, Layers
+from minidock.store.contents import Contents
+from minidock.store.layers import Layer, Layers
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks
 from minidock.store.scan import PRIVATE_XATTRS, Found, fingerprint, list_directory, open_unreadable

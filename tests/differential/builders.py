@@ -25,7 +25,7 @@ from minidock.engine.sinks import TarSink
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.errors import DockerfileError, MinidockError
 from minidock.runtime.fake import FakeRuntime
-from minidock.store.layers import Contents
+from minidock.store.contents import Contents
 from tests.differential.case import Case
 from tests.differential.result import Result, config_of, history_of, read_archive, told_content
 from tests.engine.building import import_base, open_store, run_build, tree_of, workspace

@@ -24,7 +24,7 @@ from minidock.engine.workspace import Workspace
 from minidock.runtime import ids
 from minidock.runtime.base import Runtime
 from minidock.runtime.fake import FakeRuntime
-from minidock.store.layers import Contents
+from minidock.store.contents import Contents
 from minidock.store.store import Store
 from minidock.store.writer import Disk
 

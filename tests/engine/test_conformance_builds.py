@@ -35,7 +35,7 @@ from minidock.engine.secrets import Secrets
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.errors import DockerfileError, MinidockError, StepFailed
 from minidock.runtime import syscalls
-from minidock.store.layers import Contents
+from minidock.store.contents import Contents
 from tests.engine.building import import_base, open_store, outcomes, run_build, workspace
 from tests.engine.conformance_files import base, make_context, packed
 from tests.engine.conformance_platforms import check_index_platforms, check_platform, written
