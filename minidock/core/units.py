@@ -34,6 +34,8 @@ def human_size(size: int, digits: int = 3) -> str:
 
     Docker shows ``1e+03kB`` for 999,500 to 999,999 bytes at three digits; this is ``1MB``.
     """
+    if 0 <= size < 1000 and digits >= 3:
+        return f"{size}B"  # most files of an image
     value, unit = _scale(size, 1000, _DECIMAL)
     text = f"{value:.{digits}g}"
     if "e" in text and unit + 1 < len(_DECIMAL):

@@ -44,13 +44,19 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     Every line ends in a newline; without rows there is only the line of headers. Nothing is cut or folded.
     """
-    lines = [tuple(headers), *(tuple(row) for row in rows)]
-    widths = [max(MINIMUM, _widest(column) + GAP) for column in zip(*lines, strict=True)]
-    return "".join(_line(line, widths) for line in lines)
+    *columns, last = zip(headers, *rows, strict=True)
+    lines = zip(*map(_padded, columns), last, strict=True)
+    return "\n".join(map("".join, lines)) + "\n"
 
 
-def _widest(column: Sequence[str]) -> int:
-    return max(map(len if all(map(str.isascii, column)) else width, column))  # there may be 100,000 lines
+def _padded(column: Sequence[str]) -> list[str]:
+    """Return the cells of a column in its width; there may be 100,000."""
+    if all(map(str.isascii, column)):
+        cells = max(MINIMUM, max(map(len, column)) + GAP)
+        return [cell.ljust(cells) for cell in column]
+    widths = list(map(width, column))
+    cells = max(MINIMUM, max(widths) + GAP)
+    return [cell + " " * (cells - taken) for cell, taken in zip(column, widths, strict=True)]
 
 
 def _line(line: Sequence[str], widths: Sequence[int]) -> str:

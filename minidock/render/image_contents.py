@@ -12,7 +12,7 @@ from minidock.render import cells
 from minidock.render.console import Console
 from minidock.render.fields import Fields
 from minidock.render.formats import Format, json_object, json_text
-from minidock.render.tables import Columns, table_of
+from minidock.render.tables import Columns
 
 FILES: Columns = (("TYPE", "Type"), ("MODE", "Mode"), ("OWNER", "Owner"), ("SIZE", "Size"), ("PATH", "Name"))
 CHANGES = ("CHANGE", "SIZE", "PATH", "WHAT")
@@ -25,27 +25,36 @@ def shown_path(path: str) -> str:
 
 def file_fields(entry: Entry) -> Fields:
     """Return the fields of one entry; `Name` is the path with what a link leads to, `Bytes` the size as a number."""
-    path, target = shown_path(entry.path), ""
-    name = path
-    if entry.kind == SYMLINK:
-        target = cells.one_line(entry.linkname)
-        name = f"{path} -> {target}"
-    elif entry.linkname:
-        target = shown_path(entry.linkname)
-        name = f"{path} link to {target}"
-    has_attributes = not entry.is_deletion and entry.kind != HARDLINK
-    size = entry.size if entry.kind == FILE else 0
+    kind, mode, owner, size, name = _file_cells(entry)
     return {
-        "Bytes": str(size),
+        "Bytes": str(entry.size if kind == FILE else 0),
         "Digest": f"sha256:{entry.sha256}" if entry.sha256 else "",
-        "Mode": f"{entry.mode:04o}" if has_attributes else "",
+        "Mode": mode,
         "Name": name,
-        "Owner": f"{entry.uid}:{entry.gid}" if has_attributes else "",
-        "Path": path,
-        "Size": units.human_size(size) if entry.kind == FILE else "",
-        "Target": target,
-        "Type": entry.kind,
+        "Owner": owner,
+        "Path": shown_path(entry.path),
+        "Size": size,
+        "Target": _target(entry),
+        "Type": kind,
     }
+
+
+def _file_cells(entry: Entry) -> tuple[str, str, str, str, str]:
+    """Return the cells of `FILES`: there may be 100,000 lines, and their other fields would take as long again."""
+    kind, name = entry.kind, shown_path(entry.path)
+    if kind == SYMLINK or entry.linkname:
+        name += f" {'->' if kind == SYMLINK else 'link to'} {_target(entry)}"
+    size = units.human_size(entry.size) if kind == FILE else ""
+    if kind == HARDLINK or entry.is_deletion:
+        return kind, "", "", size, name
+    return kind, f"{entry.mode:04o}", f"{entry.uid}:{entry.gid}", size, name
+
+
+def _target(entry: Entry) -> str:
+    """Return what a link leads to, empty for what is none."""
+    if entry.kind == SYMLINK:
+        return cells.one_line(entry.linkname)
+    return shown_path(entry.linkname) if entry.linkname else ""
 
 
 def print_files(
@@ -54,14 +63,16 @@ def print_files(
     """Print entries in their order, or the largest first; ``total`` are their bytes, each file once."""
     if by_size:
         entries = sorted(entries, key=lambda entry: (-entry.size, entry.path))
-    rows = [file_fields(entry) for entry in entries]
+    if shape is Format.TABLE:
+        headers = [header for header, _ in FILES]
+        console.out.write(cells.table(headers, list(map(_file_cells, entries))))
+        console.out.write(f"\n{_count(len(entries), 'entry', 'entries')}, {units.human_size(total, 4)}\n")
+        return
+    rows = list(map(file_fields, entries))
     if shape is Format.JSON:
         console.out.writelines(f"{json_object(row)}\n" for row in rows)
-    elif shape.template:
-        console.out.write(shape.rows(rows, {field: header for header, field in FILES}))
     else:
-        console.out.write(table_of(FILES, rows))
-        console.out.write(f"\n{_count(len(entries), 'entry', 'entries')}, {units.human_size(total, 4)}\n")
+        console.out.write(shape.rows(rows, {field: header for header, field in FILES}))
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -6,12 +6,15 @@ import gc
 import json
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from minidock.core.canonical import dumps
 from minidock.core.entries import Entry
 
 _XATTRS, _PARTS = Entry._fields.index("xattrs"), Entry._fields.index("parts")
+_WIDTH = len(Entry._fields)
+_MAKE = partial(tuple.__new__, Entry)  # `Entry._make` without its check of the length, in a third of the time
 
 
 def rows_of(entries: Sequence[Entry]) -> tuple[list[tuple[object, ...]], bool]:
@@ -40,14 +43,13 @@ def unpacked(body: bytes) -> list[Entry]:
 
 
 def entries_of(rows: list[list[Any]]) -> list[Entry]:
-    """Return the entries that rows are, as JSON has them."""
-    return [_entry(row) for row in rows]
-
-
-def _entry(row: list[Any]) -> Entry:
-    row[_XATTRS] = tuple((name, value) for name, value in row[_XATTRS]) if row[_XATTRS] else ()
-    if len(row) > _PARTS:
-        row[_PARTS] = tuple((start, size) for start, size in row[_PARTS])
-    else:
-        row.append(())
-    return Entry._make(row)
+    """Return the entries that rows are, as JSON has them. The rows are used up. Raises: TypeError, ValueError."""
+    for row in rows:
+        row[_XATTRS] = tuple((name, value) for name, value in row[_XATTRS]) if row[_XATTRS] else ()
+        if len(row) > _PARTS:
+            row[_PARTS] = tuple((start, size) for start, size in row[_PARTS])
+        else:
+            row.append(())
+    if any(map(_WIDTH.__ne__, map(len, rows))):
+        raise ValueError("a row of an entry index has too many fields or too few")
+    return list(map(_MAKE, rows))
