@@ -71,7 +71,7 @@ class HttpTransport:
             found = pool.handle_request(sent)
         except _FAILURES as error:
             proxy = proxy_for(origin, self._environment)
-            raise unreachable(request.method, request.url, _cause(error), proxy and proxy.origin) from error
+            raise unreachable(request.method, request.url, _cause(error), proxy.origin if proxy else None) from error
         return _Received(found, request)
 
     def _pool(self, origin: Origin, *, allows_local: bool) -> httpcore.ConnectionPool:
