@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from minidock.core.ancestry import is_step_of
 from minidock.core.filters import has_label
 from minidock.core.moments import parse_moment
 from minidock.core.networking import Networking, NetworkKind
@@ -15,7 +16,7 @@ from minidock.core.published import Mapped
 from minidock.core.summary import ContainerState
 from minidock.engine import images
 from minidock.engine.workspace import Workspace
-from minidock.errors import InvalidRequest, MinidockError
+from minidock.errors import InvalidRequest, MinidockError, NoSuchImage
 from minidock.store.containers import Container
 
 Filter = tuple[str, str]
@@ -126,11 +127,24 @@ def health_of(ws: Workspace, container: Container) -> str:
 
 
 def _ancestor(ws: Workspace, value: str) -> Test:
+    """Return whether a container's image is this one, or was built on it."""
     try:
-        layers = images.find(ws, value).config.diff_ids
+        wanted = images.find(ws, value)
     except MinidockError:
         return lambda item: False
-    return lambda item: item.record.diff_ids[: len(layers)] == layers
+    layers = wanted.config.diff_ids
+
+    def fits(item: Container) -> bool:
+        if item.record.image_id == wanted.image_id:
+            return True
+        if item.record.diff_ids[: len(layers)] != layers:
+            return False  # the quick way
+        try:
+            return is_step_of(wanted.config, images.load(ws, item.record.image_id).config)
+        except NoSuchImage:
+            return False
+
+    return fits
 
 
 def _beside(ws: Workspace, value: str, *, is_before: bool) -> Test:

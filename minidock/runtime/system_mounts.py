@@ -122,7 +122,8 @@ def mount_dev(points: MountPoints, launch: Launch) -> int:
     syscalls.mount("devpts", f"{base}/pts", "devpts", syscalls.MS_NOSUID | syscalls.MS_NOEXEC, terminals)
     _mount_ipc(dev, launch)
     for name, link in LINKS:
-        os.symlink(link, name, dir_fd=dev)
+        if name != "core" or os.path.exists(link):  # not every kernel has it
+            os.symlink(link, name, dir_fd=dev)
     place_nodes(points, dev, launch)
     if is_single_id:
         # Apt gives itself up to the user _apt and looks whether it did, which a single id cannot; from here it leaves

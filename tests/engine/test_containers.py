@@ -19,6 +19,7 @@ from minidock.core.summary import ContainerState
 from minidock.engine import changes, container_list, container_prune, container_removal, containers, logs, volumes
 from minidock.engine.attend import Streams
 from minidock.engine.client import Attachment
+from minidock.engine.commit import CommitRequest, commit
 from minidock.engine.container_inspect import inspect_container
 from minidock.engine.exec import ExecRequest, execute
 from minidock.engine.run import Created, create, process_spec
@@ -415,6 +416,18 @@ def test_logs_show_the_last_lines_and_their_times(ws: Workspace, streams: Stream
     assert stamped.endswith(b"Z three")
     with pytest.raises(NoSuchContainer):
         list(logs.logs(ws, "nosuch"))
+
+
+def test_an_image_of_equal_layers_is_no_ancestor(ws: Workspace, streams: Streams) -> None:
+    import_base(ws, BASE, "twin:1")  # a second later, so its history is another one
+    run(ws, streams, "change", name="box")
+    commit(ws, CommitRequest("box", "made:1"))
+    os.close(create(ws, RunRequest("made:1", ("true",), name="child"), no_warning).lock)
+
+    def listed(image: str) -> list[str]:
+        return [row.names[0] for row in container_list.list_containers(ws, [("ancestor", image)], includes_all=True)]
+
+    assert [listed(image) for image in ("base:1", "made:1", "twin:1")] == [["child", "box"], ["child"], []]
 
 
 def test_a_line_stands_where_it_ended(ws: Workspace, streams: Streams) -> None:
