@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,15 @@ def test_no_secret_and_no_path_of_this_machine_leaves_it(first: Machine) -> None
     config = first.config().to_bytes()
     assert b"hidden" not in config
     assert str(first.context).encode() not in config
+
+
+def test_every_key_that_leaves_the_machine_is_sha256(first: Machine) -> None:
+    first.build(writes=True)
+    told = first.config().to_bytes().decode()
+    keys = [record["digest"] for record in json.loads(told)["records"]]
+    assert len(keys) >= 5
+    assert [key for key in keys if not re.fullmatch("sha256:[0-9a-f]{64}", key)] == []
+    assert re.findall('"[0-9a-f]{8,32}"', told) == []  # what xxhash would look like
 
 
 @pytest.mark.parametrize("damage", ["layer", "config", "manifest", "index", "nothing there"])
