@@ -6,12 +6,12 @@ Source: BuildKit, dockerfile2llb/convert_copy.go; tonistiigi/fsutil, copy/copy.g
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from minidock.core.dockerfile.glob import has_wildcard, match
 from minidock.core.dockerfile.ignore import IgnoreRules
-from minidock.core.entries import DIRECTORY, Entry, Tree, ancestors, join, name_of
+from minidock.core.entries import DIRECTORY, SYMLINK, Entry, Tree, ancestors, join, name_of
 from minidock.errors import BuildError
 
 _PIVOT = "/./"
@@ -49,12 +49,19 @@ class Selection:
             return tuple(self._filtered(item, None) for item in _named(tree, source))
         parent, pivot, rest = source.partition(_PIVOT)
         start, pattern = (parent, clean(rest)) if pivot else ("", clean(source))
-        if not pattern:
+        is_literal = not has_wildcard(start) and not has_wildcard(pattern)
+        if is_literal and not pattern:
             raise _not_found(clean(start))
-        if not has_wildcard(start) and not has_wildcard(pattern):
+        if is_literal:
             _require_exactly(tree, clean(start), pattern)
-        wanted = IgnoreRules.from_patterns([pattern])
-        return tuple(self._filtered(item, wanted) for item in _named(tree, start))
+        wanted = IgnoreRules.from_patterns([pattern])  # none if only the pivot was named
+        named = [item for item in _named(tree, start) if item.entry.kind == DIRECTORY or not pattern]
+        found = tuple(self._filtered(item, wanted) for item in named)
+        if is_literal and not any(path.startswith(_unescaped(pattern)) for item in found for path in _taken(item)):
+            raise _not_found(join(clean(start), pattern))  # it is there, and excluded
+        if not clean(start):
+            _require_targets(tree, found)
+        return found
 
     def _filtered(self, item: Selected, wanted: IgnoreRules | None) -> Selected:
         """Return a source without the members that are not ``wanted`` (by a pattern's match) or are excluded."""
@@ -88,7 +95,7 @@ def clean(pattern: str) -> str:
 
 
 def _require(tree: Tree, path: str) -> Entry:
-    entry = tree.get(tree.resolve(path)) or tree.get(tree.resolve(_ESCAPED.sub(r"\1", path)))
+    entry = tree.get(tree.resolve(path)) or tree.get(tree.resolve(_unescaped(path)))
     if entry is None:
         raise _not_found(path)
     return entry
@@ -97,8 +104,24 @@ def _require(tree: Tree, path: str) -> Entry:
 def _require_exactly(tree: Tree, start: str, path: str) -> None:
     """Raise the error of a path below ``start`` that is not there without following links."""
     real = tree.resolve(start)
-    if join(real, path) not in tree and join(real, _ESCAPED.sub(r"\1", path)) not in tree:
+    if join(real, path) not in tree and join(real, _unescaped(path)) not in tree:
         raise _not_found(join(start, path))
+
+
+def _taken(item: Selected) -> Iterator[str]:
+    return (member.path for member in item.members if member.path not in item.passed)
+
+
+def _require_targets(tree: Tree, found: Iterable[Selected]) -> None:
+    """Raise the error of a link of the topmost directory that leads nowhere: BuildKit follows those to hash them."""
+    for item in found:
+        for member in item.members:
+            if member.kind == SYMLINK and "/" not in member.path and tree.get(tree.resolve(member.path)) is None:
+                raise _not_found(member.path)
+
+
+def _unescaped(pattern: str) -> str:
+    return _ESCAPED.sub(r"\1", pattern)
 
 
 def _not_found(path: str) -> BuildError:
@@ -109,6 +132,7 @@ def _named(tree: Tree, pattern: str) -> tuple[Selected, ...]:
     cleaned = clean(pattern)
     if not has_wildcard(cleaned):
         return (_selected(tree, name_of(cleaned), _require(tree, cleaned)),)
+    _require_directory(tree, literal_part(cleaned))
     found = [""]
     is_literal = True
     for part in cleaned.split("/"):
@@ -121,6 +145,25 @@ def _named(tree: Tree, pattern: str) -> tuple[Selected, ...]:
             raise _not_found(path)
         selected.append(_selected(tree, name_of(path), entry))
     return tuple(selected)
+
+
+def literal_part(pattern: str) -> str:
+    """Return the directory above the first component of a path that has a wildcard, the whole path if none has."""
+    parts = pattern.split("/")
+    return "/".join(parts[: next((n for n, part in enumerate(parts) if has_wildcard(part)), len(parts))])
+
+
+def _require_directory(tree: Tree, path: str) -> None:
+    """Raise BuildKit's error of a directory to look for matches in that is not there."""
+    real = tree.resolve(_unescaped(path))
+    if tree.get(real) is None:
+        is_below_file = any(above.kind != DIRECTORY for name in ancestors(real) if (above := tree.get(name)))
+        raise not_there(real, "not a directory" if is_below_file else "no such file or directory")
+
+
+def not_there(path: str, reason: str = "no such file or directory") -> BuildError:
+    """Return the error of a directory that a pattern begins with."""
+    return BuildError(f"lstat /{path}: {reason}")
 
 
 def _matches(tree: Tree, directory: str, pattern: str, *, is_literal: bool) -> list[str]:

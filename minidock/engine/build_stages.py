@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from minidock.core.dockerfile import stages
 from minidock.core.dockerfile.model import Add, Copy, Instruction, Run, Workdir
+from minidock.core.dockerfile.transfer import context_words
 from minidock.engine.cache_import import Importing
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.preparing import BuildRequest, Setup
@@ -109,6 +110,9 @@ def _shared(setup: Setup, inputs: StageInputs, cancellation: Cancellation) -> Bu
         known_steps=frozenset(() if last is None else (step.id for step in last.steps)),
         known_names=frozenset(() if last is None else (step.name for step in last.steps)),
         requires_cached=request.requires_cached,
+        context_words=context_words(setup.course.plan, setup.course.wanted)
+        if setup.prepared.opened.files.is_local
+        else None,
         imported=importing.caches(request.cache_from if request.uses_cache else ()),
     )
 

@@ -12,9 +12,10 @@ from minidock.core.cache_key import StepInputs
 from minidock.core.config import HistoryEntry
 from minidock.core.copying import Attributes, Planned, Unpacked
 from minidock.core.dockerfile.model import Add, Copy
+from minidock.core.dockerfile.transfer import is_sent
 from minidock.core.entries import FILE
 from minidock.core.file_mode import ModeChange
-from minidock.core.selecting import Selected
+from minidock.core.selecting import Selected, Selection, clean, literal_part, not_there
 from minidock.core.told import Told
 from minidock.core.users import is_numeric_owner, resolve_owner
 from minidock.engine.archives import Archive, open_archive
@@ -59,6 +60,8 @@ def copy(build: BuildContext, steps: CachedSteps, instruction: Copy | Add, open_
                 with step.failing():
                     if problem is not None:
                         raise problem
+                    if isinstance(instruction, Add) or not instruction.from_:
+                        _require_sent(build, source, words, chosen)
                     parts = words.parts(source, chosen, remotes, attributes)
                 told = Told(told_text(instruction), ignores=ignores_of(source))
                 _Copy(build, steps, instruction, parts, attributes, told).carry_out(step)
@@ -89,6 +92,23 @@ def _select(source: Source | None, words: Words) -> tuple[Chosen, BuildError | C
         return source.select(words.paths, words.selection), None
     except (BuildError, ContentChanged) as error:
         return (), error
+
+
+def _require_sent(build: BuildContext, source: Source | None, words: Words, chosen: Chosen) -> None:
+    """Raise BuildKit's error of a pattern without a match whose directory nothing else is taken from."""
+    if source is None or build.context_words is None or words.selection.keeps_parents:
+        return
+
+    def names_something(word: str) -> bool:
+        try:
+            return any(source.select((word,), Selection()))
+        except BuildError:
+            return False
+
+    for path, items in zip(words.paths, chosen, strict=True):
+        directory = literal_part(clean(path))
+        if not items and directory and not is_sent(directory, build.context_words, names_something):
+            raise not_there(directory)
 
 
 def attributes_of(build: BuildContext, steps: CachedSteps, chown: str = "", chmod: str = "") -> Attributes:

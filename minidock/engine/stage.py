@@ -26,7 +26,7 @@ from minidock.core.dockerfile.model import (
     Run,
     Workdir,
 )
-from minidock.core.dockerfile.stages import resolve_args
+from minidock.core.dockerfile.stages import resolve_each
 from minidock.core.dockerfile.workdir import resolve_workdir
 from minidock.core.networking import Networking, NetworkKind
 from minidock.core.process import MountedFile
@@ -123,11 +123,11 @@ class StageBuilder:
 
     def _arg(self, instruction: Arg) -> None:
         build = self._build
-        found = resolve_args(instruction, self.state.variables, build.build_args, build.global_args, build.escape)
-        names = [name for name, _ in instruction.args]
-        texts = [f"{name}={found[name]}" if name in found else name for name in names]
+        parts = resolve_each(instruction, self.state.variables, build.build_args, build.global_args, build.escape)
+        texts = [name if value is None else f"{name}={value}" for name, value in parts]
+        found = {name: value for name, value in parts if value is not None}
         self._steps.metadata(self.state.image.config, f"ARG {' '.join(texts)}", found.items())
-        args = {**self.state.args, **{name: found.get(name, "") for name in names}}
+        args = {**self.state.args, **{name: found.get(name, "") for name, _ in parts}}
         self._change(variables={**self.state.variables, **found}, args=args)
 
     def _author(self, instruction: Maintainer) -> None:

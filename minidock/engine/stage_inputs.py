@@ -79,7 +79,10 @@ class StageInputs:
         wanted = self.platform_of(stage)
         if isinstance(stage.base, int):
             # The values of its ARGs go on, but the history of this stage names only those that it declares itself.
-            return replace(self._state_of(stage.base), args={}), self._plan.display_name(stage.base)
+            # Where an ENV has the same name, that counts: it comes from the image.
+            state = self._state_of(stage.base)
+            variables = {**state.variables, **_variables(state.image)}
+            return replace(state, args={}, variables=variables), self._plan.display_name(stage.base)
         if stage.is_scratch or self._is_empty(stage.base):
             empty = replace(scratch(wanted.architecture), os=wanted.os, variant=wanted.variant)
             return StageState(empty, None), "scratch"
@@ -92,7 +95,7 @@ class StageInputs:
                 f"not found: it is for {offered}",
                 stage.from_line,
             )
-        variables = {name: value for name, _, value in (item.partition("=") for item in image.config.config.env)}
+        variables = _variables(image.config)
         shown = str(Reference.parse(stage.base)) if image.names else str(image.image_id)
         name = stage.base.partition("@")[0]
         known = images.known_lines(self._setup.ws.store.images.list(), image.image_id)
@@ -196,3 +199,7 @@ class StageInputs:
     def _layers(self, image: ImageConfig) -> LayerSource:
         with self._lock:
             return self._setup.stack.enter_context(layer_source(self._setup.ws.store, self._present(image).diff_ids))
+
+
+def _variables(image: ImageConfig) -> dict[str, str]:
+    return {name: value for name, _, value in (item.partition("=") for item in image.config.env)}

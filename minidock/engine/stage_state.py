@@ -68,6 +68,7 @@ class BuildContext:
     no_cache_option: str = "--no-cache"  # what is to blame where the cache is not used
     requires_cached: bool = False  # a step that would run is an error
     imported: ImportedCache | None = None  # results of other machines
+    context_words: tuple[str, ...] | None = None  # all sources in a context of which only those are sent
     results: list[CachedResult] = field(default_factory=list)  # of the steps so far, for other machines
 
     @property

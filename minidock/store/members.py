@@ -38,6 +38,7 @@ def read_entries(source: Source, room: int | None = None) -> list[Entry]:
     """
     reader = Reader(source, room=room)
     found: dict[tuple[str, bool], Entry] = {}
+    above: set[str] = {""}
     for entry in reader:
         if entry.kind == FILE:
             slow, fast = sha256(), xxh3_128()
@@ -45,7 +46,13 @@ def read_entries(source: Source, room: int | None = None) -> list[Entry]:
                 slow.update(chunk)
                 fast.update(chunk)
             entry = entry._replace(sha256=slow.hexdigest(), xxh3=fast.hexdigest())
+        if entry.path in above and entry.kind != DIRECTORY and not entry.is_deletion:
+            _forget_below(found, entry.path)  # whoever unpacks one after the other removes the directory here
         _put(found, entry)
+        directory = parent_of(entry.path)
+        while directory not in above:
+            above.add(directory)
+            directory = parent_of(directory)
     reader.drain()
     return _settled(list(found.values()))
 
@@ -57,6 +64,11 @@ def _put(found: dict[tuple[str, bool], Entry], entry: Entry) -> None:
         found[(entry.path, True)] = Entry(entry.path, OPAQUE)
         entry = entry if entry.kind == DIRECTORY else before
     found[(entry.path, entry.kind == OPAQUE)] = entry
+
+
+def _forget_below(found: dict[tuple[str, bool], Entry], path: str) -> None:
+    for key in [key for key in found if key[0].startswith(f"{path}/")]:
+        del found[key]
 
 
 def _settled(entries: list[Entry]) -> list[Entry]:

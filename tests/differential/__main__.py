@@ -1,7 +1,8 @@
 """Builds the same Dockerfiles with minidock and with another builder, and tells what differs.
 
-``python -m tests.differential [docker|buildkit] [--record] [PART OF A NAME]``: the exit code is 1 if anything differs
-that is not listed. Needs root, and dockerd or buildkitd; `--record` keeps what BuildKit made for the tests.
+``python -m tests.differential [docker|buildkit] [--record|--generated=SEED:COUNT] [PART OF A NAME]``: the exit code is
+1 if anything differs that is not listed. Needs root, and dockerd or buildkitd; `--record` keeps what BuildKit made for
+the tests.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.differential.case import Case, base_tar
 from tests.differential.collect import own_cases
 from tests.differential.collected import collected_bases, collected_cases
 from tests.differential.compare import comparable, deviation_of, differences
+from tests.differential.generated import generated_cases
 from tests.differential.result import Result, add_layer
 from tests.other_users import public_place
 
@@ -36,7 +38,10 @@ def main(words: Sequence[str]) -> int:
         return 1
     record = "--record" in words
     title, rows = which, []
-    for cases, bases in ((own_cases(), own_bases()), (() if record else collected_cases(), collected_bases())):
+    generated = next((word.partition("=")[2] for word in words if word.startswith("--generated=")), "")
+    own = generated_cases(*map(int, generated.split(":"))) if generated else own_cases()
+    others = () if record or generated else collected_cases()
+    for cases, bases in ((own, own_bases()), (others, collected_bases())):
         chosen = [case for case in cases if all(part in case.name for part in parts)]
         if chosen:
             title, more = _built(which, chosen, bases, _THREADS if not record else 1)
@@ -114,6 +119,8 @@ def _report(title: str, which: str, rows: Sequence[tuple[Case, Result, Result]])
         counts[kind] += 1
         if kind == "different":
             print(f"{case.name}:", *lines[:8], sep="\n    ")
+        if theirs.error.startswith(DAEMON_ENDED):
+            print(f"{case.name} ends {title}: {theirs.error.removeprefix(DAEMON_ENDED)}")
     print(f"minidock and {title}: {len(rows)} builds")
     for kind, count in sorted(counts.items()):
         print(f"    {kind:30} {count}")
@@ -132,6 +139,8 @@ def _kind(which: str, case: Case, ours: Result, theirs: Result) -> tuple[str, li
             return "syntax newer than docker", lines
         if older.is_worded_otherwise(ours, theirs):
             return "same but for words of history", lines
+        if older.is_passing(case):
+            return "not the same twice", lines
         if words := older.reason_of(case, lines):
             return f"older: {words}", lines
     return "different", lines

@@ -11,7 +11,6 @@ from tests.differential.result import Result
 DEVIATIONS: Mapping[str, tuple[str, ...]] = {
     "`[*]` in a wildcard": ("copy-star-class-escape",),
     "`WORKDIR` is shown cleaned": ("words-workdir-words", "words-workdir-dots", "words-workdir-trailing"),
-    "The name of an `ARG` is expanded in the history too": ("words-arg-26",),
     "An archive with `..` in a name": ("add-archive-dotdot",),
     "A member of an archive below a link of its own": ("add-archive-through-own-link",),
     "an equal size and time mean an equal file": ("copy-over-itself",),

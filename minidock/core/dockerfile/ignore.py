@@ -17,6 +17,7 @@ from minidock.core.dockerfile.directives import BOM
 from minidock.core.dockerfile.glob import STAR, class_to_regex, compile_glob, has_wildcard, joined
 from minidock.errors import PatternError
 
+_OPEN_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\\Z")
 _LETTER = re.compile(r"\\[a-zA-Z0-9]")
 # What letters behind a backslash mean in Go's regexp/syntax.
 _LETTERS = {
@@ -169,8 +170,8 @@ def _rule(text: str) -> Rule:
 
 def _part(part: str) -> re.Pattern[str] | None:
     """Return what one component of a pattern matches, ``None`` if it can match more than one."""
-    # Upstream lets a class match a slash.
-    if "**" in part or "[" in part or _LETTER.search(part):
+    # Upstream lets a class match a slash, and takes a backslash before one for part of the pattern.
+    if "**" in part or "[" in part or _LETTER.search(part) or _OPEN_ESCAPE.search(part):
         return None
     return compile_glob(part) if has_wildcard(part) or "\\" in part else re.compile(re.escape(part))
 

@@ -114,21 +114,34 @@ def resolve_args(
     global_args: Mapping[str, str],
     escape: str = "\\",
 ) -> dict[str, str]:
-    """Return the variables that an ARG sets, in order; names without any value are left out.
+    """Return the variables that an ARG sets, in order; names without any value are left out. As `resolve_each`."""
+    found = resolve_each(arg, env, build_args, global_args, escape)
+    return {name: value for name, value in found if value is not None}
+
+
+def resolve_each(
+    arg: Arg,
+    env: Mapping[str, str],
+    build_args: Mapping[str, str],
+    global_args: Mapping[str, str],
+    escape: str = "\\",
+) -> tuple[tuple[str, str | None], ...]:
+    """Return the parts of an ARG in order, each with the value that it gets, None if it gets none.
 
     A build argument wins over the default, the default over ``global_args``. The parts are done one after the other:
-    later ones see earlier ones. A default is expanded only if it is used. Raises: ExpansionError.
+    later ones see earlier ones. A default is expanded only if it is used, a name never. Raises: ExpansionError.
     """
-    found: dict[str, str] = {}
-    scope: Mapping[str, str] = ChainMap(found, env)  # type: ignore[arg-type]  # env is only read
-    for written, default in arg.args:
-        name = words.expand(written, scope, escape)
+    values: dict[str, str] = {}
+    scope: Mapping[str, str] = ChainMap(values, env)  # type: ignore[arg-type]  # env is only read
+    found: list[tuple[str, str | None]] = []
+    for name, default in arg.args:
         value = build_args.get(name)
         if value is None:
             value = global_args.get(name) if default is None else words.expand(default, scope, escape)
         if value is not None:
-            found[name] = value
-    return found
+            values[name] = value
+        found.append((name, value))
+    return tuple(found)
 
 
 def with_contexts(plan: StagePlan, is_context: Callable[[str], bool]) -> StagePlan:

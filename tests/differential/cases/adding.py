@@ -33,6 +33,10 @@ CASES = (
     _add(
         "archive-over-links", "ADD t.tar /", archives={"t.tar": {"l-dir/q": "1", "l-file": "2", "lib/z": "3", "d/": ""}}
     ),
+    _add("archive-file-over-own-dir", "ADD t.tar /n/", archives={"t.tar": {"q/a/b": "1", "q": "2"}}),
+    _add("archive-link-over-own-dir", "ADD t.tar /n/", archives={"t.tar": {"q/a": "1", "q@": "z", "z/": ""}}),
+    _add("archive-dir-over-own-file", "ADD t.tar /n/", archives={"t.tar": {"q": "2", "q/": ""}}),
+    _add("archive-below-own-file", "ADD t.tar /n/", archives={"t.tar": {"q": "2", "q/a": "1"}}),
     _add("archive-dir-over-file", "ADD t.tar /", archives={"t.tar": {"f/": "", "f/q": "1"}}),
     _add("archive-file-over-dir", "ADD t.tar /", archives={"t.tar": {"d": "1"}}),
     _add("archive-link-over-dir", "ADD t.tar /", archives={"t.tar": {"d@": "f"}}),

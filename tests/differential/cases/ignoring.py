@@ -131,6 +131,7 @@ _LISTS = (
         "*/",
         "x/deep/er/../two",
     ),
+    *("x\\/one", "\\/a", "*\n!x\\/one", "x\\\\/one"),
 )
 
 CASES = (
