@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from minidock.core.process import ProcessSpec
+from minidock.core.id_mode import IdMode
+from minidock.core.process import Mount, ProcessSpec
 from minidock.errors import MinidockError
+from minidock.runtime.base import RuntimeReport
 from tests.runtime.machine import Containers
 
 _DESCRIPTORS = range(3, 24)
@@ -91,3 +94,13 @@ def test_masks_that_the_image_has_replaced_hide_all_the_same(isolated: Container
     assert code == 0, text
     assert len(lines) == 1, text
     assert lines[0].startswith("crw-rw-rw-"), text
+
+
+def test_the_launcher_s_program_lies_on_a_read_only_mount(isolated: Containers, report: RuntimeReport) -> None:
+    """CVE-2019-5736: a program called /proc/self/exe is the launcher's, which root inside could write to later."""
+    if report.id_mode is not IdMode.ROOT or isolated.runtime.name != "native":
+        pytest.skip("in a user namespace it is another user's; crun and runc see to themselves")
+    code = "import os; print(os.statvfs('/proc/self/exe').f_flag & os.ST_RDONLY, os.stat('/proc/self/exe').st_ino)"
+    libraries = ("PYTHONHOME=/usr", "LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu")
+    spec = isolated.spec("/proc/self/exe", "-S", "-c", code, env=libraries, mounts=(Mount("/usr", "/usr"),))
+    assert isolated.run(spec) == (0, f"1 {os.stat(sys.executable).st_ino}\n")
