@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from minidock.core.dockerfile import stages
 from minidock.core.dockerfile.model import Add, Copy, Instruction, Run, Workdir
 from minidock.core.dockerfile.transfer import context_words
+from minidock.engine.ahead import Ahead
 from minidock.engine.cache_import import Importing
 from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.preparing import BuildRequest, Setup
@@ -47,7 +48,8 @@ class StageBuilds:
             steps.base(shown)
         elif isinstance(stage.base, str) and self.inputs.named_source(stage.base) is not None:
             self._apply(builder, steps, _whole_context(stage, stage.base))
-        for instruction in stage.instructions:
+        for position, instruction in enumerate(stage.instructions):
+            steps.has_run_to_come = any(isinstance(item, Run) for item in stage.instructions[position:])
             self._apply(builder, steps, instruction)
         request = self._setup.request
         if index == self._setup.course.target and request.labels:
@@ -84,6 +86,8 @@ def _shared(setup: Setup, inputs: StageInputs, cancellation: Cancellation) -> Bu
     request, definition, ws = setup.request, setup.prepared.definition, setup.ws
     epoch = _epoch(request, setup.course.plan)
     last = ws.store.builds.get(setup.scope)
+    ahead = Ahead(ws, setup.session)
+    setup.stack.callback(ahead.close)
     importing = Importing(ws, request.environment or {}, setup.progress, setup.stack, cancellation.check)
     return BuildContext(
         ws=ws,
@@ -102,6 +106,7 @@ def _shared(setup: Setup, inputs: StageInputs, cancellation: Cancellation) -> Bu
         open_from=inputs.open_from,
         copied_from=inputs.copied_from,
         cancellation=cancellation,
+        ahead=ahead,
         layers_of=inputs.layers_of,
         resources=request.resources,
         secrets=request.secrets,

@@ -47,6 +47,7 @@ class CachedSteps:
         self._ordinal = 0  # of steps that make a layer: an ENV more does not make later steps strangers
         self._tree: tuple[tuple[Digest, ...], Tree] | None = None
         self._explained: set[Reason] = set()
+        self.has_run_to_come = False  # this step or a later one starts a process
         self.lines: StepLines | None = None  # of the instruction whose steps are added now
         self.state = state
 
@@ -81,7 +82,10 @@ class CachedSteps:
         """Return the merged tree of the stage so far."""
         diff_ids = self.state.image.diff_ids
         if self._tree is None or self._tree[0] != diff_ids:
-            self._tree = (diff_ids, self._store.layers.tree(diff_ids))
+            layers, before = self._store.layers, self._tree
+            is_next = before is not None and before[0] == diff_ids[:-1]
+            tree = before[1].with_layer(layers.entries(diff_ids[-1])) if before and is_next else layers.tree(diff_ids)
+            self._tree = (diff_ids, tree)
         return self._tree[1]
 
     # --- steps that change the config only
@@ -181,6 +185,8 @@ class CachedSteps:
                     record = self._find(inputs, key, entry, follows_rebuilt=follows)
                     if record is None:
                         self._tell(step, self._reasons(step, inputs, follows_rebuilt=follows))
+                        if self.has_run_to_come:  # what follows a step that runs does so, too
+                            self._build.ahead.begin(self.state.image.diff_ids)
                         record, is_new = self._carry_out(inputs, entry, step, make), True
             if not is_new:
                 self._mark_used(key)

@@ -58,14 +58,14 @@ class StepProcess:
     security: Security = field(default_factory=Security)
 
 
-def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProcess) -> Finished:
+def run(build: BuildContext, step: Step, image: ImageConfig, tree: Tree, process: StepProcess) -> Finished:
     """Run a process as the image's user in its working directory on a copy-on-write view of its layers.
 
-    With SOURCE_DATE_EPOCH, newer files get that time in the layer. Raises: Cancelled, RuntimeProblem.
+    ``tree`` is what those make together. With SOURCE_DATE_EPOCH, newer files get that time in the layer.
+    Raises: Cancelled, RuntimeProblem.
     """
     ws, session = build.ws, build.session
     store = ws.store
-    tree = store.layers.tree(image.diff_ids)
     user = ImageFiles(ws, image.diff_ids, tree).user(image.config.user)
     report = probe(ws)
     missing = shortcomings(report)
@@ -73,6 +73,7 @@ def run(build: BuildContext, step: Step, image: ImageConfig, process: StepProces
         build.progress.warn(missing)
     privileges.check(process.security, report, build.progress.warn, "RUN --security=insecure")
     with prepared(ws):
+        build.ahead.wait(image.diff_ids)
         area = _Area(ws, session, image.diff_ids, tree, storage=report.storage)
         spec = ProcessSpec(
             id=f"{session.name}-{area.name}",  # several steps may run at a time

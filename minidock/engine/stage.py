@@ -181,7 +181,7 @@ class StageBuilder:
                     tuple(made.secrets),
                     unconfined() if instruction.security == INSECURE else Security(),
                 )
-                finished = run(build, step, state.image, process)
+                finished = run(build, step, state.image, self._steps.tree(), process)
             if finished.layer is None:
                 raise StepFailed(
                     " ".join(words),

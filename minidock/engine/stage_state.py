@@ -17,6 +17,7 @@ from minidock.core.reason import Reason
 from minidock.core.resources import Resources
 from minidock.core.step_lines import CopiedFrom, StepLines
 from minidock.core.times import format_time
+from minidock.engine.ahead import Ahead
 from minidock.engine.cache_import import ImportedCache
 from minidock.engine.progress import Progress
 from minidock.engine.secrets import Secrets
@@ -56,6 +57,7 @@ class BuildContext:
     open_from: Callable[[Copy], Source]
     copied_from: Callable[[Copy, str], CopiedFrom | None]
     cancellation: Cancellation
+    ahead: Ahead
     # Layers of a stage or image, or the files of a named context, for a mount of a RUN.
     layers_of: Callable[[str, Run, str], tuple[Digest, ...] | Source]
     secrets: Secrets = field(default_factory=Secrets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
@@ -40,15 +41,18 @@ class FaultyDisk(Disk):
         self.done = 0
         self.log: list[str] = []
         self.is_dead = False
+        self._counting = threading.Lock()
 
     def _operate(self, name: str, call: Callable[..., Any], *args: Any) -> Any:
-        if self.is_dead:
-            raise Crash
-        self.done += 1
-        self.log.append(name)
-        if self.done == self.at:
+        with self._counting:
+            if self.is_dead:
+                raise Crash
+            self.done += 1
+            number = self.done
+            self.log.append(name)
+        if number == self.at:
             return self._fail(name, call, *args)
-        if self.fault is Fault.NO_SPACE and 0 < self.at < self.done and name in _NEEDS_SPACE:
+        if self.fault is Fault.NO_SPACE and 0 < self.at < number and name in _NEEDS_SPACE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return call(*args)
 

@@ -44,8 +44,13 @@ class Snapshots:
         self._id_mode = id_mode
         self._boot_id = boot_id
 
-    def stack(self, session: Session, diff_ids: Sequence[Digest]) -> tuple[str, ...]:
-        """Return the directories of the unpacked layers, topmost first, after unpacking those that are missing."""
+    def stack(
+        self, session: Session, diff_ids: Sequence[Digest], check: Callable[[], None] | None = None
+    ) -> tuple[str, ...]:
+        """Return the directories of the unpacked layers, topmost first, after unpacking those that are missing.
+
+        ``check`` is called now and then meanwhile; what it raises ends the work.
+        """
         paths = []
         for position, chain_id in enumerate(chain_ids(diff_ids)):
             layer = self._layers.get(diff_ids[position], session)
@@ -54,7 +59,7 @@ class Snapshots:
             if not self._is_usable(session, key, layer):
                 with self._locks.key(key.hex, f"another minidock that unpacks layer {key.short}"):
                     if not self._is_usable(session, key, layer):
-                        self._make(session, key, layer, diff_ids[:position])
+                        self._make(session, key, layer, diff_ids[:position], check)
             paths.append(f"{self._layout.snapshot(key)}/fs")
         # Overlayfs refuses a directory that is there twice, as equal layers are; of two the upper one hides the lower.
         return tuple(dict.fromkeys(reversed(paths)))
@@ -106,7 +111,14 @@ class Snapshots:
     def _record(self, layer: Layer) -> bytes:
         return dumps({"version": 1, "diff_id": str(layer.diff_id), "boot_id": self._boot_id})
 
-    def _make(self, session: Session, key: Digest, layer: Layer, below: Sequence[Digest]) -> None:
+    def _make(
+        self,
+        session: Session,
+        key: Digest,
+        layer: Layer,
+        below: Sequence[Digest],
+        check: Callable[[], None] | None,
+    ) -> None:
         entries = self._layers.entries(layer.diff_id, session)
         if not layer.has_complete_parents:
             entries = self._with_parents(entries, below)
@@ -115,7 +127,7 @@ class Snapshots:
         self._disk.mkdir(f"{temporary}/fs", 0o755)
         blob = self._blobs.open(layer.blob.digest)
         try:
-            Unpacker(self._disk, f"{temporary}/fs", self._id_mode).layer(entries, blob)
+            Unpacker(self._disk, f"{temporary}/fs", self._id_mode, check).layer(entries, blob)
         finally:
             os.close(blob)
         self._publish(session, temporary, key, layer)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from xxhash import xxh3_128
 
@@ -60,8 +60,10 @@ def _check_parents(entries: Iterable[Entry], directories: Container[str]) -> Non
 class Unpacker:
     """Writes entries below ``target``, which exists; contents come from ``blob``, an open uncompressed tar."""
 
-    def __init__(self, disk: Disk, target: str, id_mode: IdMode) -> None:
+    def __init__(self, disk: Disk, target: str, id_mode: IdMode, check: Callable[[], None] | None = None) -> None:
+        """``check`` is called before each folder of a layer with many files; what it raises ends the work."""
         self._disk = disk
+        self._check = check
         self._target = target
         self._id_mode = id_mode
         self._is_single = id_mode is IdMode.SINGLE
@@ -89,6 +91,8 @@ class Unpacker:
             return
 
         def make(group: Sequence[Entry]) -> None:
+            if self._check is not None:
+                self._check()
             for entry in group:
                 self._make(entry, blob)
 
