@@ -7,7 +7,7 @@ import os
 import random
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,10 +38,13 @@ Removal = tuple[tuple[str, ...], tuple[str, ...]]  # a question, and the removal
 class Player:
     """Plays operations on one store, with the program as users call it."""
 
-    def __init__(self, place: Path, seed: int, become: Callable[[], None] | None, mode: str) -> None:
+    def __init__(
+        self, place: Path, seed: int, become: Callable[[], None] | None, mode: str, more: Mapping[str, str] | None
+    ) -> None:
         self.random = random.Random(seed)
         self.place, self.root, self.seed = place, place / "store", seed
-        self.caller = Caller(place, self.root, become, {"MINIDOCK_ID_MODE": mode, "MINIDOCK_CACHE_LIMIT": "0"})
+        variables = {"MINIDOCK_ID_MODE": mode, "MINIDOCK_CACHE_LIMIT": "0", **(more or {})}
+        self.caller = Caller(place, self.root, become, variables)
         self.words: list[tuple[str, ...]] = []
         self.removals = self.gains = self.refused = 0
         self.kinds: set[str] = set()
@@ -232,9 +235,15 @@ class Player:
 
 
 @contextmanager
-def prepared(place: Path, seed: int, become: Callable[[], None] | None = None, mode: str = "auto") -> Iterator[Player]:
+def prepared(
+    place: Path,
+    seed: int,
+    become: Callable[[], None] | None = None,
+    mode: str = "auto",
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[Player]:
     """Make a store with a base image, and archives to load; what runs in it at the end is killed."""
-    player = Player(place, seed, become, mode)
+    player = Player(place, seed, become, mode, variables)
     try:
         player.call("image", "from-host", "-t", "base:1", *PROGRAMS)
         player.build()
