@@ -26,6 +26,7 @@ from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError, NoSuchImage
 from minidock.store import tar
 from minidock.store.session import Session
+from minidock.store.tar_fields import check_sum
 
 _CHUNK = 1 << 20
 
@@ -94,15 +95,22 @@ def _in_place(stream: BinaryIO) -> str:
 
 
 def _spooled(ws: Workspace, session: Session, stream: BinaryIO) -> str:
-    path = session.temporary()
+    """Copy an archive to a temporary file, unpacked; what cannot be one is refused at its first bytes."""
     plain = decompressed(stream)
-    fd, size = ws.store.disk.open_new(path), 0
+    head = b""
+    while len(head) < tar.BLOCK_SIZE and (chunk := plain.read(tar.BLOCK_SIZE - len(head))):
+        head += chunk
+    if len(head) < tar.BLOCK_SIZE:
+        raise MinidockError("unexpected EOF: not an archive of images")
+    if not any(head):
+        raise MinidockError("the archive holds no images: it is an empty tar")
+    check_sum(head)
+    path = session.temporary()
+    fd = ws.store.disk.open_new(path)
     try:
+        ws.store.disk.write(fd, head)
         while chunk := plain.read(_CHUNK):
             ws.store.disk.write(fd, chunk)
-            size += len(chunk)
     finally:
         os.close(fd)
-    if size < tar.BLOCK_SIZE:
-        raise MinidockError("unexpected EOF: not an archive of images")
     return path

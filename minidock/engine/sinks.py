@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, Protocol
 
 from minidock.core.entries import DIRECTORY, FILE, Entry
@@ -75,10 +75,10 @@ class DirectorySink:
 def replacing(path: str) -> Iterator[BinaryIO]:
     """Open a file for writing that takes the place of ``path`` at the end; a device or pipe is written directly.
 
-    Raises: MinidockError if there can be no file.
+    Raises: MinidockError if there can be no file, or not all of it.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as direct:
+        with _written(open(path, "wb"), path) as direct:
             yield direct
         return
     path = os.path.realpath(path)
@@ -88,13 +88,26 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     except OSError as error:
         raise MinidockError(f"open {path}: {(error.strerror or str(error)).lower()}") from error
     try:
-        with out:
+        with _written(out, path):
             yield out
         os.replace(temporary, path)
     except BaseException:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+
+
+@contextmanager
+def _written(out: BinaryIO, path: str) -> Iterator[BinaryIO]:
+    """Close a file at the end, and raise what keeps its last bytes from it, unless something else is wrong."""
+    try:
+        yield out
+        told(lambda data: out.flush(), path)(b"")
+    except BaseException:
+        with suppress(OSError):
+            out.close()
+        raise
+    out.close()
 
 
 def told(write: Callable[[bytes], object], name: str) -> Callable[[bytes], object]:

@@ -30,7 +30,7 @@ from minidock.engine.outputs import Outputs
 from minidock.engine.pack import FULL_NAME
 from minidock.engine.platforms import architecture, this_platform
 from minidock.engine.save import save
-from minidock.engine.sinks import TarSink, told
+from minidock.engine.sinks import TarSink, replacing, told
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, MinidockError, NoSuchImage
 from minidock.runtime.fake import FakeRuntime
@@ -501,6 +501,47 @@ def test_a_full_disk_elsewhere_is_not_taken_for_the_stores(ws: Workspace) -> Non
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(MinidockError) as caught:
         save(ws, ["base:1"], TarSink(told(full.write, "/dev/stdout")))
     assert str(caught.value) == "write /dev/stdout: no space left on device"
+
+
+def test_a_full_device_is_named(ws: Workspace) -> None:
+    with pytest.raises(MinidockError) as caught, replacing("/dev/full") as out:
+        save(ws, ["base:1"], TarSink(told(out.write, "/dev/full")))
+    assert str(caught.value) == "write /dev/full: no space left on device"
+    with pytest.raises(MinidockError) as caught, replacing("/dev/full") as out:
+        out.write(b"a little, which is written at the end only")
+    assert str(caught.value) == "write /dev/full: no space left on device"
+
+
+class Endless(io.RawIOBase):
+    """A stream of the same bytes without an end; ``size`` counts what was read."""
+
+    def __init__(self, block: bytes) -> None:
+        self.block = block
+        self.size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        size = min(len(buffer), len(self.block))
+        buffer[:size] = self.block[:size]
+        self.size += size
+        return size
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        (bytes(4096), "the archive holds no images: it is an empty tar"),
+        (b"y\n" * 2048, "not a tar archive: there is no header"),
+    ],
+)
+def test_what_is_no_archive_is_not_read_to_its_end(other: Workspace, block: bytes, problem: str) -> None:
+    stream = Endless(block)
+    with pytest.raises(MinidockError, match=problem):
+        load(other, io.BufferedReader(stream))
+    assert stream.size < 1 << 20
+    assert os.listdir(other.store.layout.path("tmp")) == []
 
 
 def test_what_happens_to_images_is_told(ws: Workspace, other: Workspace) -> None:
