@@ -11,12 +11,14 @@ from typing import IO
 
 from minidock.core.copy_rules import CopyPath, Place, is_content, place_of, says_directory
 from minidock.core.entries import HARDLINK, join
+from minidock.core.id_mode import IdMode
 from minidock.engine.at_rest import at_rest
 from minidock.engine.decompress import decompressed
 from minidock.engine.rootfs import probe
 from minidock.engine.run import Created, process_spec
 from minidock.engine.workspace import Workspace
 from minidock.errors import InvalidRequest, NoRuntime, RuntimeProblem
+from minidock.runtime import ids
 from minidock.runtime.archive import Packer, Unpacker, below, copy_content, read_entry, write_entry
 from minidock.runtime.base import Isolation, Started
 from minidock.runtime.file_access import Found, Inside, NotInContainer, read, write
@@ -168,7 +170,7 @@ def _to_container(inside: Inside, request: CopyRequest, stdin: IO[bytes]) -> Cop
 
 def _packing(fd: int) -> Callable[[IO[bytes]], None]:
     def produce(stream: IO[bytes]) -> None:
-        packer = Packer(stream)
+        packer = Packer(stream, hides_strangers=ids.id_mode() is IdMode.RANGE)
         packer.pack(fd)
         packer.close()
 

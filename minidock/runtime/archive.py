@@ -32,6 +32,7 @@ OWNER_XATTR = "user.minidock.owner"
 _CHUNK = 1 << 20
 _LARGEST_FRAME = 1 << 24
 _PRIVATE = ("user.minidock.", "user.overlay.", "user.fuseoverlayfs.", "trusted.overlay.")
+_STRANGER = 65534  # what the kernel shows of ids that a user namespace does not know
 _KINDS = {
     stat.S_IFREG: FILE,
     stat.S_IFDIR: DIRECTORY,
@@ -73,10 +74,21 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
 
 
 class Packer:
-    """Writes files below a descriptor to ``stream``; directories on the devices ``hidden`` are empty in it."""
+    """Writes files below a descriptor to ``stream``; directories on the devices ``hidden`` are empty in it.
 
-    def __init__(self, stream: IO[bytes], *, is_single_id: bool = False, hidden: Container[int] = ()) -> None:
+    With ``hides_strangers`` the files of users whom this user namespace does not know are root's.
+    """
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        *,
+        is_single_id: bool = False,
+        hidden: Container[int] = (),
+        hides_strangers: bool = False,
+    ) -> None:
         self._stream = stream
+        self._stranger = _STRANGER if hides_strangers else -1
         self._is_single_id = is_single_id
         self._hidden = hidden
         self._links: dict[tuple[int, int], str] = {}
@@ -120,7 +132,8 @@ class Packer:
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             return None  # a socket is of its process
-        uid, gid, mtime = status.st_uid, status.st_gid, int(status.st_mtime)
+        uid, gid = (0 if number == self._stranger else number for number in (status.st_uid, status.st_gid))
+        mtime = int(status.st_mtime)
         entry = Entry(path, kind, stat.S_IMODE(status.st_mode), uid, gid, mtime=mtime)
         if kind == SYMLINK:
             return entry._replace(linkname=os.readlink("", dir_fd=fd))

@@ -89,6 +89,25 @@ except IdRangesUnavailable as error:
     assert told(code, user.become).startswith("/dev/null has no line for minidock-")
 
 
+def test_files_of_strangers_are_packed_as_those_of_root(user: RangedUser, place: Path) -> None:
+    for name, owner in (("own", (user.uid, user.gid)), ("strange", (12, 13)), ("subordinate", (700032, 700041))):
+        (place / name).touch()
+        os.chown(place / name, *owner)
+    code = f"""
+import io, os
+from minidock.runtime.archive import Packer, read_entry
+stream = io.BytesIO()
+packer = Packer(stream, hides_strangers=True)
+packer.pack(os.open({str(place)!r}, os.O_PATH))
+packer.close()
+stream.seek(0)
+print([(entry.path, entry.uid, entry.gid) for entry in iter(lambda: read_entry(stream), None)])
+"""
+    assert told(code, user.become_root_of_namespace) == (
+        "[('', 0, 0), ('own', 0, 0), ('strange', 0, 0), ('subordinate', 33, 42)]\n"
+    )
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_everything_holds_with_ranges_of_ids(user: RangedUser, place: Path, name: str) -> None:
     summary = run_tests(python_for_everybody(), place, user.become_root_of_namespace, f"tests/runtime/{name}.py")
