@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,7 +91,11 @@ except IdRangesUnavailable as error:
 
 
 def test_files_of_strangers_are_packed_as_those_of_root(user: RangedUser, place: Path) -> None:
-    for name, owner in (("own", (user.uid, user.gid)), ("strange", (12, 13)), ("subordinate", (700032, 700041))):
+    name = pwd.getpwuid(user.uid).pw_name
+    lines = [line.split(":") for path in ("/etc/subuid", "/etc/subgid") for line in Path(path).read_text().splitlines()]
+    first_uid, first_gid = (int(first) for owner, first, _ in lines if owner == name)
+    known = (first_uid + 32, first_gid + 41)
+    for name, owner in (("own", (user.uid, user.gid)), ("strange", (12, 13)), ("subordinate", known)):
         (place / name).touch()
         os.chown(place / name, *owner)
     code = f"""
