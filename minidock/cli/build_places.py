@@ -54,6 +54,7 @@ class BuildPlaces:
 
     def wanted_platforms(self) -> tuple[Platform, ...]:
         """Return the platforms to build for, none if none is named. Raises: InvalidPlatform."""
+        from minidock.cli import options
         from minidock.engine.platforms import parse_platforms
 
-        return parse_platforms(self.platforms)
+        return parse_platforms(self.platforms or (options.platform(),))

@@ -13,6 +13,7 @@ ROOT_VARIABLE = "MINIDOCK_ROOT"
 RUNTIME_VARIABLE = "MINIDOCK_RUNTIME"
 ID_MODE_VARIABLE = "MINIDOCK_ID_MODE"
 CACHE_VARIABLE = "MINIDOCK_CACHE_LIMIT"
+PLATFORM_VARIABLE = "DOCKER_DEFAULT_PLATFORM"
 SYSTEM_ROOT = "/var/lib/minidock"
 
 # These options stand before the command, whose own parameters do not know of them.
@@ -130,6 +131,11 @@ def cache_bound() -> int | None:
     except MinidockError as error:
         hint = "it is a size such as 20g; 0 means no limit"
         raise MinidockError(f"invalid {CACHE_VARIABLE}: {error}", hint=hint) from error
+
+
+def platform(wanted: str = "") -> str:
+    """Return the platform that ``--platform`` names, or else docker's variable for it; empty: this machine's."""
+    return wanted or os.environ.get(PLATFORM_VARIABLE, "")
 
 
 def labels(words: Iterable[str]) -> dict[str, str]:

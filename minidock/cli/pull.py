@@ -26,7 +26,7 @@ def pull(
     from minidock.engine import workspace
 
     pulling.check_trust(is_disabled=disable_content_trust)
-    wanted = pulling.platform_of(platform)
+    wanted = pulling.platform_of(options.platform(platform))
     reference = pulling.named(name, all_tags=all_tags, is_quiet=quiet)
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
     with pulling.transferring(sys.stdout, is_quiet=quiet) as (registries, observer):

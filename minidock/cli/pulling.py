@@ -99,12 +99,13 @@ def _is_name(image: str) -> bool:
 
 
 def _pull(ws: Workspace, image: str, process: ProcessFlags) -> None:
+    from minidock.cli import options
     from minidock.core.reference import Reference
     from minidock.engine import images
     from minidock.engine.pull import pull
 
     if images.is_id(ws, image):
         return  # no registry knows it by that
-    reference, platform = Reference.parse(image), platform_of(process.platform)
+    reference, platform = Reference.parse(image), platform_of(options.platform(process.platform))
     with transferring(sys.stderr, is_quiet=process.quiet) as (registries, observer):
         pull(ws, registries, reference, observer, platform=platform)

@@ -104,7 +104,8 @@ def _entry(ws: Workspace, reference: Reference) -> Descriptor:
     entry = ws.store.images.find(reference.familiar)
     if entry is None or CONFIG_DIGEST not in entry.annotations:
         raise MinidockError(
-            f"An image does not exist locally with the tag: {reference.familiar_name}", hint="see `minidock image ls`"
+            f"An image does not exist locally with the tag: {reference.familiar_name}",
+            hint=f"name one so first: `minidock tag IMAGE {reference.familiar}`; see `minidock image ls`",
         )
     return entry
 

@@ -146,6 +146,16 @@ def test_an_option_without_effect_says_so(
     assert err == f"WARNING: {remark}\n"
 
 
+def test_dockers_variable_names_the_platform_that_no_option_names(
+    context: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOCKER_DEFAULT_PLATFORM", "linux/riscv64")
+    for words, expected in (([], "linux/riscv64"), (["--platform", "linux/s390x"], "linux/s390x")):
+        assert main(["build", "-q", *words, "-t", "app", context]) == 0
+        assert main(["image", "inspect", "-f", "{{.Os}}/{{.Architecture}}", "app"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == expected
+
+
 def test_help_says_which_options_have_no_effect(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["buildx", "build", "--help"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -67,7 +67,8 @@ def test_a_push_says_what_docker_says(server: Server, tmp_path: Path) -> None:
         (
             ("nosuch:1",),
             "The push refers to repository [docker.io/library/nosuch]\n",
-            "An image does not exist locally with the tag: nosuch\nhint: see `minidock image ls`\n",
+            "An image does not exist locally with the tag: nosuch\n"
+            "hint: name one so first: `minidock tag IMAGE nosuch:1`; see `minidock image ls`\n",
         ),
         (("-a", "base:1"), "", "tag can't be used with --all-tags/-a\n"),
         ((f"base@sha256:{'0' * 64}",), "", "cannot push a digest reference\n"),
