@@ -54,7 +54,7 @@ def explain_files(before: RecordedInputs, now: RecordedInputs) -> tuple[Reason, 
         if change:
             changes.append(f"{starred(path) or '.'} ({change})")
         total += bool(change) or (item is not None and item.kind != DIRECTORY)
-    counted = f"{len(changes):,} of {total:,} files changed: {some_of(changes)}"
+    counted = f"{len(changes):,} of {total:,} file{'' if total == 1 else 's'} changed: {some_of(changes)}"
     return (*([Reason(counted, tuple(changes))] if changes else []), *_by_rule(rulings))
 
 

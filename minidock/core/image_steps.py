@@ -27,8 +27,14 @@ class ImageStep:
 
     @property
     def instruction(self) -> str:
-        """The instruction much as it was written: without what the shell form adds, and arguments of the build."""
-        return plain_instruction(self.created_by)
+        """The instruction much as it was written: without what the shell form adds, and arguments of the build.
+
+        The --from of a COPY, which history does not have, is there if it is known.
+        """
+        text = plain_instruction(self.created_by)
+        if self.lines is None or self.lines.copied is None:
+            return text
+        return text.replace("COPY ", f"COPY --from={self.lines.copied.name} ", 1)
 
 
 def image_steps(config: ImageConfig, lines: Sequence[StepLines | None] = ()) -> tuple[ImageStep, ...]:

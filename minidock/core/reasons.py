@@ -13,6 +13,8 @@ from minidock.core.secret_words import looks_secret, starred
 
 _NAMES = {"directory": "working directory", "architecture": "platform"}  # of settings, where authors have others
 _FLAGS = ("exclude", "owner", "unpack")  # settings that stand in the text of an instruction too
+_TEXT_WIDTH = 70
+_ALIKE = 0.5  # of all words that two instructions have in common, above which one is the other changed
 _SCRIPT = "script "  # what the names of settings begin with that are here-documents with an interpreter
 
 
@@ -70,6 +72,25 @@ def has_changed(name: str, known_names: Collection[str]) -> bool:
     return any(other == place for other, _, _ in known) and all(other != text for _, _, other in known)
 
 
+def explain_place(
+    name: str, known_names: Collection[str], before: RecordedInputs, now: RecordedInputs
+) -> Reason | None:
+    """Return how a step came to the place of another one, ``before``; None if it is that one, changed or not.
+
+    Names are those of `has_changed`.
+    """
+    if before.instruction == now.instruction or not known_names or has_changed(name, known_names):
+        return None
+    old, new = (starred(side.told.text or side.instruction) for side in (before, now))
+    place, _, text = name.partition("] ")
+    stage = place.rpartition(" ")[0]
+    known = [one.partition("] ") for one in known_names]
+    if any(other == text and where.rpartition(" ")[0] == stage for where, _, other in known):
+        return Reason(f"moved to where {clipped(old, _TEXT_WIDTH)} was", (old, new))
+    is_alike = SequenceMatcher(None, old.split(), new.split(), autojunk=False).ratio() > _ALIKE
+    return None if is_alike else Reason(f"new step, where {clipped(old, _TEXT_WIDTH)} was", (old, new))
+
+
 def _explain_instruction(before: RecordedInputs, now: RecordedInputs) -> Iterator[Reason]:
     old, new = before.instruction, now.instruction
     if before.told.text:  # else it was recorded before there were such texts
@@ -91,7 +112,7 @@ def _explain_text(old: str, new: str) -> Reason:
 def _differing_words(before: str, now: str) -> str:
     """Return the words that changed, in a few places; both texts if they begin with other words."""
     if before.partition(" ")[0] != now.partition(" ")[0]:
-        return f"{clipped(before, 70)} -> {clipped(now, 70)}"
+        return f"{clipped(before, _TEXT_WIDTH)} -> {clipped(now, _TEXT_WIDTH)}"
     old, new = before.split(), now.split()
     changes = []
     for kind, start, end, other_start, other_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():

@@ -11,27 +11,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from minidock.core.build_record import CACHED, REBUILT, StepFate
-from minidock.core.cache_key import RecordedInputs, StepInputs
+from minidock.core.cache_key import StepInputs
 from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
 from minidock.core.digest import Digest
 from minidock.core.dockerfile import words
 from minidock.core.dockerfile.model import Instruction, Run
 from minidock.core.entries import Tree
-from minidock.core.file_reasons import explain_files
 from minidock.core.reason import Reason
-from minidock.core.reasons import explain, explain_own, has_changed
 from minidock.core.secret_words import secret_values, with_stars, without_secrets
 from minidock.core.step_lines import StepLines
 from minidock.core.times import parse_time
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
 from minidock.engine.stage_state import COMMENT, BuildContext, StageState
+from minidock.engine.step_reasons import StepReasons
 from minidock.errors import NotCached
 from minidock.store.cache import Record
 from minidock.store.layers import Layer
-
-PARENT_REBUILT = Reason("parent rebuilt")
 
 
 class CachedSteps:
@@ -46,7 +43,7 @@ class CachedSteps:
         self._shown = 0
         self._ordinal = 0  # of steps that make a layer: an ENV more does not make later steps strangers
         self._tree: tuple[tuple[Digest, ...], Tree] | None = None
-        self._explained: set[Reason] = set()
+        self._reasons = StepReasons(build)
         self.has_run_to_come = False  # this step or a later one starts a process
         self.lines: StepLines | None = None  # of the instruction whose steps are added now
         self.state = state
@@ -184,7 +181,7 @@ class CachedSteps:
                 with self._store.locks.key(key.hex, f"another build of {step.name}"):
                     record = self._find(inputs, key, entry, follows_rebuilt=follows)
                     if record is None:
-                        self._tell(step, self._reasons(step, inputs, follows_rebuilt=follows))
+                        self._tell(step, self._reasons_of(step, inputs, follows_rebuilt=follows))
                         if self.has_run_to_come:  # what follows a step that runs does so, too
                             self._build.ahead.begin(self.state.image.diff_ids)
                         record, is_new = self._carry_out(inputs, entry, step, make), True
@@ -231,8 +228,13 @@ class CachedSteps:
         image = self.state.image.with_step(replace(entry, created=record.created), record.diff_id, config)
         found = self._image_inputs("layer", entry.created_by, (("key", str(record.key)),))
         image_id = self._finish(found, self._store.cache.get(found.key()), image, record.description)
-        self.state = replace(self.state, was_rebuilt=self.state.was_rebuilt or is_new)
+        if is_new:
+            self._note_rebuilt(step)
         return image_id
+
+    def _note_rebuilt(self, step: Step) -> None:
+        if not self.state.was_rebuilt:
+            self.state = replace(self.state, first_rebuilt=step.name)
 
     def _tell(self, step: Step, reasons: tuple[Reason, ...]) -> None:
         """Say why a step runs now. Raises: Cancelled, NotCached if none may run."""
@@ -298,40 +300,12 @@ class CachedSteps:
                 fates[place] = replace(fate, diff_id=diff_id)
                 return
 
-    @property
     def _parent_reason(self) -> Reason:
-        """Why a step is rebuilt that depends on one which is."""
-        return PARENT_REBUILT
+        """Return why a step is rebuilt that depends on one which is: the first of those."""
+        return Reason("parent rebuilt", (self.state.first_rebuilt,))
 
-    def _reasons(self, step: Step, inputs: StepInputs, *, follows_rebuilt: bool) -> tuple[Reason, ...]:
-        if not self._build.uses_cache:
-            return (Reason(self._build.no_cache_option),)
-        before, now = self._store.cache.last_inputs(self._layer_id), inputs.recorded()
-        if follows_rebuilt:
-            return (self._parent_reason, *(() if before is None else self._own_reasons(step, before, now)))
-        if self._store.cache.get(inputs.key()) is not None:
-            return (Reason("the layer that it made is gone from the store"),)
-        return self._noted(explain(before, now)) if before is not None else (self._first_reason,)
-
-    def _own_reasons(self, step: Step, before: RecordedInputs, now: RecordedInputs) -> tuple[Reason, ...]:
-        """Return what of a step itself has changed that follows a rebuilt one."""
-        is_other = before.instruction != now.instruction
-        if is_other and not has_changed(step.name, self._build.known_names):
-            return ()
-        # A variable, say, is in force at every step from there on, and is told at the first; files are a step's own.
-        known = self._explained - {*explain_files(before, now)}
-        return tuple(reason for reason in self._noted(explain_own(before, now)) if reason not in known)
-
-    def _noted(self, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
-        self._explained.update(reasons)
-        return reasons
-
-    @property
-    def _first_reason(self) -> Reason:
-        """Why a step is rebuilt of which no record tells."""
-        if self._layer_id in self._build.known_steps:
-            return Reason("built here before, but what the build cache knew of it is gone")
-        return Reason("never built here before")
+    def _reasons_of(self, step: Step, inputs: StepInputs, *, follows_rebuilt: bool) -> tuple[Reason, ...]:
+        return self._reasons.of(step, self._layer_id, inputs, self._parent_reason() if follows_rebuilt else None)
 
     def _carry_out(self, inputs: StepInputs, entry: HistoryEntry, step: Step, make: Callable[[Step], Layer]) -> Record:
         layer = make(step)

@@ -65,7 +65,7 @@ def _unknown_base(name: str, platform: Platform) -> StageState:
     image = scratch(platform.architecture)
     layer = Digest.sha256(f"the layers of {name}".encode())
     image = image.with_step(HistoryEntry(None, name), layer, image.config)
-    return StageState(image, Digest.sha256(image.to_bytes()), was_rebuilt=True)
+    return StageState(image, Digest.sha256(image.to_bytes()), first_rebuilt=f"FROM {name}")
 
 
 class _PlannedStages(StageBuilds):

@@ -11,7 +11,7 @@ from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Instruction
 from minidock.core.reason import Reason
-from minidock.engine.cached_steps import PARENT_REBUILT, CachedSteps
+from minidock.engine.cached_steps import CachedSteps
 from minidock.engine.copy_words import is_linked
 from minidock.engine.progress import Step
 from minidock.engine.stage_state import COMMENT, BuildContext, StageState
@@ -76,9 +76,9 @@ class PlannedSteps(CachedSteps):
             self._place(key, entry, config)
         else:
             self._planned.add(key)
-            self._note(step, WOULD_RUN, self._reasons(step, inputs, follows_rebuilt=follows))
+            self._note(step, WOULD_RUN, self._reasons_of(step, inputs, follows_rebuilt=follows))
             self._place(key, entry, config)
-            self.state = replace(self.state, was_rebuilt=True)
+            self._note_rebuilt(step)
 
     def _place(self, key: Digest, entry: HistoryEntry, config: ContainerConfig) -> None:
         """Put a layer on top of the stage that is not there yet."""
@@ -100,20 +100,16 @@ class PlannedSteps(CachedSteps):
         """Add the step of an instruction that takes in what is not there yet."""
         step = self.begin(instruction)
         self._ordinal += 1
-        if not self._build.uses_cache:
-            reason = Reason(self._build.no_cache_option)
-        elif self.state.was_rebuilt and not (isinstance(instruction, Copy) and is_linked(instruction)):
-            reason = self._parent_reason
-        elif not self._build.imported and self._store.cache.last_inputs(self._layer_id) is None:
-            reason = self._first_reason  # whatever it takes in
+        follows = self.state.was_rebuilt and not (isinstance(instruction, Copy) and is_linked(instruction))
+        parent = self._parent_reason() if follows else None
+        reason = self._reasons.of_unknown(self._layer_id, parent, reason)
         self._note(step, WOULD_RUN, (reason,))
         entry = HistoryEntry(None, instruction.original, COMMENT)
         self._place(Digest.sha256(self._layer_id.encode("utf-8", "surrogateescape")), entry, self.state.image.config)
-        self.state = replace(self.state, was_rebuilt=True)
+        self._note_rebuilt(step)
 
-    @property
     def _parent_reason(self) -> Reason:
-        return PARENT_REBUILT if self._missing is None else Reason("base missing")
+        return super()._parent_reason() if self._missing is None else Reason("base missing")
 
     def _put_image(self, image: ImageConfig) -> Digest:
         return Digest.sha256(image.to_bytes())

@@ -171,7 +171,8 @@ class StageInputs:
         state = self._state_of(index)
         if self._setup.is_plan and state.was_rebuilt:
             name = self._plan.stages[index].name or str(index)
-            raise NotKnownYet(Reason(f"stage {name} rebuilt (cached if that makes the same files)"))
+            text = f"stage {name} rebuilt (cached if that makes the same files)"
+            raise NotKnownYet(Reason(text, (state.first_rebuilt,)))
         return state.image
 
     def _image(self, name: str, line: int, platform: Platform | None = None) -> Image:

@@ -96,6 +96,7 @@ class StageState:
     """Where a stage stands: its image so far, and the variables in force.
 
     ``variables`` holds ENV and ARG values in order, ``args`` the arguments declared so far with what history shows.
+    ``first_rebuilt`` is what the progress calls the first step that was rebuilt, empty if all are cached.
     ``base`` is the name and ID of the image that it began with, empty if there is none, ``base_layers`` are how many
     that has; ``lines`` has as many items as the history of ``image``.
     """
@@ -104,10 +105,15 @@ class StageState:
     image_id: Digest | None
     variables: Mapping[str, str] = field(default_factory=dict)
     args: Mapping[str, str] = field(default_factory=dict)
-    was_rebuilt: bool = False
+    first_rebuilt: str = ""
     base: str = ""
     base_layers: int = 0
     lines: tuple[StepLines | None, ...] = ()
+
+    @property
+    def was_rebuilt(self) -> bool:
+        """Whether any of its steps was rebuilt, or one of the stages that it is based on."""
+        return bool(self.first_rebuilt)
 
     @property
     def base_image(self) -> BaseImage | None:

@@ -57,7 +57,7 @@ def test_a_document_tells_the_same(context: str, capsys: pytest.CaptureFixture[s
     assert [text.rpartition(" stage-0 ")[2] for text in ids] == ["1 layer", "2 layer"]
     diff_ids = [step.pop("diff_id") for step in found["steps"]]
     assert diff_ids == [None, None]
-    text = "1 of 1 files changed: app/run (mode 644→755)"
+    text = "1 of 1 file changed: app/run (mode 644→755)"
     assert found == {
         "version": 1,
         "context": {"files": 3, "bytes": 57},
@@ -75,7 +75,7 @@ def test_a_document_tells_the_same(context: str, capsys: pytest.CaptureFixture[s
                 "step": 5,
                 "name": "[2/2] WORKDIR /work",
                 "outcome": "run",
-                "reasons": [{"text": "parent rebuilt", "details": []}],
+                "reasons": [{"text": "parent rebuilt", "details": ["[1/2] COPY app /app"]}],
             },
         ],
     }

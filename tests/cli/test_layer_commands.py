@@ -214,8 +214,8 @@ def test_blame_goes_on_into_a_stage(minidock: Minidock, tmp_path: Path) -> None:
     head = (
         "/opt/one in staged:1: file, 1B, mode 0644, owner 0:0\n"
         "\n"
-        "LINE           INSTRUCTION       LAYER          WHAT\n"
-        f"Dockerfile:4   COPY /out /opt/   {made.removeprefix('sha256:')[:12]}   added, 1B\n"
+        "LINE           INSTRUCTION                   LAYER          WHAT\n"
+        f"Dockerfile:4   COPY --from=made /out /opt/   {made.removeprefix('sha256:')[:12]}   added, 1B\n"
         "\n"
     )
     assert minidock("blame", "staged:1", "/opt/one").out == (

@@ -11,7 +11,7 @@ from minidock.core.cache_key import InputFile, RecordedInputs, StepInputs
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.file_reasons import explain_files
 from minidock.core.reason import Reason, change_of
-from minidock.core.reasons import explain, has_changed
+from minidock.core.reasons import explain, explain_place, has_changed
 from minidock.core.told import NOTHING_TOLD, Ignores, Told, ToldMount
 
 RUN = StepInputs(
@@ -130,7 +130,7 @@ def test_a_bind_from_elsewhere_is_told_once_and_not_file_by_file() -> None:
     def texts(now: StepInputs) -> list[str]:
         return [one.text for one in reasons(bound("one", "/src"), now)]
 
-    assert texts(bound("one", "/src", "2")) == ["1 of 1 files changed: one:/src/a (content)"]
+    assert texts(bound("one", "/src", "2")) == ["1 of 1 file changed: one:/src/a (content)"]
     assert texts(bound("one", "/lib")) == ["mount /x changed: source '/src' -> '/lib'"]
     assert texts(bound("two", "/lib")) == ["mount /x changed: from 'one' -> 'two', source '/src' -> '/lib'"]
 
@@ -208,7 +208,7 @@ def test_files_are_counted_and_directories_only_if_they_changed() -> None:
     assert found([before[0]._replace(mode=0o700), *before[1:]], before)[0].text == (
         "1 of 4 files changed: d (mode 755→700)"
     )
-    assert found([InputFile("", "dir", 0o755, "")], [])[0].text == "1 of 1 files changed: . (added)"
+    assert found([InputFile("", "dir", 0o755, "")], [])[0].text == "1 of 1 file changed: . (added)"
     assert found([], before)[0].details == ("d (removed)", *(f"d/{n} (removed)" for n in range(3)))
 
 
@@ -280,7 +280,7 @@ def test_the_rules_of_a_named_context_count_below_its_name_only() -> None:
     paths = ["a.log", "docs:/a.log"]
     found = explain_files(taking(listed(*paths), before, "RUN x"), taking([], now, "RUN x"))
     assert [reason.text for reason in found] == [
-        "1 of 1 files changed: a.log (removed)",
+        "1 of 1 file changed: a.log (removed)",
         "newly ignored by .dockerignore:1 (*.log): docs:/a.log",
     ]
 
@@ -306,3 +306,24 @@ NAMES = ("[1/3] COPY a /a", "[2/3] RUN make", "[3/3] RUN <<EOF", "[build 2/2] RU
 )
 def test_a_step_has_changed_if_it_stands_where_another_text_stood_that_is_gone(name: str, expected: bool) -> None:
     assert has_changed(name, NAMES) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "now", "expected"),
+    [
+        ("[2/4] COPY b /b", "RUN make", "COPY b /b", "new step, where RUN make was"),
+        ("[2/4] RUN apt install git", "RUN make", "RUN apt install git", "new step, where RUN make was"),
+        ("[1/2] RUN make", "COPY a /a", "RUN make", "moved to where COPY a /a was"),
+        ("[build 1/1] RUN make", "RUN test", "RUN make", "new step, where RUN test was"),  # the one of another stage
+        ("[2/4] RUN make all", "RUN make", "RUN make all", None),
+        ("[2/3] RUN other", "RUN make", "RUN other", None),
+        ("[2/3] RUN make", "RUN make", "RUN make", None),
+    ],
+)
+def test_a_step_at_the_place_of_another_one_is_new_or_has_moved(
+    name: str, before: str, now: str, expected: str | None
+) -> None:
+    inputs = [StepInputs(text, "scratch", told=Told(text)).recorded() for text in (before, now)]
+    found = explain_place(name, NAMES, *inputs)
+    assert found == (None if expected is None else Reason(expected, (before, now)))
+    assert explain_place(name, (), *inputs) is None  # nothing is known of the last build

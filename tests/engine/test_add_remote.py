@@ -115,7 +115,7 @@ def test_a_changed_file_is_fetched_and_told(ws: Workspace, web: WebServer, tmp_p
     web.files["/a/hello.txt"] = Served(b"other", {"Last-Modified": DATE, "ETag": 'W/"two"'})
     found = built(ws, tmp_path, line)
     assert content_of(ws, found.image_id, "hello.txt") == b"other"
-    assert found.reasons == [f"1 of 1 files changed: {web.url}/a/hello.txt (content)"]
+    assert found.reasons == [f"1 of 1 file changed: {web.url}/a/hello.txt (content)"]
     assert web.requests[1:] == ['HEAD /a/hello.txt "one"', 'GET /a/hello.txt "one"']
 
 
@@ -304,7 +304,7 @@ def test_the_commit_decides_not_the_name(ws: Workspace, repository: tuple[str, P
     assert checked.outcomes[-1].startswith("CACHED")
     make_repository(place, ["git checkout -q feature; echo more > f; git commit -qam more"])
     again = built(ws, tmp_path, line)
-    assert again.reasons == [f"1 of 1 files changed: {url} (content)"]
+    assert again.reasons == [f"1 of 1 file changed: {url} (content)"]
     assert content_of(ws, again.image_id, "src/f") == b"more\n"
 
 

@@ -194,7 +194,7 @@ def test_excluded_files_neither_come_nor_count(ws: Workspace, context: Path) -> 
     again = built(ws, context, *lines)
     assert (again.outcomes[-1], again.reasons) == (
         "DONE [2/2] COPY --exclude=f d /x",
-        ["1 of 1 files changed: d/sub/g (content)"],
+        ["1 of 1 file changed: d/sub/g (content)"],
     )
 
 
@@ -237,7 +237,7 @@ def test_a_link_layer_stays_when_a_step_before_it_is_rebuilt(ws: Workspace, cont
         "CACHED [3/4] COPY --link d /opt/",
         "DONE [4/4] COPY d /x",
     ]
-    assert again.reasons == ["1 of 1 files changed: top (content)", "parent rebuilt"]
+    assert again.reasons == ["1 of 1 file changed: top (content)", "parent rebuilt"]
 
 
 def test_with_chmod_a_link_is_a_copy(ws: Workspace, context: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_here_document_needs_no_context_and_counts_by_its_text(ws: Workspace, 
     first = text("one")
     assert [event for event in first.events if "load build context" in getattr(event, "name", "")] == []
     assert text("one").outcomes[-1].startswith("CACHED")
-    assert text("two").reasons == ["1 of 1 files changed: <<f (content)"]
+    assert text("two").reasons == ["1 of 1 file changed: <<f (content)"]
 
 
 @pytest.mark.parametrize("name", ["../f", "a/b", "..", "/etc/passwd"])

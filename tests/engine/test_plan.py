@@ -75,7 +75,10 @@ def test_of_a_thousand_files_the_plan_names_the_two_that_changed(lab: Lab) -> No
     write_context(lab.place, {f"app/f{number:03}": f"{number}" for number in range(997)})  # with a, b, sub/c: 1,000
     (lab.place / "app/f007").chmod(0o644)
     first = agreed(lab)
-    assert [reasons for _, _, reasons in first] == [[("never built here before", ())], [("parent rebuilt", ())]]
+    assert [reasons for _, _, reasons in first] == [
+        [("never built here before", ())],
+        [("parent rebuilt", ("[2/3] COPY app /app/",))],
+    ]
     (lab.place / "app/f003").write_text("X")
     (lab.place / "app/f007").chmod(0o755)
     changed = ("app/f003 (content)", "app/f007 (mode 644→755)")
@@ -95,7 +98,7 @@ def test_of_a_thousand_files_the_plan_names_the_two_that_changed(lab: Lab) -> No
         {
             "name": "[3/3] RUN make",
             "outcome": "run",
-            "reasons": [{"text": "parent rebuilt", "details": []}],
+            "reasons": [{"text": "parent rebuilt", "details": ["[2/3] COPY app /app/"]}],
             "diff_id": None,
         },
     ]
@@ -156,7 +159,7 @@ def test_what_a_stage_to_be_rebuilt_gives_is_not_known_to_the_plan(lab: Lab) -> 
     write_context(lab.place, {"app/a": "new"})
     found = planned(lab)
     assert [(name, outcome, [text for text, _ in reasons]) for name, outcome, reasons in told(found)] == [
-        ("[first 2/3] COPY app/a /a", REBUILT, ["1 of 1 files changed: app/a (content)"]),
+        ("[first 2/3] COPY app/a /a", REBUILT, ["1 of 1 file changed: app/a (content)"]),
         ("[first 3/3] RUN first", REBUILT, ["parent rebuilt"]),
         ("[second 2/2] RUN second", REBUILT, ["parent rebuilt"]),
         (
@@ -283,7 +286,7 @@ def test_a_file_at_a_url_is_asked_for_and_not_kept(lab: Lab, tmp_path: Path) -> 
         assert planned(lab).is_cached
         web.files["/file"] = Served(b"two", {"ETag": '"2"'})
         (step,) = plan(lab.ws, BuildRequest(str(lab.place))).steps
-        assert step.line == f"1 of 1 files changed: {web.url}/file (content)"
+        assert step.line == f"1 of 1 file changed: {web.url}/file (content)"
     assert os.listdir(tmp_path / "tmp") == []
 
 

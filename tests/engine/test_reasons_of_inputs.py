@@ -211,7 +211,7 @@ CASES = (
     case(
         "mount content",
         "files",
-        "1 of 1 files changed: a (content)",
+        "1 of 1 file changed: a (content)",
         mounted("source=a,target=/x"),
         change=lambda place: (place / "a").write_text("A"),
     ),
@@ -257,14 +257,14 @@ CASES = (
     case(
         "content",
         "files",
-        "1 of 1 files changed: a (content)",
+        "1 of 1 file changed: a (content)",
         "COPY a /x",
         change=lambda place: (place / "a").write_text("A"),
     ),
     case(
         "mode",
         "files",
-        "1 of 1 files changed: a (mode 644→755)",
+        "1 of 1 file changed: a (mode 644→755)",
         "COPY a /x",
         change=lambda place: (place / "a").chmod(0o755),
     ),
@@ -296,7 +296,7 @@ CASES = (
         "COPY d /x",
         change=lambda place: (place / ".dockerignore").write_text("**/b\n"),
     ),
-    case("heredoc of a copy", "files", "1 of 1 files changed: <<f (content)", "COPY <<f /x\n1\nf", "COPY <<f /x\n2\nf"),
+    case("heredoc of a copy", "files", "1 of 1 file changed: <<f (content)", "COPY <<f /x\n1\nf", "COPY <<f /x\n2\nf"),
     # WORKDIR
     case("made directory", "instruction", "instruction changed: '/a' -> '/b'", "WORKDIR /a", "WORKDIR /b"),
     case("owner of a made directory", "user", "user changed: none -> 'app'", "WORKDIR /a", "USER app\nWORKDIR /a"),

@@ -52,7 +52,7 @@ def test_steps_tell_what_the_last_build_did(ws: Workspace, tmp_path: Path) -> No
         ("base", "", "", []),
         ("ENV X=1", "Dockerfile:2", "", []),
         ("COPY a /srv/a", "Dockerfile:3", "cached", []),
-        ("COPY b /srv/b", "Dockerfile:4", "rebuilt", ["1 of 1 files changed: b (content)"]),
+        ("COPY b /srv/b", "Dockerfile:4", "rebuilt", ["1 of 1 file changed: b (content)"]),
         ("RUN clean", "Dockerfile:5", "rebuilt", ["parent rebuilt"]),
     ]
     hidden = next(file for file in told.files if file.path == "srv/a")

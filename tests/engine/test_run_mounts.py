@@ -55,7 +55,7 @@ def test_a_bind_shows_the_context_without_what_is_ignored_and_leaves_no_trace(ws
     (place / "secret").write_text("other")
     assert run_build(ws, place).outcomes[-1].startswith("CACHED")
     (place / "sub/a").write_text("changed\n")
-    assert run_build(ws, place).reasons == ["1 of 1 files changed: sub/a (content)"]
+    assert run_build(ws, place).reasons == ["1 of 1 file changed: sub/a (content)"]
 
 
 def test_a_bind_of_a_stage_shows_its_layers_and_follows_their_content_only(ws: Workspace, tmp_path: Path) -> None:

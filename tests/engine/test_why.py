@@ -37,7 +37,7 @@ def test_of_a_thousand_files_the_two_that_changed_are_named(lab: Lab) -> None:
     assert lab.build(tags=("app",)).reasons == [line, "parent rebuilt"]
     assert told(last_build(lab.ws)) == [
         ("[2/3] COPY app /app/", REBUILT, [(line, changed)]),
-        ("[3/3] RUN make", REBUILT, [("parent rebuilt", ())]),
+        ("[3/3] RUN make", REBUILT, [("parent rebuilt", ("[2/3] COPY app /app/",))]),
     ]
 
 
