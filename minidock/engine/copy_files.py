@@ -12,6 +12,7 @@ from typing import IO
 from minidock.core.copy_rules import CopyPath, Place, is_content, place_of, says_directory
 from minidock.core.entries import HARDLINK, join
 from minidock.core.id_mode import IdMode
+from minidock.engine import events
 from minidock.engine.at_rest import at_rest
 from minidock.engine.decompress import decompressed
 from minidock.engine.rootfs import probe
@@ -62,13 +63,15 @@ def copy(ws: Workspace, request: CopyRequest, stdin: IO[bytes], stdout: IO[bytes
         try:
             if source.container:
                 return _to_host(inside, request, stdout)
-            return _to_container(inside, request, stdin)
+            copied = _to_container(inside, request, stdin)
         except NotInContainer as error:
             raise InvalidRequest(f"Could not find the file {error.path} in container {name}") from None
         except NoRuntime:
             raise
         except RuntimeProblem as error:
             raise InvalidRequest(str(error)) from error
+    events.tell(ws, container.record, "extract-to-dir")
+    return copied
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def create(ws: Workspace, name: str, labels: Mapping[str, str], options: Mapping
     volume = Volume(made_up, ws.clock.now(), dict(labels), is_anonymous=not name, options=dict(options))
     with ws.store.session() as session:
         made = ws.store.volumes.create(session, volume)
-    if made == volume:
+    if made is volume:
         ws.store.record_event("volume", "create", made.name, {"driver": DRIVER})
     return made.name
 
@@ -150,7 +150,7 @@ def prepare(ws: Workspace, session: Session, record: ContainerRecord, files: Ima
             options=dict(mount.driver_options),
         )
         made = ws.store.volumes.create(session, volume, partial(_copy_up, ws, record, files, mount.target))
-        if made == volume:
+        if made is volume:
             ws.store.record_event("volume", "create", made.name, {"driver": DRIVER})
 
 

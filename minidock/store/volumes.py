@@ -80,7 +80,9 @@ class Volumes:
         return volume
 
     def create(self, session: Session, volume: Volume, fill: Callable[[str], None] | None = None) -> Volume:
-        """Make a volume, or return the one that has the name; ``fill`` puts content into a new one's directory.
+        """Make a volume and return ``volume`` itself, or else the one that has the name.
+
+        ``fill`` puts content into a new one's directory.
 
         An old volume that is empty and was never used is filled as well if ``volume.is_used``.
         """

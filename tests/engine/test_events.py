@@ -15,6 +15,7 @@ from minidock.engine import collect, container_removal, events, networks, prune
 from minidock.engine.attend import Streams
 from minidock.engine.commit import CommitRequest, commit
 from minidock.engine.networks import NetworkRequest
+from minidock.engine.run import reopened
 from minidock.engine.workspace import Workspace
 from minidock.runtime.fake import FakeRuntime
 from tests.engine.building import import_base, workspace
@@ -51,6 +52,9 @@ def test_volumes_and_networks_of_a_container_are_told_of_as_it_starts_and_ends(w
     assert run(ws, streams, "fail", name="box", mounts=MOUNTS, network=MINE) == 3
     record = ws.store.containers.find("box").record
     anonymous = next(name for name in record.volumes if name != "vol")
+    lock = ws.store.containers.claim(record.id)
+    assert lock is not None
+    os.close(reopened(ws, record.id, lock).lock)  # the first half of another start, whose volumes are there
     container_removal.remove(ws, "box", removes_volumes=True)
     happened = told(ws, begin)
     assert words(happened) == [
