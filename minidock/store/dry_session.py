@@ -35,7 +35,7 @@ class DrySession(Session):
         """Remove the temporary file."""
         self._disk.unlink(temporary)
 
-    def replace(self, target: str, data: bytes, *, is_durable: bool = True) -> None:
+    def replace(self, target: str, data: bytes, *, is_durable: bool = True, then: int = -1) -> None:
         """Do nothing."""
 
     def discard(self, path: str) -> None:

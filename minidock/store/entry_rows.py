@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from minidock.core.canonical import dumps
 from minidock.core.entries import Entry
 
 _XATTRS, _PARTS = Entry._fields.index("xattrs"), Entry._fields.index("parts")
@@ -17,18 +16,12 @@ _WIDTH = len(Entry._fields)
 _MAKE = partial(tuple.__new__, Entry)  # `Entry._make` without its check of the length, in a third of the time
 
 
-def rows_of(entries: Sequence[Entry]) -> tuple[list[tuple[object, ...]], bool]:
-    """Return the rows of entries, and whether they have the last field.
+def rows_of(entries: Sequence[Entry], *, has_parts: bool) -> list[tuple[object, ...]]:
+    """Return the rows of entries.
 
-    What minidock 0 could read is written as it was: without that field, which nearly no layer needs.
+    What minidock 0 could read is written as it was: without the last field, which nearly no layer needs.
     """
-    has_parts = any(entry.parts for entry in entries)
-    return [tuple(entry) if has_parts else entry[:_PARTS] for entry in entries], has_parts
-
-
-def packed(rows: Sequence[tuple[object, ...]]) -> bytes:
-    """Return rows as an index has them."""
-    return zlib.compress(dumps(rows), 1)
+    return [tuple(entry) if has_parts else entry[:_PARTS] for entry in entries]
 
 
 def unpacked(body: bytes) -> list[Entry]:

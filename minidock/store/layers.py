@@ -1,7 +1,4 @@
-"""Layers: a tar in the blobs, and its entry index, which is derived from the tar and rebuilt when it is lost.
-
-An index file is one line of JSON (what the layer is, and the xxh3 of the rest) followed by the compressed entries.
-"""
+"""Layers: a tar in the blobs, and its entry index, which is derived from the tar and rebuilt when it is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ from hashlib import sha256
 from xxhash import xxh3_128
 
 from minidock.core import mediatype
-from minidock.core.canonical import dumps
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.entries import (
@@ -25,22 +21,19 @@ from minidock.core.entries import (
 )
 from minidock.errors import BlobCorrupt, InvalidDigest, StoreError
 from minidock.store.blobs import Blobs, BlobWriter
-from minidock.store.entry_rows import entries_of, packed, rows_of, unpacked
+from minidock.store.entry_rows import entries_of, unpacked
+from minidock.store.layer_index import VERSIONS, write_index
 from minidock.store.layer_writer import LayerWriter
 from minidock.store.layout import Layout
-from minidock.store.members import read_entries
+from minidock.store.members import Entries, Listed, read_entries, spooled_entries
 from minidock.store.session import Session
 from minidock.store.tar_reader import Source
 from minidock.store.writer import Disk
 
-_WITHOUT_PARTS, _WITH_PARTS = _VERSIONS = (1, 2)
 _MAX_KNOWN = 200_000  # entries kept in memory, of some 500 bytes each
 _MAX_HEAD = 64 << 10
 _USUAL_HEAD = 2 << 10
 _CHUNK = 1 << 20
-
-# What a container needs to know of an image to start stands in the head of an index: the rest is 100 times as long.
-LANDMARKS = frozenset({"", "etc", "etc/passwd", "etc/group"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +65,13 @@ class Layers:
 
     def put_index(self, session: Session, diff_id: Digest, blob: Descriptor, entries: Sequence[Entry]) -> Layer:
         """Store the entry index of a layer and return the layer."""
-        layer = Layer(diff_id, blob, content_size(entries), has_complete_parents(entries))
-        rows, has_parts = rows_of(entries)
-        body = packed(rows)
-        head = {
-            "version": _WITH_PARTS if has_parts else _WITHOUT_PARTS,
-            "diff_id": str(diff_id),
-            "blob": blob.to_json(),
-            "size": layer.size,
-            "complete": layer.has_complete_parents,
-            "landmarks": [row for row in rows if row[0] in LANDMARKS],
-            "xxh3": xxh3_128(body).hexdigest(),
-        }
-        session.replace(self.layout.layer(diff_id), dumps(head) + b"\n" + body)
+        return self._put_index(session, diff_id, blob, Listed(entries))
+
+    def _put_index(self, session: Session, diff_id: Digest, blob: Descriptor, entries: Entries) -> Layer:
+        path = self.layout.layer(diff_id)
+        size, is_complete = write_index(session, self._disk, path, diff_id, blob, entries)
         self._heads.pop(diff_id, None)
-        return layer
+        return Layer(diff_id, blob, size, is_complete)
 
     def ingest(self, session: Session, stream: Source, room: int | None = None) -> Layer:
         """Store an uncompressed tar as a layer, byte for byte, reading it once.
@@ -95,13 +80,13 @@ class Layers:
         """
         tee = _Tee(stream, BlobWriter(session, self._disk))
         try:
-            entries = read_entries(tee, room)
+            with spooled_entries(tee, room) as entries:
+                size = tee.blob.size
+                diff_id = tee.blob.publish(self.layout)
+                return self._put_index(session, diff_id, Descriptor(mediatype.LAYER, diff_id, size), entries)
         except BaseException:
             tee.blob.discard()
             raise
-        size = tee.blob.size
-        diff_id = tee.blob.publish(self.layout)
-        return self.put_index(session, diff_id, Descriptor(mediatype.LAYER, diff_id, size), entries)
 
     def get(self, diff_id: Digest, session: Session | None = None) -> Layer:
         """Return what is known of a layer. Raises: BlobNotFound if neither index nor tar is there."""
@@ -122,7 +107,7 @@ class Layers:
         try:
             with open(self.layout.layer(diff_id), "rb") as file:
                 head = json.loads(file.readline(_MAX_HEAD))
-            if head["version"] not in _VERSIONS or head["blob"]["digest"] != str(diff_id):
+            if head["version"] not in VERSIONS or head["blob"]["digest"] != str(diff_id):
                 return None  # the tar is compressed: nothing in it can be read at its place
             return entries_of(head["landmarks"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -168,7 +153,7 @@ class Layers:
             with open(self.layout.layer(diff_id), "rb") as file:
                 head = json.loads(file.readline())
                 body = file.read()
-            if head["version"] in _VERSIONS and xxh3_128(body).hexdigest() == head["xxh3"]:
+            if head["version"] in VERSIONS and xxh3_128(body).hexdigest() == head["xxh3"]:
                 blob = Descriptor.from_json(head["blob"])
                 return Layer(diff_id, blob, int(head["size"]), bool(head["complete"])), body
         except FileNotFoundError:

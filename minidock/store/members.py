@@ -6,8 +6,10 @@ then never meets a link above a member, and can go by names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
+from typing import Protocol
 
 from xxhash import xxh3_128
 
@@ -16,29 +18,90 @@ from minidock.core.entries import (
     FILE,
     HARDLINK,
     OPAQUE,
-    SYMLINK,
     WHITEOUT,
     Entry,
-    Tree,
     ancestors,
-    join,
-    name_of,
+    has_complete_parents,
     parent_of,
+    resolve,
 )
-from minidock.errors import StoreError, TarError
+from minidock.errors import TarError
+from minidock.store.link_targets import MOST_ROUNDS, moved_path, target_of
 from minidock.store.tar_reader import Reader, Source
 
-_MOST_ROUNDS = 40  # links that are themselves below links
+_FEW = 24 << 20  # bytes of memory that entries may take before they go to the disk
+
+Found = dict[tuple[str, bool], Entry]
 
 
-def read_entries(source: Source, room: int | None = None) -> list[Entry]:
-    """Return the entries of a whole tar stream with the digests of their content.
+class Entries(Protocol):
+    """The entries of a layer in the order of the tar; ``has_parts`` tells whether a file has holes."""
 
-    ``room`` is how many bytes holes in files may have. Raises: TarError.
+    has_parts: bool
+
+    def __iter__(self) -> Iterator[Entry]: ...
+
+    def has_complete_parents(self) -> bool:
+        """Whether every entry's parent directory is an entry too."""
+        ...
+
+
+class Listed:
+    """Entries in memory."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = entries
+        self.has_parts = any(entry.parts for entry in entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def has_complete_parents(self) -> bool:
+        """Whether every entry's parent directory is an entry too."""
+        return has_complete_parents(self._entries)
+
+
+def read_entries(source: Source) -> list[Entry]:
+    """Return the entries of a whole tar stream with the digests of their content. Raises: TarError."""
+    reader = Reader(source)
+    collected = _Collected()
+    for entry in _with_digests(reader):
+        collected.add(entry)
+    reader.drain()
+    return _settled(list(collected.found.values()))
+
+
+@contextmanager
+def spooled_entries(source: Source, room: int | None, few: int = _FEW) -> Iterator[Entries]:
+    """Give the entries of a whole tar stream as `read_entries` does, in little memory however many they are.
+
+    More than ``few`` bytes of them go to the disk. ``room`` is how many bytes holes in files may have.
+    Raises: TarError.
     """
     reader = Reader(source, room=room)
-    found: dict[tuple[str, bool], Entry] = {}
-    above: set[str] = {""}
+    collected = _Collected()
+    entries = _with_digests(reader)
+    for entry in entries:
+        collected.add(entry)
+        if reader.memory > few:
+            break
+    else:
+        reader.drain()
+        yield Listed(_settled(list(collected.found.values())))
+        return
+    from minidock.store.members_on_disk import explained, opened_spool
+
+    with explained(), opened_spool(collected.found.values()) as spool:
+        collected.found.clear()
+        del collected
+        for entry in entries:
+            spool.put(entry)
+        reader.drain()
+        spool.settle()
+        yield spool
+
+
+def _with_digests(reader: Reader) -> Iterator[Entry]:
     for entry in reader:
         if entry.kind == FILE:
             slow, fast = sha256(), xxh3_128()
@@ -46,18 +109,37 @@ def read_entries(source: Source, room: int | None = None) -> list[Entry]:
                 slow.update(chunk)
                 fast.update(chunk)
             entry = entry._replace(sha256=slow.hexdigest(), xxh3=fast.hexdigest())
-        if entry.path in above and entry.kind != DIRECTORY and not entry.is_deletion:
-            _forget_below(found, entry.path)  # whoever unpacks one after the other removes the directory here
-        _put(found, entry)
-        directory = parent_of(entry.path)
-        while directory not in above:
-            above.add(directory)
-            directory = parent_of(directory)
-    reader.drain()
-    return _settled(list(found.values()))
+        yield entry
 
 
-def _put(found: dict[tuple[str, bool], Entry], entry: Entry) -> None:
+class _Collected:
+    """The members up to now: those that unpacking one after the other would leave."""
+
+    def __init__(self) -> None:
+        self.found: Found = {}
+        self._below: dict[str, list[str]] = {}  # names in each directory
+
+    def add(self, entry: Entry) -> None:
+        if entry.path in self._below and entry.kind != DIRECTORY and not entry.is_deletion:
+            self._forget_below(entry.path)  # whoever unpacks removes the directory here
+        _put(self.found, entry)
+        path, is_new = entry.path, True
+        while path and is_new:
+            directory = parent_of(path)
+            is_new = directory not in self._below
+            self._below.setdefault(directory, []).append(path)
+            path = directory
+
+    def _forget_below(self, directory: str) -> None:
+        pending = [directory]
+        while pending:
+            for path in self._below.pop(pending.pop(), ()):
+                self.found.pop((path, False), None)
+                self.found.pop((path, True), None)
+                pending.append(path)
+
+
+def _put(found: Found, entry: Entry) -> None:
     """Add an entry: the last one of a name counts, and a directory in the place of a deleted one begins empty."""
     before = found.pop((entry.path, entry.kind == OPAQUE), None)
     if before is not None and {before.kind, entry.kind} == {WHITEOUT, DIRECTORY}:
@@ -66,20 +148,15 @@ def _put(found: dict[tuple[str, bool], Entry], entry: Entry) -> None:
     found[(entry.path, entry.kind == OPAQUE)] = entry
 
 
-def _forget_below(found: dict[tuple[str, bool], Entry], path: str) -> None:
-    for key in [key for key in found if key[0].startswith(f"{path}/")]:
-        del found[key]
-
-
 def _settled(entries: list[Entry]) -> list[Entry]:
     """Return the entries with every link above a name, and every hard link, followed. Raises: TarError."""
     entries = _with_emptied(entries)
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(MOST_ROUNDS):
         others = {entry.path: entry.kind for entry in entries if not entry.is_deletion and entry.kind != DIRECTORY}
         if not any(directory in others for entry in entries for directory in ancestors(entry.path)):
             return _with_targets([entry for entry in entries if entry.kind != OPAQUE or entry.path not in others])
         entries = _moved(entries, others)
-    raise TarError(f"more than {_MOST_ROUNDS} links that are below other links")
+    raise TarError(f"more than {MOST_ROUNDS} links that are below other links")
 
 
 def _with_emptied(entries: list[Entry]) -> list[Entry]:
@@ -99,14 +176,11 @@ def _with_emptied(entries: list[Entry]) -> list[Entry]:
 
 def _moved(entries: Sequence[Entry], others: Mapping[str, str]) -> list[Entry]:
     """Return the entries with the links above them followed once; what stood at the same place before is replaced."""
-    tree = _tree(entries)
-    found: dict[tuple[str, bool], Entry] = {}
+    names = _names(entries)
+    found: Found = {}
     for entry in entries:
         if any(directory in others for directory in ancestors(entry.path)):
-            real = _resolve(tree, parent_of(entry.path))
-            if any(others.get(path, SYMLINK) != SYMLINK for path in (real, *ancestors(real))):
-                raise TarError(f"{entry.path}: its parent is not a directory")
-            entry = entry._replace(path=join(real, name_of(entry.path)))
+            entry = entry._replace(path=moved_path(names, entry))
         _put(found, entry)
     return list(found.values())
 
@@ -115,30 +189,25 @@ def _with_targets(entries: list[Entry]) -> list[Entry]:
     """Return the entries with every hard link leading to what is none itself. Raises: TarError."""
     if all(entry.kind != HARDLINK for entry in entries):
         return entries
-    tree = _tree(entries)
-    return [entry._replace(linkname=_target(tree, entry)) if entry.kind == HARDLINK else entry for entry in entries]
+    names = _names(entries)
+    found = []
+    for entry in entries:
+        if entry.kind == HARDLINK:
+            entry = names.entries[entry.path] = entry._replace(linkname=target_of(names, entry))
+        found.append(entry)
+    return found
 
 
-def _target(tree: Tree, link: Entry) -> str:
-    seen = {link.path}
-    entry: Entry | None = link
-    while entry is not None and entry.kind == HARDLINK:
-        path = join(_resolve(tree, parent_of(entry.linkname)), name_of(entry.linkname))
-        if path in seen:
-            raise TarError(f"hard link {link.path}: it leads to itself")
-        seen.add(path)
-        entry = tree.get(path)
-    if entry is None or entry.kind == DIRECTORY:
-        raise TarError(f"hard link {link.path}: its target {link.linkname} is not a file of the layer")
-    return entry.path
+class _Names:
+    """What stands in a layer, by path."""
+
+    def __init__(self, entries: dict[str, Entry]) -> None:
+        self.entries = entries
+        self.get = entries.get
+
+    def resolve(self, path: str) -> str:
+        return resolve(self.get, path)
 
 
-def _tree(entries: Iterable[Entry]) -> Tree:
-    return Tree({"": Entry("", DIRECTORY, 0o755), **{entry.path: entry for entry in entries if not entry.is_deletion}})
-
-
-def _resolve(tree: Tree, path: str) -> str:
-    try:
-        return tree.resolve(path)
-    except StoreError as error:
-        raise TarError(str(error)) from error
+def _names(entries: Iterable[Entry]) -> _Names:
+    return _Names({entry.path: entry for entry in entries if not entry.is_deletion})

@@ -73,12 +73,17 @@ class Session:
         self._disk.unlink(temporary)
         self._disk.sync_directory(os.path.dirname(target))
 
-    def replace(self, target: str, data: bytes, *, is_durable: bool = True) -> None:
-        """Put a new version of a record in place of the old one, whole or not at all."""
+    def replace(self, target: str, data: bytes, *, is_durable: bool = True, then: int = -1) -> None:
+        """Put a new version of a record in place of the old one, whole or not at all.
+
+        It is ``data``, and after that all of the open file ``then``.
+        """
         temporary = self.temporary()
         fd = self._disk.open_new(temporary)
         try:
             self._disk.write(fd, data)
+            if then >= 0:
+                self._disk.copy_range(then, fd, os.fstat(then).st_size, 0)
             if is_durable:
                 self._disk.sync(fd)
         finally:

@@ -76,9 +76,9 @@ class Source(Protocol):
 class Reader:
     """Members of a tar stream, one after the other; the content of a member is read before the next one.
 
-    ``offset`` is the position in the stream. Work and memory are bounded for every member, and the memory that all
-    entries take together by ``most_memory`` bytes. Holes in files, which `read` fills, have at most ``room`` bytes.
-    Raises: TarError.
+    ``offset`` is the position in the stream, ``memory`` how many bytes the entries take together up to now. Work and
+    memory are bounded for every member, ``memory`` by ``most_memory``. Holes in files, which `read` fills, have at most
+    ``room`` bytes. Raises: TarError.
     """
 
     def __init__(self, source: Source, most_memory: int = _MOST_MEMORY, room: int | None = None) -> None:
@@ -86,7 +86,7 @@ class Reader:
         self._most_memory = most_memory
         self._room = room
         self._count = self._names_size = self._parts_size = self._holes_size = 0
-        self.offset = 0
+        self.offset = self.memory = 0
         self._holes: Holes | None = None
         self._left = 0  # content of the current member not read yet
         self._pad = 0
@@ -107,7 +107,7 @@ class Reader:
         self._names_size += len(entry.path) + len(entry.linkname)
         self._names_size += sum(len(name) + len(value) for name, value in entry.xattrs) if entry.xattrs else 0
         self._parts_size += _PART_SIZE * len(entry.parts)
-        total = self._count * _ENTRY_SIZE + self._names_size + self._parts_size
+        self.memory = total = self._count * _ENTRY_SIZE + self._names_size + self._parts_size
         if total > self._most_memory or self._names_size > _LARGE + self._count * _USUAL_NAMES:
             raise TarError(f"the names and attributes of its members take more than {total >> 20} MiB")
 
