@@ -70,8 +70,16 @@ def tree_size(entries: Iterable[Entry]) -> int:
     """Return the content bytes of the files among the entries of a merged tree, those with several names once."""
     # Names of one file have the same place in the same tar; where two layers agree in place and content, first names
     # tell them apart.
-    sizes = {(entry.linkname or entry.path, entry.xxh3, entry.offset): _size(entry) for entry in entries}
-    return sum(sizes.values())
+    firsts, links = [], {}
+    for entry in entries:
+        if entry.kind == FILE and not entry.linkname:
+            firsts.append(entry)
+        elif entry.kind in (FILE, HARDLINK):
+            links[entry.linkname, entry.xxh3, entry.offset] = entry.size
+    if links:
+        for entry in firsts:
+            links.pop((entry.path, entry.xxh3, entry.offset), None)
+    return sum([entry.size for entry in firsts]) + sum(links.values())
 
 
 def differences(before: Entry, after: Entry, *, has_times: bool = False) -> tuple[Difference, ...]:
