@@ -27,6 +27,7 @@ from minidock.store.collector import Freed, Garbage, Marker, Reached, Roots, fin
 from minidock.store.containers import Container
 from minidock.store.event_log import growth
 from minidock.store.measure import removable, rounded
+from minidock.store.spare_block import beside, may_need_map
 from minidock.store.store import Store
 
 
@@ -127,9 +128,11 @@ class Forecast:
         after = replace(self._index, manifests=self.roots.images)
         if after == self._index:
             return 0
-        path = self._store.layout.index
-        # The difference of contents: on a fragmented file system both have one more block for their map.
-        return rounded(os.stat(path).st_size, path) - rounded(len(after.to_bytes()), path)
+        path, size = self._store.layout.index, len(after.to_bytes())
+        status = os.stat(path)
+        # A long list keeps the block that it has beside its content.
+        spare = 0 if may_need_map(size, status.st_blksize) else beside(status)
+        return rounded(status.st_size, path) - rounded(size, path) + spare
 
 
 def only_cached(store: Store, roots: Roots, images: Collection[tuple[Digest, ImageConfig]]) -> int:

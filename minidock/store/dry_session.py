@@ -35,7 +35,9 @@ class DrySession(Session):
         """Remove the temporary file."""
         self._disk.unlink(temporary)
 
-    def replace(self, target: str, data: bytes, *, is_durable: bool = True, then: int = -1) -> None:
+    def replace(
+        self, target: str, data: bytes, *, is_durable: bool = True, then: int = -1, has_spare_block: bool = False
+    ) -> None:
         """Do nothing."""
 
     def discard(self, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from minidock.core.descriptor import (
 from minidock.core.digest import Digest
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks
+from minidock.store.spare_block import beside
 
 if TYPE_CHECKING:
     from minidock.store.session import Session
@@ -69,7 +71,7 @@ class Images:
                 (gone if should_go(item) else kept).append(item)
             return replace(index, manifests=tuple(kept))
 
-        self._change(session, change)
+        self._change(session, change, is_removal=True)
         return tuple(gone)
 
     def untag(self, session: Session, image_id: Digest, names: Collection[str]) -> tuple[str, ...]:
@@ -81,7 +83,7 @@ class Images:
             after, gone = untagged(index, image_id, names)
             return after
 
-        self._change(session, change)
+        self._change(session, change, is_removal=True)
         return gone
 
     def add_repo_digest(self, session: Session, manifest: Digest, text: str) -> None:
@@ -95,12 +97,14 @@ class Images:
 
         self._change(session, lambda index: replace(index, manifests=tuple(map(noted, index.manifests))))
 
-    def _change(self, session: Session, change: Callable[[Index], Index]) -> None:
+    def _change(self, session: Session, change: Callable[[Index], Index], *, is_removal: bool = False) -> None:
         with self._locks.index():
             before = self.index()
             after = change(before)
             if after != before:
-                session.replace(self._layout.index, after.to_bytes())
+                # A removal takes no block that was not there before it.
+                has_spare = not is_removal or beside(os.stat(self._layout.index)) > 0
+                session.replace(self._layout.index, after.to_bytes(), has_spare_block=has_spare)
 
 
 def untagged(index: Index, image_id: Digest, names: Collection[str]) -> tuple[Index, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from minidock.core.digest import Digest
 from minidock.store.layout import PARTIAL, Layout
 from minidock.store.locks import Locks, is_locked, open_lock
+from minidock.store.spare_block import keep_spare_block
 from minidock.store.writer import Disk, remove_tree
 
 
@@ -73,10 +74,13 @@ class Session:
         self._disk.unlink(temporary)
         self._disk.sync_directory(os.path.dirname(target))
 
-    def replace(self, target: str, data: bytes, *, is_durable: bool = True, then: int = -1) -> None:
+    def replace(
+        self, target: str, data: bytes, *, is_durable: bool = True, then: int = -1, has_spare_block: bool = False
+    ) -> None:
         """Put a new version of a record in place of the old one, whole or not at all.
 
-        It is ``data``, and after that all of the open file ``then``.
+        It is ``data``, and after that all of the open file ``then``. One that ``has_spare_block`` takes the same on
+        any disk, in pieces or not (`spare_block`).
         """
         temporary = self.temporary()
         fd = self._disk.open_new(temporary)
@@ -86,6 +90,8 @@ class Session:
                 self._disk.copy_range(then, fd, os.fstat(then).st_size, 0)
             if is_durable:
                 self._disk.sync(fd)
+            if has_spare_block:
+                keep_spare_block(self._disk, fd)
         finally:
             os.close(fd)
         self._disk.rename(temporary, target)
