@@ -117,7 +117,7 @@ class _Stack:
         self._latest: list[Entry] = []  # of each file the entry that lends it attributes: its own, or a copy's
         self._holders: dict[str, int] = {}  # which file is seen at a path
         self._children: dict[str, dict[str, None]] = {}  # of directories that lead to such a path, in order
-        self._nameless: dict[str, dict[str, int]] = {}  # by content, then path: files that are not seen
+        self._nameless: dict[tuple[str, int], dict[str, int]] = {}  # by content, then path: files that are not seen
 
     def files(self) -> tuple[tuple[StoredFile, ...], ...]:
         """Return the files of each layer."""
@@ -203,11 +203,12 @@ class _Stack:
         self._name_counts[number] -= 1
         if not self._name_counts[number]:
             self._hidings[number] = hiding
-            waiting = self._nameless.get(self._entries[number].sha256)
-            if waiting is None:
-                self._nameless[self._entries[number].sha256] = {path: number}
+            entry = self._entries[number]
+            content = (entry.sha256, entry.size)
+            if content in self._nameless:
+                self._nameless[content][path] = number
             else:
-                waiting[path] = number
+                self._nameless[content] = {path: number}
 
     # --- what it adds
 
@@ -244,7 +245,7 @@ class _Stack:
 
         There is none for an empty file: no byte is stored twice.
         """
-        waiting = self._nameless.get(entry.sha256) if entry.size else None
+        waiting = self._nameless.get((entry.sha256, entry.size)) if entry.size else None
         if not waiting:
             return None
         return waiting.pop(entry.path if entry.path in waiting else next(iter(waiting)))
