@@ -355,6 +355,15 @@ def test_bad_options_are_refused(text: str, message: str) -> None:
     assert (str(located.value), located.value.first) == (f"failed to parse check options: {message}", 1)
 
 
+def test_a_bad_build_argument_is_told_by_its_name() -> None:
+    with pytest.raises(DockerfileError) as caught:
+        checked("# check=skip=all\nFROM scratch\n", build_args={"BUILDKIT_DOCKERFILE_CHECK": "no"})
+    assert (str(caught.value), caught.value.first) == (
+        'failed to parse build-arg:BUILDKIT_DOCKERFILE_CHECK: invalid check option "no"',
+        0,
+    )
+
+
 def test_the_build_argument_replaces_the_directive() -> None:
     text = "# check=skip=all\nFROM scratch as x\n"
     assert found(text) == []

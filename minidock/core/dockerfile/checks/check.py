@@ -58,7 +58,8 @@ def options_of(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> CheckOp
         return CheckOptions.parse(text)
     except BadOptions as error:
         line = 0 if BUILD_ARG in build_args or directive is None else directive.line
-        raise dockerfile.error(f"failed to parse check options: {error}", line) from error
+        what = f"build-arg:{BUILD_ARG}" if BUILD_ARG in build_args else "check options"
+        raise dockerfile.error(f"failed to parse {what}: {error}", line) from error
 
 
 def check_file(view: FileView, options: CheckOptions) -> tuple[Finding, ...]:
