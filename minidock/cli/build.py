@@ -53,7 +53,7 @@ def build(
 
     for remark in others.remarks():
         streams.warn(remark)
-    request = _request(path, step_limits, places, steps, outputs, questions, others)
+    request = request_of(path, step_limits, places, steps, outputs, questions, others)
     ws = workspace.open_workspace(options.store_root())
     if questions.are_asked:
         return questions.answer(ws, request)
@@ -62,7 +62,7 @@ def build(
     return 0
 
 
-def _request(
+def request_of(
     path: str,
     step_limits: StepLimits,
     places: BuildPlaces,
@@ -71,6 +71,7 @@ def _request(
     questions: BuildQuestions,
     others: BuildOthers,
 ) -> BuildRequest:
+    """Return the build that a command line asks for. Raises: InvalidRequest, InvalidPlatform, BuildError."""
     import os
     import sys
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from minidock.cli.app import main
+from minidock.cli.build import build, request_of
 from minidock.cli.build_limits import StepLimits, parse_resource
-from minidock.core.resources import Resources
+from minidock.cli.parsing import parse, signature_of
+from minidock.core.build_options import Annotation, CacheOption, Output
+from minidock.core.platform import Platform
+from minidock.core.resources import Resources, Ulimit
+from minidock.engine.preparing import BuildRequest
+from minidock.engine.secrets import Secrets
 
 
 @pytest.fixture
@@ -195,6 +202,87 @@ def test_every_way_of_being_quiet_prints_the_image_alone(
 def test_no_progress_is_no_output_at_all(context: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build", "--progress=none", context]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def request(*words: str) -> BuildRequest:
+    """Return what a command line asks for."""
+    values = parse([*words, "context"], signature_of(build), command="minidock build")
+    names = ("path", "step_limits", "places", "steps", "outputs", "questions", "others")
+    return request_of(**{name: values[name] for name in names})
+
+
+PLATFORMS = (Platform("linux", "arm64"), Platform("linux", "arm", "v7"))
+
+
+@pytest.mark.parametrize(
+    ("words", "member", "value"),
+    [
+        (["--add-host", "a:1.2.3.4", "--add-host=b=::1"], "hosts", (("a", "1.2.3.4"), ("b", "::1"))),
+        (["--allow", "network.host"], "allowed", ("network.host",)),
+        (["--annotation", "a=b"], "annotations", (Annotation("a", "b"),)),
+        (["--build-arg", "A=b", "--build-arg", "HERE", "--build-arg=NOT_HERE"], "build_args", {"A": "b", "HERE": "x"}),
+        (["--build-context", "docker.io/library/a:latest=dir"], "contexts", {"a": "dir"}),
+        (
+            ["--cache-from", "a/b,c"],
+            "cache_from",
+            (CacheOption("registry", {"ref": "a/b"}), CacheOption("registry", {"ref": "c"})),
+        ),
+        (
+            ["--cache-to", "type=local,dest=d,mode=max"],
+            "cache_to",
+            (CacheOption("local", {"dest": "d", "mode": "max"}),),
+        ),
+        (["-f", "D"], "dockerfile", "D"),
+        (["--label", "a=b=c", "--label", "d"], "labels", {"a": "b=c", "d": ""}),
+        (["--network", "none"], "network", "none"),
+        (["--network", "default"], "network", ""),
+        (["--no-cache"], "uses_cache", False),
+        (["--no-cache-filter", "A,b", "--no-cache-filter=c"], "no_cache_stages", ("a", "b", "c")),
+        (["--platform", "linux/arm64"], "platform", PLATFORMS[0]),
+        (["--platform", "linux/arm64,linux/arm"], "platforms", PLATFORMS),
+        (["--pull"], "pulls_always", True),
+        (["--require-cached"], "requires_cached", True),
+        (["-t", "a", "--tag=b:1"], "tags", ("a", "b:1")),
+        (["--target", "x"], "target", "x"),
+        (["--secret", "id=s,env=HERE"], "secrets", Secrets(values={"s": b"x"})),
+        (
+            ["-m", "64m", "--memory-swap", "-1"],
+            "resources",
+            Resources(memory=64 << 20, memory_swap=-1, shm_size=64 << 20),
+        ),
+        (["--shm-size=1g"], "resources", Resources(shm_size=1 << 30)),
+        (["--ulimit", "nofile=1:2"], "resources", Resources(ulimits=(Ulimit("nofile", 1, 2),), shm_size=64 << 20)),
+        (
+            ["-c", "2", "--cpu-period", "3", "--cpu-quota", "4", "--cpuset-cpus", "0", "--cpuset-mems", "0-1"],
+            "resources",
+            Resources(cpu_shares=2, cpu_period=3, cpu_quota=4, cpuset_cpus="0", cpuset_mems="0-1", shm_size=64 << 20),
+        ),
+    ],
+)
+def test_an_option_reaches_the_build(
+    words: list[str], member: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HERE", "x")
+    monkeypatch.delenv("NOT_HERE", raising=False)
+    asked, usual = request(*words), request()
+    assert getattr(asked, member) == value
+    different = {item.name for item in fields(asked) if getattr(asked, item.name) != getattr(usual, item.name)}
+    assert different - {"outputs"} == ({member} if getattr(usual, member) != value else set())
+
+
+@pytest.mark.parametrize(
+    ("words", "outputs"),
+    [
+        ([], ()),
+        (["--load"], (Output("docker"),)),
+        (["--push"], (Output("registry"),)),
+        (["--load", "-o", "type=docker,name=a"], (Output("docker", "", {"name": "a"}),)),
+        (["-o", "out", "-o", "-"], (Output("local", "out"), Output("tar", "-"))),
+        (["--output=type=oci,dest=f,tar=false"], (Output("oci", "f", {"tar": "false"}),)),
+    ],
+)
+def test_outputs_are_those_of_all_options(words: list[str], outputs: tuple[Output, ...]) -> None:
+    assert request(*words).outputs.wanted == outputs
 
 
 def test_resources_win_over_the_options_of_old() -> None:
