@@ -112,6 +112,18 @@ class NetworkFlags:
         bool, typer.Option("--publish-all", "-P", help="Publish all exposed ports to random ports")
     ] = False
 
+    # Names that these options had before, which docker still takes and does not list.
+    net: Annotated[
+        tuple[NetworkChoice, ...],
+        typer.Option("--net", parser=parse_network, metavar="network", hidden=True, help="As --network"),
+    ] = ()
+    net_aliases: Annotated[
+        tuple[str, ...], typer.Option("--net-alias", metavar="list", hidden=True, help="As --network-alias")
+    ] = ()
+    dns_opts: Annotated[
+        tuple[str, ...], typer.Option("--dns-opt", metavar="list", hidden=True, help="As --dns-option")
+    ] = ()
+
     def wish(self) -> NetworkWish:
         """Return what the options ask for. Raises: InvalidRequest."""
         from minidock.core.networking import Networking, NetworkWish
@@ -123,7 +135,7 @@ class NetworkFlags:
             publishes_all=self.publish_all,
             dns=self.dns,
             dns_search=self.dns_search,
-            dns_options=self.dns_options,
+            dns_options=(*self.dns_options, *self.dns_opts),
             extra_hosts=self.add_hosts,
             links=tuple(_link(text) for text in self.links),
             domain=self.domainname,
@@ -134,14 +146,14 @@ class NetworkFlags:
         """Return the networks; what is said outside of ``--network`` is of the first."""
         from dataclasses import replace
 
-        choices = list(self.network)
-        if not choices and (self.ip or self.ip6 or self.aliases or self.links or self.mac_address):
+        choices, aliases = [*self.network, *self.net], (*self.aliases, *self.net_aliases)
+        if not choices and (self.ip or self.ip6 or aliases or self.links or self.mac_address):
             choices = [NetworkChoice("bridge")]
         if choices:
             first = choices[0]
             choices[0] = replace(
                 first,
-                aliases=(*first.aliases, *self.aliases),
+                aliases=(*first.aliases, *aliases),
                 address=self.ip or first.address,
                 address6=self.ip6 or first.address6,
                 mac=_mac(self.mac_address) or first.mac,

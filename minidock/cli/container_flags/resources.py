@@ -99,6 +99,13 @@ class ResourceFlags:
         typer.Option("--kernel-memory", hidden=True, metavar="bytes", parser=parse_size, help="Kernel memory limit"),
     ] = 0
 
+    log_opts: Annotated[
+        tuple[str, ...], typer.Option("--log-opt", metavar="list", help="Log driver options (no effect)")
+    ] = ()
+    storage_opts: Annotated[
+        tuple[str, ...], typer.Option("--storage-opt", metavar="list", help="Storage driver options (no effect)")
+    ] = ()
+
     def resources(self) -> Resources:
         """Return the limits that the options ask for."""
         return Resources(
@@ -136,6 +143,8 @@ class ResourceFlags:
             ("--cpu-count", self.cpu_count),
             ("--cpu-percent", self.cpu_percent),
             ("--kernel-memory", self.kernel_memory),
+            ("--log-opt", self.log_opts),
+            ("--storage-opt", self.storage_opts),
         )
         return tuple(name for name, value in given if value)
 
