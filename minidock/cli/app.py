@@ -170,7 +170,7 @@ def _run(choice: Choice, table: Table) -> int:
         return _run_group(words[0], words[1:], table)
     command = commands.find(words[0], table)
     if command is None:
-        raise UsageError(f"unknown command: {PROGRAM} {words[0]}", command=PROGRAM)
+        raise UsageError(_unknown(words[0], "", table), command=PROGRAM)
     return _call(command, words[0], words[1:])
 
 
@@ -183,8 +183,17 @@ def _run_group(group: str, words: Sequence[str], table: Table) -> int:
         return 0
     command = commands.find(f"{group} {rest[0]}", table)
     if command is None:
-        raise UsageError(f"unknown command: {name} {rest[0]}", command=name, usage=f"{name} COMMAND")
+        raise UsageError(_unknown(rest[0], f"{group} ", table), command=name, usage=f"{name} COMMAND")
     return _call(command, f"{group} {rest[0]}", rest[1:])
+
+
+def _unknown(word: str, group: str, table: Table) -> str:
+    """Return what is wrong with a ``word`` that is no command; ``group`` ends in a blank, or is empty."""
+    from minidock.core.suggest import did_you_mean
+
+    names = [name.removeprefix(group) for name in (*table, *commands.ALIASES) if name.startswith(group)]
+    known = [name for name in names if " " not in name] + ([] if group else list(commands.GROUPS))
+    return f"unknown command: {PROGRAM} {group}{word}{did_you_mean(word, known)}"
 
 
 def _call(command: Command, name: str, words: Sequence[str]) -> int:

@@ -127,7 +127,23 @@ def test_a_group_alone_shows_its_commands_on_stderr(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (["imags"], 1, "minidock: unknown command: minidock imags\n\nRun 'minidock --help' for more information\n"),
+        (
+            ["frobnicate"],
+            1,
+            "minidock: unknown command: minidock frobnicate\n\nRun 'minidock --help' for more information\n",
+        ),
+        (
+            ["biuld", "."],
+            1,
+            "minidock: unknown command: minidock biuld (did you mean build?)\n\n"
+            "Run 'minidock --help' for more information\n",
+        ),
+        (
+            ["image", "lst"],
+            1,
+            "minidock: unknown command: minidock image lst (did you mean ls?)\n\nUsage:  minidock image COMMAND\n\n"
+            "Run 'minidock image --help' for more information\n",
+        ),
         (
             ["image", "frob"],
             1,
