@@ -13,6 +13,8 @@ from minidock.errors import InvalidDigest, StoreError
 VERSION = 1
 CACHED = "cached"
 REBUILT = "rebuilt"
+FAILED = "failed"
+CANCELED = "canceled"  # another step failed meanwhile
 WOULD_RUN = "run"
 MISSING = "missing"
 
@@ -21,7 +23,8 @@ MISSING = "missing"
 class StepFate:
     """One step: ``id`` is its place in the Dockerfile, ``name`` what the progress calls it (no secrets in it).
 
-    ``outcome`` is `CACHED` or `REBUILT`; in a plan `CACHED`, `WOULD_RUN`, or `MISSING` for a base that is not there.
+    ``outcome`` is `CACHED` or `REBUILT`, of a step that came to no end `FAILED` or `CANCELED`; in a plan `CACHED`,
+    `WOULD_RUN`, or `MISSING` for a base that is not there.
     ``diff_id`` is the layer, None if the step failed or is only planned. ``number`` is the order in which steps
     appeared.
     """

@@ -7,10 +7,11 @@ instruction. So a LABEL between two RUNs changes the images behind it, but no RU
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
-from minidock.core.build_record import CACHED, REBUILT, StepFate
+from minidock.core.build_record import CACHED, CANCELED, FAILED, REBUILT, StepFate
 from minidock.core.cache_key import StepInputs
 from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
@@ -24,9 +25,10 @@ from minidock.core.step_lines import StepLines
 from minidock.core.times import parse_time
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
+from minidock.engine.side_by_side import Cancelled
 from minidock.engine.stage_state import COMMENT, BuildContext, StageState
 from minidock.engine.step_reasons import StepReasons
-from minidock.errors import NotCached
+from minidock.errors import MinidockError, NotCached
 from minidock.store.cache import Record
 from minidock.store.layers import Layer
 
@@ -174,7 +176,7 @@ class CachedSteps:
         key = inputs.key()
         inputs = self._told(inputs)
         self._ordinal += 1
-        with step.failing():
+        with step.failing(), self._noting_failure(step):
             follows = self.state.was_rebuilt and not is_independent
             record, is_new = self._find(inputs, key, entry, follows_rebuilt=follows), False
             if record is None:
@@ -292,13 +294,25 @@ class CachedSteps:
         self._build.fates.append(fate)
         return fate
 
-    def _settle(self, step: Step, diff_id: Digest) -> None:
-        """Add the layer to what was noted of a step that ran."""
+    def _settle(self, step: Step, **fields: object) -> None:
+        """Change what was noted of a step that runs: its layer, or how it failed."""
         fates = self._build.fates
         for place, fate in enumerate(fates):
             if fate.number == step.number:
-                fates[place] = replace(fate, diff_id=diff_id)
+                fates[place] = replace(fate, **fields)  # type: ignore[arg-type]  # fields of a fate
                 return
+
+    @contextmanager
+    def _noting_failure(self, step: Step) -> Iterator[None]:
+        """Note that a step came to no end if the block raises an error."""
+        try:
+            yield
+        except Cancelled:
+            self._settle(step, outcome=CANCELED)
+            raise
+        except MinidockError:
+            self._settle(step, outcome=FAILED)
+            raise
 
     def _parent_reason(self) -> Reason:
         """Return why a step is rebuilt that depends on one which is: the first of those."""
@@ -317,6 +331,6 @@ class CachedSteps:
             size=layer.size,
             description=self.hidden(entry.created_by),
         )
-        self._settle(step, layer.diff_id)
+        self._settle(step, diff_id=layer.diff_id)
         self._put_record(record, inputs)
         return record

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minidock.core.build_record import CACHED, REBUILT, BuildRecord
+from minidock.core.build_record import CACHED, FAILED, REBUILT, BuildRecord
 from minidock.engine.prune import prune_cache
 from minidock.engine.why import last_build
 from minidock.errors import DockerfileError, MinidockError, NoSuchBuild
@@ -81,9 +81,9 @@ def test_a_failed_build_tells_how_far_it_came(lab: Lab) -> None:
         lab.build()
     build = last_build(lab.ws)
     assert build.image_id is None
-    assert [(step.name, step.diff_id is None) for step in build.steps] == [
-        ("[2/3] COPY app /app/", False),
-        ("[3/3] RUN fails", True),
+    assert [(step.name, step.outcome, step.diff_id is None) for step in build.steps] == [
+        ("[2/3] COPY app /app/", REBUILT, False),
+        ("[3/3] RUN fails", FAILED, True),
     ]
 
 
