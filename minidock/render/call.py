@@ -38,7 +38,8 @@ def _count(number: int) -> str:
 
 def _finding_text(report: CheckReport, finding: Finding) -> str:
     lines = excerpt(report.dockerfile.filename, report.dockerfile.source, finding.first, finding.last)
-    return f"\nWARNING: {finding.rule.name} - {finding.rule.url}\n{finding.detail}\n{lines}"
+    page = f" - {finding.rule.url}" if finding.rule.url else ""
+    return f"\nWARNING: {finding.rule.name}{page}\n{finding.detail}\n{lines}"
 
 
 def outline_text(outline: Outline) -> str:
@@ -91,7 +92,7 @@ def _warning(finding: Finding) -> dict[str, Any]:
     return {
         "ruleName": finding.rule.name,
         "description": finding.rule.description,
-        "url": finding.rule.url,
+        **({"url": finding.rule.url} if finding.rule.url else {}),
         "detail": finding.detail,
         "location": _location(finding.first, finding.last),
     }

@@ -314,8 +314,9 @@ def test_a_base_image_brings_its_variables_its_shell_and_its_platform() -> None:
 
 def test_platforms_that_differ_are_named_whole() -> None:
     base = ImageConfig(architecture="arm", os="linux", variant="v6")
-    name, _, detail = found("FROM --platform=$BUILDPLATFORM base\n", base=base)[0]
-    assert (name, detail) == (
+    finding = checked("FROM --platform=$BUILDPLATFORM base\n", base=base).findings[0]
+    assert finding.rule.url == ""  # docker's documentation has no page for it
+    assert (finding.rule.name, finding.detail) == (
         "InvalidBaseImagePlatform",
         'Base image base was pulled with platform "linux/arm/v6", expected "linux/amd64" for current build',
     )
@@ -375,4 +376,5 @@ def test_the_build_argument_replaces_the_directive() -> None:
 
 def test_every_rule_has_a_page_in_dockers_documentation() -> None:
     assert Rule("JSONArgsRecommended", "").url == "https://docs.docker.com/go/dockerfile/rule/json-args-recommended/"
+    assert Rule("X", "", is_documented=False).url == ""
     assert Rule("FromAsCasing", "").url == "https://docs.docker.com/go/dockerfile/rule/from-as-casing/"

@@ -18,10 +18,13 @@ class Rule:
     name: str
     description: str
     is_experimental: bool = False
+    is_documented: bool = True
 
     @property
     def url(self) -> str:
-        """Where docker's documentation explains it."""
+        """Where docker's documentation explains it, empty if it does not."""
+        if not self.is_documented:
+            return ""
         return f"https://docs.docker.com/go/dockerfile/rule/{_HUMP.sub('-', self.name).lower()}/"
 
 

@@ -249,4 +249,6 @@ STAGE_RULES: tuple[tuple[Rule, Callable[[Item], Iterator[Hit]]], ...] = (
     (Rule("ExposeProtoCasing", "Protocols in EXPOSE should be lowercase"), protocol_casing),
     (Rule("ExposeInvalidFormat", "EXPOSE should name ports of the container only"), exposed_mapping),
 )
-BASE_PLATFORM = Rule("InvalidBaseImagePlatform", "The platform of a base image should be the one that is built for")
+BASE_PLATFORM = Rule(
+    "InvalidBaseImagePlatform", "The platform of a base image should be the one that is built for", is_documented=False
+)
