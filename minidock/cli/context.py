@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from minidock.cli.values import at_least
+from minidock.errors import BuildError, MinidockError
 from minidock.render import formats
 from minidock.render.formats import Format
 
@@ -40,7 +43,8 @@ def ls(
     from minidock.render.context import print_listing
 
     ws = workspace.open_workspace(options.store_root())
-    found = listing(ws, path, file or None, sys.stdin.buffer, depth)
+    with _looking():
+        found = listing(ws, path, file or None, sys.stdin.buffer, depth)
     print_listing(Console.standard(), found, shape=shape, most=number)
 
 
@@ -57,6 +61,16 @@ def why(
     from minidock.render.context import print_why
 
     ws = workspace.open_workspace(options.store_root())
-    found = context_look.why(ws, path, name, file or None, sys.stdin.buffer)
+    with _looking():
+        found = context_look.why(ws, path, name, file or None, sys.stdin.buffer)
     print_why(Console.standard(), found, shape=shape)
     return 0 if found.is_in else _LEFT_OUT
+
+
+@contextmanager
+def _looking() -> Iterator[None]:
+    """What is wrong with a context is no failure of a build here."""
+    try:
+        yield
+    except BuildError as error:
+        raise MinidockError(str(error), hint=error.hint) from error

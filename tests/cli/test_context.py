@@ -192,3 +192,11 @@ def test_a_copy_of_what_is_left_out_names_the_line(context: Path, capsys: pytest
     (context / "Dockerfile").write_text("FROM scratch\nCOPY a.o /\n")
     assert main(["build", "--progress=none", str(context)]) == 1
     assert "a.o is there, but .dockerignore:4 (*.o) leaves it out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("ls", "missing"), ("why", "missing", "a")])
+def test_a_context_that_is_not_there_is_no_failed_build(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["context", *words]) == 1
+    assert capsys.readouterr() == ("", 'minidock: unable to prepare context: path "missing" not found\n')
