@@ -34,10 +34,14 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the flags of an instruction say: ``keeps_parents`` (--parents) and the patterns of --exclude."""
+    """What the flags of an instruction say: ``keeps_parents`` (--parents) and the patterns of --exclude.
+
+    ``is_whole`` if the source is all there, a stage's or an image's; of a context only what is named is sent.
+    """
 
     keeps_parents: bool = False
     excludes: IgnoreRules | None = None
+    is_whole: bool = False
 
     def of(self, tree: Tree, source: str) -> tuple[Selected, ...]:
         """Return what ``source`` names in ``tree``, in the order of copying; none if a wildcard matches nothing.
@@ -55,8 +59,9 @@ class Selection:
         if is_literal:
             _require_exactly(tree, clean(start), pattern)
         wanted = IgnoreRules.from_patterns([pattern])  # none if only the pivot was named
-        named = [item for item in _named(tree, start) if item.entry.kind == DIRECTORY or not pattern]
-        found = tuple(self._filtered(item, wanted) for item in named)
+        found = tuple(self._filtered(item, wanted) for item in _named(tree, start))
+        if has_wildcard(start) and pattern and not (self.is_whole or _matches_link(tree, clean(start))):
+            found = tuple(item for item in found if item.members)  # of the others nothing is sent
         if is_literal and not any(path.startswith(_unescaped(pattern)) for item in found for path in _taken(item)):
             raise _not_found(join(clean(start), pattern))  # it is there, and excluded
         if not clean(start):
@@ -136,8 +141,12 @@ def _named(tree: Tree, pattern: str) -> tuple[Selected, ...]:
     found = [""]
     is_literal = True
     for part in cleaned.split("/"):
-        is_literal = is_literal and not has_wildcard(part)
-        found = [path for directory in found for path in _matches(tree, directory, part, is_literal=is_literal)]
+        follows, is_literal = is_literal, is_literal and not has_wildcard(part)
+        found = [
+            path
+            for directory in found
+            for path in _matches(tree, directory, part, is_literal=is_literal, follows=follows)
+        ]
     selected = []
     for path in sorted(found, key=lambda path: path.split("/")):
         entry = tree.get(tree.resolve(path))
@@ -145,6 +154,14 @@ def _named(tree: Tree, pattern: str) -> tuple[Selected, ...]:
             raise _not_found(path)
         selected.append(_selected(tree, name_of(path), entry))
     return tuple(selected)
+
+
+def _matches_link(tree: Tree, pattern: str) -> bool:
+    """Tell whether the first wildcard matches a link: everything that it matches is sent then."""
+    directory = literal_part(pattern)
+    part = pattern.removeprefix(directory).strip("/").split("/")[0]
+    found = _matches(tree, directory, part, is_literal=False, follows=True)
+    return any((entry := tree.get(path)) is not None and entry.kind == SYMLINK for path in found)
 
 
 def literal_part(pattern: str) -> str:
@@ -166,8 +183,9 @@ def not_there(path: str, reason: str = "no such file or directory") -> BuildErro
     return BuildError(f"lstat /{path}: {reason}")
 
 
-def _matches(tree: Tree, directory: str, pattern: str, *, is_literal: bool) -> list[str]:
-    real = tree.resolve(directory)
+def _matches(tree: Tree, directory: str, pattern: str, *, is_literal: bool, follows: bool) -> list[str]:
+    """Return what ``pattern`` names in ``directory``; behind a wildcard no link is followed to a directory."""
+    real = tree.resolve(directory) if follows else directory
     if is_literal:
         return [join(directory, pattern)] if join(real, pattern) in tree else []
     names = [name_of(entry.path) for entry in tree.below(real) if entry.path == join(real, name_of(entry.path))]

@@ -13,7 +13,7 @@ from minidock.core.config import HistoryEntry
 from minidock.core.copying import Attributes, Planned, Unpacked
 from minidock.core.dockerfile.model import Add, Copy
 from minidock.core.dockerfile.transfer import is_sent
-from minidock.core.entries import FILE
+from minidock.core.entries import FILE, name_of
 from minidock.core.file_mode import ModeChange
 from minidock.core.selecting import Selected, Selection, clean, literal_part, not_there
 from minidock.core.told import Told
@@ -94,20 +94,35 @@ def _select(source: Source | None, words: Words) -> tuple[Chosen, BuildError | C
         return (), error
 
 
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What patterns match in a source."""
+
+    source: Source
+
+    def something(self, pattern: str) -> bool:
+        """Tell whether there is anything."""
+        try:
+            return any(self.source.select((pattern,), Selection()))
+        except BuildError:
+            return False
+
+    def a_link(self, pattern: str) -> bool:
+        """Tell whether a symbolic link is among it: it has another name than what it leads to, or leads nowhere."""
+        try:
+            (found,) = self.source.select((pattern,), Selection())
+        except BuildError:
+            return True
+        return any(name_of(item.entry.path) != item.name for item in found)
+
+
 def _require_sent(build: BuildContext, source: Source | None, words: Words, chosen: Chosen) -> None:
     """Raise BuildKit's error of a pattern without a match whose directory nothing else is taken from."""
     if source is None or build.context_words is None or words.selection.keeps_parents:
         return
-
-    def names_something(word: str) -> bool:
-        try:
-            return any(source.select((word,), Selection()))
-        except BuildError:
-            return False
-
     for path, items in zip(words.paths, chosen, strict=True):
         directory = literal_part(clean(path))
-        if not items and directory and not is_sent(directory, build.context_words, names_something):
+        if not items and directory and not is_sent(directory, build.context_words, _Named(source)):
             raise not_there(directory)
 
 

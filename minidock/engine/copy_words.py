@@ -35,7 +35,8 @@ class Words:
         except PatternError as error:
             raise BuildError(f"invalid excludepatterns: {list(instruction.excludes)}: {error}") from error
         if isinstance(instruction, Copy):
-            return cls(instruction, Selection(instruction.parents, excludes), instruction.sources)
+            selection = Selection(instruction.parents, excludes, is_whole=bool(instruction.from_))
+            return cls(instruction, selection, instruction.sources)
         sources = tuple(_remote(source, instruction) for source in instruction.sources)
         if instruction.checksum:
             if len(sources) != 1:

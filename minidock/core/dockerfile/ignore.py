@@ -1,7 +1,8 @@
 """Ignore rules: which paths of a build context (.dockerignore) or of a source (--exclude) do not exist for a build.
 
 A pattern that matches a directory matches everything below it; the last pattern that matches decides, and one that
-starts with ``!`` lets in again. ``*``, ``?`` as in `glob`, ``**`` matches any number of directories, also none.
+starts with ``!`` lets in again what is ignored where it is asked. ``*``, ``?`` as in `glob`, ``**`` matches any number
+of directories, also none.
 Source: moby/patternmatcher, patternmatcher.go and ignorefile/ignorefile.go.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from minidock.core.dockerfile.directives import BOM
@@ -42,7 +43,7 @@ _LETTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One pattern: ``text`` as given, cleaned; ``regex`` matches a path that is, or is below, what it names.
+    """One pattern: ``text`` as given, cleaned; ``regex`` matches what it names, not what is below.
 
     ``line`` is where it stands in its file, 0 if it does not come from one.
     """
@@ -70,6 +71,7 @@ class IgnoreRules:
 
     rules: tuple[Rule, ...] = ()
     filename: str = ""
+    known: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)  # of directories
 
     @classmethod
     def parse(cls, text: str, filename: str = "") -> IgnoreRules:
@@ -97,12 +99,8 @@ class IgnoreRules:
     def matches(self, path: str) -> tuple[IgnoreMatch, ...]:
         """Return every rule that says something of ``path``, in order: the last one decides."""
         path = _clean(path)
-        if path == ".":
-            return ()
-        words = path.split("/")
-        above = ["/".join(words[: count + 1]) for count in range(len(words))]
-        found = [(rule, next((item for item in above if rule.regex.match(item)), None)) for rule in self.rules]
-        return tuple(IgnoreMatch(rule, matched) for rule, matched in found if matched is not None)
+        found = zip(self.rules, self._matched(path), strict=True) if path != "." else ()
+        return tuple(IgnoreMatch(rule, matched) for rule, matched in found if matched)
 
     def is_ignored(self, path: str) -> bool:
         """Tell whether ``path`` is left out; the root itself never is."""
@@ -111,23 +109,46 @@ class IgnoreRules:
 
     def may_hold_included(self, directory: str) -> bool:
         """Tell whether something below ``directory`` may not be ignored, so that it has to be walked."""
+        if not self.is_ignored(directory):
+            return True
+        matched = self._matched(_clean(directory))
+        last = max(number for number, rule in enumerate(self.rules) if matched[number] and not rule.is_exception)
+        # It matches everything below too, so exceptions before it have no say there.
         names = _clean(directory).split("/")
-        for rule in reversed(self.rules):
-            if rule.is_exception and _may_reach_below(rule, names):
-                return True
-            if not rule.is_exception and rule.regex.match(_clean(directory)):
-                # It matches everything below too, so exceptions before it have no say there.
-                return False
-        return True
+        return any(rule.is_exception and _may_reach_below(rule, names) for rule in self.rules[last:])
 
     def _deciding(self, path: str) -> Rule | None:
         path = _clean(path)
         if path == ".":
             return None
-        for rule in reversed(self.rules):
-            if rule.regex.match(path):
-                return rule
-        return None
+        matched = self._matched(path)
+        return next((self.rules[n] for n in range(len(matched) - 1, -1, -1) if matched[n]), None)
+
+    def _matched(self, path: str) -> tuple[str, ...]:
+        """Return for every rule what it matches of ``path``, empty if nothing.
+
+        What a rule has matched it matches with all below. It is asked only where it would change something: an
+        exception if what comes before it ignores the path, another one if not. So ``x/*`` and ``!x`` leave nothing in
+        ``x``: where ``x`` is looked at it is not ignored, and the exception does not count. As upstream.
+        """
+        directory = path.rpartition("/")[0]
+        above = self._matched_directory(directory) if directory else ()
+        is_ignored = False
+        found = []
+        for number, rule in enumerate(self.rules):
+            matched = above[number] if above else ""
+            if not matched and rule.is_exception == is_ignored and rule.regex.match(path):
+                matched = path
+            if matched:
+                is_ignored = not rule.is_exception
+            found.append(matched)
+        return tuple(found)
+
+    def _matched_directory(self, directory: str) -> tuple[str, ...]:
+        found = self.known.get(directory)
+        if found is None:
+            found = self.known[directory] = self._matched(directory)
+        return found
 
 
 def read_patterns(text: str) -> list[str]:
@@ -163,7 +184,7 @@ def _rule(text: str) -> Rule:
         raise PatternError('illegal exclusion pattern: "!"', pattern)
     pattern = pattern.removeprefix("!") if is_exception else pattern
     compile_glob(pattern)  # Go's Match is what upstream checks the syntax with; its errors come first.
-    regex = re.compile(f"(?:{_to_regex(pattern)})(?:/|\\Z)", re.DOTALL)
+    regex = re.compile(f"(?:{_to_regex(pattern)})\\Z", re.DOTALL)
     parts = tuple(_part(part) for part in pattern.split("/"))
     return Rule(("!" if is_exception else "") + pattern, is_exception, regex, parts)
 

@@ -6,9 +6,10 @@ nothing in it is sent. Source: BuildKit, dockerfile2llb/convert.go (context path
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Protocol
 
-from minidock.core.dockerfile.glob import match
+from minidock.core.dockerfile.glob import has_wildcard, match
 from minidock.core.dockerfile.model import Add, Copy, Run
 from minidock.core.dockerfile.stages import StagePlan
 from minidock.core.selecting import clean
@@ -33,19 +34,35 @@ def _is_of_context(mount: str) -> bool:
     return not any(word.strip().lower().startswith(_OTHER_MOUNTS) for word in mount.split(","))
 
 
-def is_sent(directory: str, words: Iterable[str], names_something: Callable[[str], bool]) -> bool:
+class Named(Protocol):
+    """Tells what patterns match in a context."""
+
+    def something(self, pattern: str) -> bool:
+        """Tell whether there is anything."""
+        ...
+
+    def a_link(self, pattern: str) -> bool:
+        """Tell whether a symbolic link is among it."""
+        ...
+
+
+def is_sent(directory: str, words: Iterable[str], named: Named) -> bool:
     """Tell whether ``directory`` is sent for the sake of one of the sources ``words``.
 
-    ``names_something`` tells whether a source matches anything. What a variable stands for is taken to be what helps.
+    What a variable stands for is taken to be what helps.
     """
-    return any(_sends(directory, word, names_something) for word in words)
+    return any(_sends(directory, word, named) for word in words)
 
 
-def _sends(directory: str, word: str, names_something: Callable[[str], bool]) -> bool:
+def _sends(directory: str, word: str, named: Named) -> bool:
     if "$" in word or "**" in word:
         return True
     parts = clean(word).split("/") if clean(word) else []
     names = directory.split("/")
     if not all(match(part, name) for part, name in zip(parts, names, strict=False)):
         return False
-    return len(parts) <= len(names) or names_something(word)
+    if len(parts) <= len(names) or named.something(word):
+        return True
+    # For the sake of a link that a wildcard on the way matches, everything that it matches is sent.
+    ends = [number for number in range(1, len(parts)) if has_wildcard(parts[number - 1])]
+    return any(named.a_link("/".join(parts[:end])) for end in ends)

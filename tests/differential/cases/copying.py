@@ -5,6 +5,8 @@ from tests.differential.case import Case
 _TREE = {"a": "A", "b.txt": "B", "x/one": "1", "x/deep/two": "2", "x/deep/er/three": "3", "e/": "", "x/.hid": "h"}
 _LINKS = {**_TREE, "lf@": "a", "ld@": "x", "labs@": "/a", "lbad@": "nowhere", "lout@": "../../a", "x/in@": "../a"}
 
+_LINKS_INSIDE = {**_TREE, "ld@": "x", "y/two": "2", "x/in@": "../y", "y/one": "y1"}
+
 
 def _copy(name: str, *lines: str, files: dict[str, str] | None = None, base: str = "base", **fields: object) -> Case:
     text = "\n".join([f"FROM {base}", *lines, ""])
@@ -228,6 +230,14 @@ CASES = (
     _copy("parents-excluded", "COPY --parents --exclude=one x/one a /n/"),
     _copy("parents-excluded-above", "COPY --parents --exclude=x x/one a /n/"),
     _copy("parents-excluded-star", "COPY --parents --exclude=one x/o* a /n/"),
+    _copy("parents-pivot-of-links", "COPY --parents l*/./one /n/", files=_LINKS_INSIDE),
+    _copy("parents-pivot-of-stage-files", "FROM scratch", "COPY --from=0 --parents /?/./sub /n/"),
+    _copy("parents-pivot-of-stage-none", "FROM scratch", "COPY --from=0 --parents /d*/./none /n/"),
+    _copy("star-behind-link", "COPY */one /n/", files=_LINKS_INSIDE),
+    _copy("star-behind-link-twice", "COPY x/*/one /n/", files=_LINKS_INSIDE),
+    _copy("star-then-literal-link", "COPY */in/one /n/", files=_LINKS_INSIDE),
+    _copy("star-behind-link-of-stage", "FROM scratch", "COPY --from=0 /*/old /n/"),
+    _copy("star-of-links-behind", "FROM scratch", "COPY --from=0 /l*/sub /n/"),
     _copy("star-in-missing", "COPY nothing/* /n/"),
     _copy("star-in-missing-deep", "COPY x/nothing/*/q /n/"),
     _copy("star-in-file", "COPY a/* /n/"),

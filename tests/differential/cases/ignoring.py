@@ -132,6 +132,16 @@ _LISTS = (
         "x/deep/er/../two",
     ),
     *("x\\/one", "\\/a", "*\n!x\\/one", "x\\\\/one"),
+    *(
+        "x/one\n!x",
+        "x/*\n!x",
+        "x/deep\n!x",
+        "x/deep\n!x\n!x/deep/er",
+        "x/deep/er\n!x/deep",
+        "x/one\n!*",
+        "*\n!x\nx/one\n!x",
+    ),
+    *("**/two\n!x", "x\n!x/deep\nx/deep/er\n!x", "x/**\n!x", "x/one\n!x\n!x/one", "x/deep/*\n!x/**"),
 )
 
 CASES = (
