@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from minidock.core import units
 from minidock.core.summary import HistoryRow
-from minidock.render import bars, cells, fields
+from minidock.render import bars, fields
 from minidock.render.console import Console
-from minidock.render.fields import Fields
-from minidock.render.formats import Format, json_object
-from minidock.render.tables import HISTORY, Columns
+from minidock.render.formats import Format
+from minidock.render.lists import Columns, print_list
+from minidock.render.tables import HISTORY
 
 LINES: Columns = (
     ("LINE", "Line"),
@@ -36,24 +36,17 @@ def print_steps(
     """Print steps that have details, newest first as given; bars only on a terminal."""
     shown = [fields.history_fields(row, console, is_cut=is_cut, is_human=is_human) for row in rows]
     columns = LINES if has_lines else HISTORY[:-1]
-    if shape is Format.JSON:
-        console.out.writelines(f"{json_object(row)}\n" for row in shown)
-    elif shape.template:
-        console.out.write(shape.rows(shown, {field: header for header, field in (*HISTORY, *LINES)}))
-    else:
-        graphs = _bars(rows) if has_graph and bars.are_shown(console) else None
-        console.out.write(_table(columns, shown, graphs))
-        console.out.write(f"\n{_sums(rows, is_human=is_human)}\n")
-        if graphs is not None:
-            console.out.write(f"{bars.SOLID} visible  {bars.DARK} duplicated  {bars.LIGHT} hidden\n")
-
-
-def _table(columns: Columns, rows: Sequence[Fields], graphs: Sequence[str] | None) -> str:
-    headers = [header for header, _ in columns]
-    lines = [[row[field] or "" for _, field in columns] for row in rows]
-    if graphs is None:
-        return cells.table(headers, lines)
-    return cells.table([*headers, "GRAPH"], [[*line, graph] for line, graph in zip(lines, graphs, strict=True)])
+    if shape is not Format.TABLE:
+        print_list(console, (*HISTORY, *LINES), shown, shape)
+        return
+    graphs = _bars(rows) if has_graph and bars.are_shown(console) else None
+    if graphs is not None:
+        columns = (*columns, ("GRAPH", "Graph"))
+        shown = [{**row, "Graph": graph} for row, graph in zip(shown, graphs, strict=True)]
+    print_list(console, columns, shown, shape)
+    console.out.write(f"\n{_sums(rows, is_human=is_human)}\n")
+    if graphs is not None:
+        console.out.write(f"{bars.SOLID} visible  {bars.DARK} duplicated  {bars.LIGHT} hidden\n")
 
 
 def _bars(rows: Sequence[HistoryRow]) -> list[str]:

@@ -12,7 +12,7 @@ from minidock.render import cells
 from minidock.render.console import Console
 from minidock.render.fields import Fields
 from minidock.render.formats import Format, json_object, json_text
-from minidock.render.tables import Columns
+from minidock.render.lists import Columns
 
 FILES: Columns = (("TYPE", "Type"), ("MODE", "Mode"), ("OWNER", "Owner"), ("SIZE", "Size"), ("PATH", "Name"))
 CHANGES = ("CHANGE", "SIZE", "PATH", "WHAT")

@@ -10,7 +10,7 @@ from minidock.render import cells
 from minidock.render.console import Console
 from minidock.render.fields import ID_DIGITS
 from minidock.render.formats import Format, json_object
-from minidock.render.tables import Columns, table_of
+from minidock.render.lists import Columns, table_of
 
 COLUMNS: Columns = (
     ("CONTAINER ID", "ID"),

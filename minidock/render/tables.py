@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from minidock.core import units
 from minidock.core.networks import Network
 from minidock.core.summary import ContainerRow, DiskUsage, HistoryRow, ImageRow, UsageKind, VolumeRow
-from minidock.render import cells, fields, raw_lists
+from minidock.render import fields, raw_lists
 from minidock.render.console import Console
 from minidock.render.fields import Fields
-from minidock.render.formats import Format, json_object, json_text
-
-# Each column: the header, and the field below it.
-Columns = tuple[tuple[str, str], ...]
+from minidock.render.formats import Format, json_text
+from minidock.render.lists import Columns, is_own, print_list, print_names, table_of
 
 IMAGES: Columns = (
     ("REPOSITORY", "Repository"),
@@ -77,41 +75,6 @@ CACHE_USAGE: Columns = (
 )
 
 
-def table_of(columns: Columns, rows: Iterable[Fields]) -> str:
-    """Return the table that shows ``columns`` of ``rows``."""
-    headers = [header for header, _ in columns]
-    return cells.table(headers, [[row[field] or "" for _, field in columns] for row in rows])
-
-
-def _print_list(
-    console: Console,
-    columns: Columns,
-    rows: Sequence[Fields],
-    shape: Format,
-    labels: Sequence[Mapping[str, str]] | None = None,
-    raw: str = "raw",
-) -> None:
-    if shape is Format.RAW:
-        shape = Format("template", raw)
-    if shape is Format.JSON:
-        console.out.writelines(f"{json_object(row)}\n" for row in rows)
-    elif shape.template:
-        console.out.write(shape.rows(rows, {field: header for header, field in columns}, labels))
-    else:
-        console.out.write(table_of(columns, rows))
-
-
-def _print_names(console: Console, names: Iterable[str], shape: Format = Format.TABLE, raw_name: str = "") -> None:
-    """Print what `-q` leaves, one in a line, with its name before it in raw output."""
-    before = f"{raw_name}: " if shape is Format.RAW and raw_name else ""
-    console.out.writelines(f"{before}{name}\n" for name in names)
-
-
-def _is_own(shape: Format) -> bool:
-    """Whether the format is the user's own, which `-q` leaves as it is."""
-    return shape is not Format.TABLE and shape is not Format.RAW
-
-
 def print_images(
     console: Console,
     rows: Sequence[ImageRow],
@@ -122,15 +85,15 @@ def print_images(
     has_digests: bool = False,
 ) -> None:
     """Print `images`; ``is_quiet`` leaves the IDs only, one for each tag."""
-    if is_quiet and not _is_own(shape):
+    if is_quiet and not is_own(shape):
         ids = (fields.image_id_text(row.image_id, is_cut=is_cut) for row in rows)
-        _print_names(console, ids, shape, "image_id")
+        print_names(console, ids, shape, "image_id")
         return
     columns = (*IMAGES[:2], DIGEST, *IMAGES[2:]) if has_digests else IMAGES
     raw = raw_lists.IMAGES_WITH_DIGESTS if has_digests else raw_lists.IMAGES
     if shape.is_table and has_digests and not shape.asks_for("Digest"):
         shape = replace(shape, template=f"{shape.template}\t{{{{.Digest}}}}")
-    _print_list(console, columns, [fields.image_fields(row, console, is_cut=is_cut) for row in rows], shape, raw=raw)
+    print_list(console, columns, [fields.image_fields(row, console, is_cut=is_cut) for row in rows], shape, raw=raw)
 
 
 def print_history(
@@ -145,10 +108,10 @@ def print_history(
     """Print `history`, newest step first as given; without ``is_human`` times are stamps and sizes are bytes."""
     shown = [fields.history_fields(row, console, is_cut=is_cut, is_human=is_human) for row in rows]
     if is_quiet and shape is Format.TABLE:
-        _print_names(console, (row["ID"] or "" for row in shown))
+        print_names(console, (row["ID"] or "" for row in shown))
         return
     columns = HISTORY if is_human else (HISTORY[0], ("CREATED AT", "CreatedSince"), *HISTORY[2:])
-    _print_list(console, columns, shown, shape)
+    print_list(console, columns, shown, shape)
 
 
 def print_containers(
@@ -165,22 +128,22 @@ def print_containers(
     if is_quiet:
         if shape is not Format.TABLE:
             console.err.write("WARNING: Ignoring custom format, because both --format and --quiet are set.\n")
-        _print_names(console, (row["ID"] or "" for row in shown), shape, "container_id")
+        print_names(console, (row["ID"] or "" for row in shown), shape, "container_id")
         return
     columns = (*CONTAINERS, ("SIZE", "Size")) if has_sizes else CONTAINERS
     raw = raw_lists.CONTAINERS_WITH_SIZES if has_sizes else raw_lists.CONTAINERS
-    _print_list(console, columns, shown, shape, [row.labels for row in rows], raw)
+    print_list(console, columns, shown, shape, [row.labels for row in rows], raw)
 
 
 def print_volumes(
     console: Console, rows: Sequence[VolumeRow], *, shape: Format = Format.TABLE, is_quiet: bool = False
 ) -> None:
     """Print `volume ls`; ``is_quiet`` leaves the names only."""
-    if is_quiet and not _is_own(shape):
-        _print_names(console, (row.name for row in rows), shape, "name")
+    if is_quiet and not is_own(shape):
+        print_names(console, (row.name for row in rows), shape, "name")
         return
     shown = [fields.volume_fields(row) for row in rows]
-    _print_list(console, VOLUMES, shown, shape, [row.labels for row in rows], raw_lists.VOLUMES)
+    print_list(console, VOLUMES, shown, shape, [row.labels for row in rows], raw_lists.VOLUMES)
 
 
 def print_networks(
@@ -193,10 +156,10 @@ def print_networks(
 ) -> None:
     """Print `network ls`; ``is_quiet`` leaves the IDs only."""
     rows = [fields.network_fields(network, console, is_cut=is_cut) for network in networks]
-    if is_quiet and not _is_own(shape):
-        _print_names(console, (row["ID"] or "" for row in rows), shape, "network_id")
+    if is_quiet and not is_own(shape):
+        print_names(console, (row["ID"] or "" for row in rows), shape, "network_id")
         return
-    _print_list(console, NETWORKS, rows, shape, [network.labels for network in networks], raw_lists.NETWORKS)
+    print_list(console, NETWORKS, rows, shape, [network.labels for network in networks], raw_lists.NETWORKS)
 
 
 def print_disk_usage(
@@ -212,7 +175,7 @@ def print_disk_usage(
         console.out.write(_details_text(console, usage))
     else:
         rows = [fields.usage_fields(row) for row in usage.summary]
-        _print_list(console, USAGE, rows, shape, raw=raw_lists.USAGE)
+        print_list(console, USAGE, rows, shape, raw=raw_lists.USAGE)
     if shape is Format.TABLE:
         console.out.write(f"\n{on_disk_text(usage)}\n")
 
@@ -234,7 +197,7 @@ def print_disk_terms(console: Console, usage: DiskUsage, prunes: Mapping[str, in
     ]
     total = sum(size for _, size in usage.on_disk)
     rows.append({"Type": "total", "DiskSize": str(total), "DiskReclaimable": "", "Parts": ""})
-    _print_list(console, DISK, rows, shape)
+    print_list(console, DISK, rows, shape)
     if shape is Format.TABLE and usage.writers:
         console.out.write(f"\n{_writers_text(usage.writers)}\n")
 
@@ -244,7 +207,7 @@ def print_removal(console: Console, size: int, cached: int, *, shape: Format) ->
     if shape is Format.TABLE:
         console.out.write(f"{removal_text('would free', size, cached, is_exact=True)}\n")
         return
-    _print_list(
+    print_list(
         console, (("FREED", "Freed"), ("CACHED", "Cached")), [{"Freed": str(size), "Cached": str(cached)}], shape
     )
 
