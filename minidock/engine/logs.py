@@ -35,8 +35,11 @@ def logs(
     if asked for. Raises: NoSuchContainer, InvalidRequest.
     """
     container = ws.store.containers.find(name)
-    if container.record.lifecycle.log_driver == "none":
-        raise InvalidRequest("configured logging driver does not support reading")
+    if not container.record.has_log:
+        why = (
+            "" if container.record.lifecycle.log_driver else "with --rm in the foreground one is kept with --log-driver"
+        )
+        raise InvalidRequest("configured logging driver does not support reading", hint=why or None)
     within = _Span(since, until)
     reader = LogReader(ws.store.containers.path(container.id, "log"))
     is_watched = ws.store.containers.is_watched(container.id)  # asked first: what is read then is the rest

@@ -169,6 +169,6 @@ def _hostname(request: RunRequest, container_id: str) -> str:
 
 
 def _has_log(request: RunRequest) -> bool:
-    if request.lifecycle.log_driver == "none":
-        return False
+    if request.lifecycle.log_driver:
+        return request.lifecycle.log_driver != "none"
     return request.is_detached or not request.auto_remove or request.has_terminal

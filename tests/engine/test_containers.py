@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from minidock.core.id_mode import IdMode
+from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption
 from minidock.core.networking import NetworkChoice, Networking, NetworkKind, NetworkWish
 from minidock.core.process import DEFAULT_PATH, Mount, MountType
@@ -428,6 +429,27 @@ def test_an_image_of_equal_layers_is_no_ancestor(ws: Workspace, streams: Streams
         return [row.names[0] for row in container_list.list_containers(ws, [("ancestor", image)], includes_all=True)]
 
     assert [listed(image) for image in ("base:1", "made:1", "twin:1")] == [["child", "box"], ["child"], []]
+
+
+@pytest.mark.parametrize(
+    ("driver", "hint"),
+    [
+        ("none", None),
+        ("", "with --rm in the foreground one is kept with --log-driver"),
+        ("local", ""),
+        ("json-file", ""),
+    ],
+)
+def test_a_container_that_goes_with_its_end_keeps_a_log_if_asked_to(
+    ws: Workspace, driver: str, hint: str | None
+) -> None:
+    os.close(make(ws, "true", name="box", auto_remove=True, lifecycle=LifeCycle(log_driver=driver)).lock)
+    if hint == "":
+        assert list(logs.logs(ws, "box")) == []
+        return
+    with pytest.raises(InvalidRequest) as caught:
+        list(logs.logs(ws, "box"))
+    assert (str(caught.value), caught.value.hint) == ("configured logging driver does not support reading", hint)
 
 
 def test_a_line_stands_where_it_ended(ws: Workspace, streams: Streams) -> None:

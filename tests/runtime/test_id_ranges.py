@@ -13,16 +13,8 @@ import pytest
 from minidock.runtime.ids import id_mode
 from tests.other_users import RangedUser, environment, public_place, python_for_everybody, ranged_user, run_tests
 
-NAMES = (
-    "test_declared",
-    "test_holes",
-    "test_hostile_images",
-    "test_isolation",
-    "test_limits",
-    "test_native",
-    "test_step_mounts",
-    "test_volumes",
-)
+NAMES = ("test_isolation", "test_limits", "test_native", "test_step_mounts", "test_volumes")
+MORE = ("test_declared", "test_holes", "test_hostile_images")
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or id_mode() != "root", reason="only root can make a user with ranges of ids"
@@ -113,7 +105,7 @@ print([(entry.path, entry.uid, entry.gid) for entry in iter(lambda: read_entry(s
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)])
 def test_everything_holds_with_ranges_of_ids(user: RangedUser, place: Path, name: str) -> None:
     summary = run_tests(python_for_everybody(), place, user.become_root_of_namespace, f"tests/runtime/{name}.py")
     assert "no process can be started here" not in summary
