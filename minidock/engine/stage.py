@@ -26,7 +26,7 @@ from minidock.core.dockerfile.model import (
     Run,
     Workdir,
 )
-from minidock.core.dockerfile.stages import resolve_each
+from minidock.core.dockerfile.stages import NOT_VARIABLES, resolve_each
 from minidock.core.dockerfile.workdir import resolve_workdir
 from minidock.core.networking import Networking, NetworkKind
 from minidock.core.process import MountedFile
@@ -128,7 +128,8 @@ class StageBuilder:
         found = {name: value for name, value in parts if value is not None}
         self._steps.metadata(self.state.image.config, f"ARG {' '.join(texts)}", found.items())
         args = {**self.state.args, **{name: found.get(name, "") for name, _ in parts}}
-        self._change(variables={**self.state.variables, **found}, args=args)
+        seen = {name: value for name, value in found.items() if name not in NOT_VARIABLES}
+        self._change(variables={**self.state.variables, **seen}, args=args)
 
     def _author(self, instruction: Maintainer) -> None:
         created_by = f"MAINTAINER {instruction.author}"

@@ -219,6 +219,13 @@ def test_a_proxy_reaches_the_process_without_counting(lab: Lab) -> None:
     assert lab.build().reasons == []
 
 
+def test_what_is_said_to_the_builder_is_no_variable_of_a_step(lab: Lab) -> None:
+    lab.dockerfile("FROM base:1\nARG BUILDKIT_SBOM_SCAN_STAGE=true V=1\nRUN make\n")
+    lab.build()
+    env = [entry.partition("=")[0] for entry in lab.runtime.ran[0].env]
+    assert ("V" in env, "BUILDKIT_SBOM_SCAN_STAGE" in env) == (True, False)
+
+
 def test_no_cache_runs_everything_again(lab: Lab) -> None:
     lab.build()
     assert lab.build(uses_cache=False).reasons == ["--no-cache", "--no-cache"]

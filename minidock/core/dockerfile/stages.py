@@ -21,6 +21,8 @@ from minidock.core.suggest import did_you_mean
 from minidock.errors import DockerfileError, ExpansionError, InvalidPlatform, InvalidReference
 
 SCRATCH = "scratch"
+# Arguments that say something to the builder: no instruction sees their values.
+NOT_VARIABLES = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 
 
 @dataclass(frozen=True, slots=True)

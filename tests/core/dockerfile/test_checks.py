@@ -146,6 +146,7 @@ def test_buildkits_own_cases_give_its_findings(case: dict[str, Any]) -> None:
             ],
         ),
         ("FROM --platform=$BUILDPLATFORM scratch\n", []),
+        ("FROM scratch\nENV A=$BUILDKIT_SBOM_SCAN_CONTEXT\n", []),
         (
             "FROM scratch\nENV A=$B PATH=$PAHT:/x C=${A}\nARG D\nUSER $D\nEXPOSE $E\n",
             [

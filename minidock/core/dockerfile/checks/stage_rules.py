@@ -31,7 +31,7 @@ from minidock.core.dockerfile.model import (
     Workdir,
 )
 from minidock.core.dockerfile.parser import Node
-from minidock.core.dockerfile.stages import resolve_args
+from minidock.core.dockerfile.stages import NOT_VARIABLES, resolve_args
 from minidock.core.git_reference import is_remote
 from minidock.core.quoting import quoted
 from minidock.core.suggest import did_you_mean
@@ -141,7 +141,7 @@ def move_on(item: Item) -> None:
 
 def undefined_var(item: Item) -> Iterator[Hit]:
     for name in item.missed:
-        if name not in item.scope.args:
+        if name not in item.scope.args and name not in NOT_VARIABLES:
             hint = did_you_mean(name, item.scope.env, is_case_sensitive=True)
             yield Hit(item.node, f"Usage of undefined variable '${name}'{hint.replace('mean ', 'mean $', 1)}")
 
