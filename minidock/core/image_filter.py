@@ -51,7 +51,7 @@ def select(
                 pass
             case "dangling":
                 is_wanted = _truth(name, value)
-                kept = [row for row in kept if (not row.repository) == is_wanted]
+                kept = [row for row in kept if (not row.tag) == is_wanted]
             case "label":
                 kept = [row for row in kept if has_label(labels_of(row.image_id), value)]
             case "until":
@@ -74,7 +74,7 @@ def _truth(name: str, value: str) -> bool:
 def _matches(row: ImageRow, pattern: str) -> bool:
     """Whether a pattern is the row's repository or its whole name; a star stands for anything but a slash."""
     parts = pattern.split("/")
-    for name in (row.repository, f"{row.repository}:{row.tag}"):
+    for name in (row.repository, f"{row.repository}:{row.tag}" if row.tag else ""):
         own = name.split("/")
         if row.repository and len(own) == len(parts) and all(map(fnmatchcase, own, parts)):
             return True

@@ -24,9 +24,11 @@ def config_digest(descriptor: Descriptor) -> Digest | None:
 def list_images(ws: Workspace, *, include_intermediate: bool = False) -> tuple[ImageRow, ...]:
     """Return one row per name, newest image first, equal times by name; nameless images too.
 
+    Where a registry knows one of those by a digest only, there is a row with its repository and no tag.
     ``include_intermediate`` adds the images of single steps, which the build cache keeps.
     """
-    rows = [_row(item) for item in ws.store.images.list() if config_digest(item) is not None]
+    entries = [item for item in ws.store.images.list() if config_digest(item) is not None]
+    rows = [_row(item, repository, tag) for item in entries for repository, tag in _names(item)]
     if include_intermediate and ws.store.exists:
         rows += _step_rows(ws, {row.image_id for row in rows})
     return tuple(sorted(rows, key=_newest_first))
@@ -49,15 +51,21 @@ def _newest_first(row: ImageRow) -> tuple[float, str, str, str]:
     return (-moment, row.repository or "~", row.tag, row.image_id.hex)
 
 
-def _row(item: Descriptor) -> ImageRow:
-    repository, tag_text = "", ""
-    if REF_NAME in item.annotations:
-        repository, _, tag_text = item.annotations[REF_NAME].rpartition(":")
+def _names(item: Descriptor) -> list[tuple[str, str]]:
+    """Return repository and tag of an entry; without a name the repositories that it came from, empty if from none."""
+    name, colon, tag = item.annotations.get(REF_NAME, "").rpartition(":")
+    if colon:
+        return [(name, tag)]
+    places = [text.partition("@")[0] for text in item.annotations.get(REPO_DIGESTS, "").split()]
+    return [(place, "") for place in dict.fromkeys(places)] or [("", "")]
+
+
+def _row(item: Descriptor, repository: str, tag: str) -> ImageRow:
     image_id = config_digest(item)
     assert image_id is not None
     return ImageRow(
         repository=repository,
-        tag=tag_text,
+        tag=tag,
         digest=_digest_at_registry(item, repository) or str(item.digest),
         image_id=image_id,
         created=moment(item.annotations.get(CREATED)),

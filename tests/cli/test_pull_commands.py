@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,23 @@ def test_all_tags_are_pulled(server: Server, tmp_path: Path) -> None:
     assert sorted(listed.split()) == ["1", "latest"]
     problem = "minidock: tag can't be used with --all-tags/-a\n"
     assert said(tmp_path / "store", user, "pull", "-a", f"{name}:1") == Said("", problem, 1)
+
+
+def test_an_image_pulled_by_its_digest_is_listed_with_its_repository(server: Server, tmp_path: Path) -> None:
+    user, root, name = server.environment(tmp_path / "home"), tmp_path / "store", f"{server.domain}/pinned"
+    image = make_image([{"tag": b"pinned"}])
+    with closing(server.registries(tmp_path / "home")) as registries:
+        upload(registries, f"{name}:1", image)
+    pinned = f"{name}@{image.digest}"
+    assert said(root, user, "pull", "-q", pinned) == Said(f"{pinned}\n", "", 0)
+    row = "{{.Repository}} {{.Tag}} {{.Digest}}"
+    listed = Said(f"{name} <none> {image.digest}\n", "", 0)
+    for words in ((), (name,), ("-f", "dangling=true"), ("-f", f"reference={server.domain}/pin*")):
+        assert said(root, user, "images", "--digests", "--format", row, *words) == listed
+    for words in (("-f", "dangling=false"), (f"{name}:1",)):
+        assert said(root, user, "images", "--format", row, *words) == Said("", "", 0)
+    assert said(root, user, "pull", "-q", f"{name}:1").code == 0
+    assert said(root, user, "images", "--digests", "--format", row) == Said(f"{name} 1 {image.digest}\n", "", 0)
 
 
 @pytest.mark.parametrize(
