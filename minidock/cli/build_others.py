@@ -93,7 +93,7 @@ class BuildOthers:
 
     def allowed(self) -> tuple[str, ...]:
         """Return the entitlements that are given. Raises: InvalidRequest."""
-        return tuple(parse_entitlement(text) for text in self.allow)
+        return tuple(parse_entitlement(text) for text in filter(None, self.allow))
 
     def sources(self) -> tuple[CacheOption, ...]:
         """Return where layers for the steps may be."""

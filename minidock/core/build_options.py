@@ -36,7 +36,7 @@ def is_attest_disabled(text: str) -> bool:
     """Tell whether an ``--attest`` says that something is not to be made. Raises: InvalidRequest."""
     is_disabled = False
     kind = ""
-    for word in fields_of(text):
+    for word in fields_of(text) if text else ():
         key, equals, value = word.partition("=")
         if not equals:
             raise InvalidRequest(f"invalid value {word}")

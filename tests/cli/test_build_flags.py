@@ -72,6 +72,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
             1,
         ),
         (["--attest", "generator=x"], "minidock: attestation type not specified", 1),
+        (["--attest", ""], "minidock: attestation type not specified", 1),
     ],
 )
 def test_wrong_values_are_told_in_one_line_before_anything_is_built(
@@ -178,7 +179,7 @@ def test_help_says_which_options_have_no_effect(capsys: pytest.CaptureFixture[st
         ["--force-rm", "--rm", "--disable-content-trust", "--pull=false"],
         # A script passes what may be empty.
         ["--secret", "", "--ssh", "", "-o", "", "--build-context", "", "--cache-to", "", "--cache-from", ""],
-        ["--annotation", "", "--platform", "", "--target", "", "--network", "default"],
+        ["--allow", "", "--annotation", "", "--platform", "", "--target", "", "--network", "default"],
     ],
 )
 def test_what_changes_nothing_is_taken_in_silence(
