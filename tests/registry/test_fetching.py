@@ -53,6 +53,15 @@ def test_a_download_that_breaks_goes_on_where_it_stopped(cut: int, second: int) 
     assert ranges == [f"bytes={start}-" if start else "" for start in at if start < len(DATA)][: len(ranges)]
 
 
+def test_a_download_may_break_at_every_byte() -> None:
+    for cut in range(len(DATA)):
+        memory, kept = Memory(in_turn([ranged(DATA, cut), ranged(DATA)])), Kept()
+        fetch(repository(memory), BLOB, kept)
+        assert kept.data == DATA
+        ranges = [request.headers.get("Range") for request in memory.requests]
+        assert ranges == [None, f"bytes={cut}-" if cut else None]
+
+
 @pytest.mark.parametrize("at", range(0, 1000, 7))
 def test_a_byte_that_is_wrong_is_found_wherever_it_stands(at: int) -> None:
     wrong = DATA[:at] + bytes([DATA[at] ^ 1]) + DATA[at + 1 :]
