@@ -23,7 +23,7 @@ from minidock.core.build_options import (
     parse_hosts,
 )
 from minidock.core.config import ImageConfig
-from minidock.core.dockerfile import instructions, outline, parser, run_mounts, stages, triggers, words
+from minidock.core.dockerfile import instructions, outline, parser, run_mounts, stage_needs, stage_plan, triggers, words
 from minidock.core.dockerfile.arguments import ArgumentError, json_array
 from minidock.core.dockerfile.checks.options import BadOptions, CheckOptions
 from minidock.core.dockerfile.directives import find_check, find_syntax
@@ -144,9 +144,9 @@ def dockerfile(data: bytes) -> None:
     for item in items:
         _expanded(parsed, item)
     definition.checked(plan, range(len(plan.stages)), {"x": "y"}, None, lambda name: ImageConfig("amd64"))
-    target = stages.resolve_target(plan, None)
+    target = stage_plan.resolve_target(plan, None)
     outline.outline(plan, items, target, {})
-    stages.needed(triggers.with_triggers(plan, lambda name: ("RUN a", "COPY b c")), target)
+    stage_needs.needed(triggers.with_triggers(plan, lambda name: ("RUN a", "COPY b c")), target)
 
 
 def _expanded(parsed: parser.Dockerfile, item: instructions.Instruction) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from minidock.core.dockerfile import stages
+from minidock.core.dockerfile import stage_plan
 from minidock.core.dockerfile.model import Add, Copy, Instruction, Run, Workdir
 from minidock.core.dockerfile.transfer import context_words
 from minidock.engine.ahead import Ahead
@@ -75,7 +75,7 @@ class StageBuilds:
             label = f"{request.platform} {label}".rstrip()
         return stage.name or f"stage-{index}", label, total
 
-    def shared_of(self, stage: stages.Stage) -> BuildContext:
+    def shared_of(self, stage: stage_plan.Stage) -> BuildContext:
         """Return what a stage works on; one that --no-cache-filter names does without the cache."""
         if stage.name in self._setup.request.no_cache_stages and self.shared.uses_cache:
             return replace(self.shared, uses_cache=False, no_cache_option="--no-cache-filter")
@@ -122,7 +122,7 @@ def _shared(setup: Setup, inputs: StageInputs, cancellation: Cancellation) -> Bu
     )
 
 
-def _epoch(request: BuildRequest, plan: stages.StagePlan) -> int | None:
+def _epoch(request: BuildRequest, plan: stage_plan.StagePlan) -> int | None:
     """Return SOURCE_DATE_EPOCH: the build argument, else the caller's variable, else a global ARG."""
     text = request.build_args.get(_EPOCH)
     if text is None and request.source_date_epoch is not None:
@@ -133,7 +133,7 @@ def _epoch(request: BuildRequest, plan: stages.StagePlan) -> int | None:
     return int(text) if text else None
 
 
-def _whole_context(stage: stages.Stage, name: str) -> Copy:
+def _whole_context(stage: stage_plan.Stage, name: str) -> Copy:
     """Return the instruction that a FROM of a named context of files stands for."""
     return Copy(
         (".",), "/", from_=name, original=f"COPY --from={name} . /", first=stage.from_line, last=stage.from_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from minidock.core.dockerfile import outline, stages
+from minidock.core.dockerfile import outline, stage_needs, stage_plan
 from minidock.core.dockerfile.checks.check import CheckReport
 from minidock.core.dockerfile.outline import Outline, TargetList
 from minidock.engine.preparing import BuildRequest, Prepared, Sessions, bases, prepare
@@ -22,9 +22,11 @@ def check(ws: Workspace, request: BuildRequest) -> CheckReport:
     definition = prepared.definition
     try:
         plan = definition.plan(request.build_args, request.target)
-        plan = stages.with_contexts(plan, prepared.contexts.__contains__)
+        plan = stage_plan.with_contexts(plan, prepared.contexts.__contains__)
         everything = range(len(plan.stages))
-        wanted = stages.needed(plan, stages.resolve_target(plan, request.target)) if request.target else everything
+        wanted = (
+            stage_needs.needed(plan, stage_plan.resolve_target(plan, request.target)) if request.target else everything
+        )
     except DockerfileError as error:
         findings = definition.findings_of_file(request.build_args, request.target)
         return CheckReport(definition.dockerfile, findings, error)
@@ -36,7 +38,7 @@ def outline_of(ws: Workspace, request: BuildRequest) -> Outline:
     """Return the arguments, secrets and agents that the target takes. Raises: BuildError, DockerfileError."""
     definition = _prepared(ws, request).definition
     plan = definition.plan(request.build_args, request.target)
-    target = stages.resolve_target(plan, request.target)
+    target = stage_plan.resolve_target(plan, request.target)
     return outline.outline(plan, definition.instructions, target, request.build_args)
 
 

@@ -15,7 +15,7 @@ from minidock.core.dockerfile.checks.rule import Finding
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Instruction
 from minidock.core.dockerfile.parser import Dockerfile
-from minidock.core.dockerfile.stages import StagePlan
+from minidock.core.dockerfile.stage_plan import StagePlan
 from minidock.core.platform import Platform
 from minidock.engine.contexts import STDIN, FileContext, Opened
 from minidock.engine.platforms import this_platform

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from minidock.core.build_options import Annotation, CacheOption
 from minidock.core.config import ImageConfig
-from minidock.core.dockerfile import stages
+from minidock.core.dockerfile import stage_needs, stage_plan
 from minidock.core.dockerfile.checks.check import CHECKED
 from minidock.core.dockerfile.entitlements import refusal
 from minidock.core.dockerfile.model import Run
@@ -85,7 +85,7 @@ class Prepared:
 class Course:
     """The stages of a build, triggers of their bases with them: which are needed, and which is the ``target``."""
 
-    plan: stages.StagePlan
+    plan: stage_plan.StagePlan
     wanted: tuple[int, ...]
     target: int
 
@@ -176,12 +176,12 @@ def bases(ws: Workspace, contexts: NamedContexts) -> BaseOf:
 def course_of(ws: Workspace, request: BuildRequest, prepared: Prepared, observer: Observer) -> Course:
     """Return the stages to build, having told what the build checks find. Raises: DockerfileError."""
     plan = prepared.definition.plan(request.build_args, request.target)
-    target = stages.resolve_target(plan, request.target)
-    plan = stages.with_contexts(plan, prepared.contexts.__contains__)
+    target = stage_plan.resolve_target(plan, request.target)
+    plan = stage_plan.with_contexts(plan, prepared.contexts.__contains__)
     base_of = bases(ws, prepared.contexts)
     while True:
         fired = with_triggers(plan, lambda name: _triggers(base_of(name)))
-        wanted = stages.needed(fired, target)
+        wanted = stage_needs.needed(fired, target)
         if not prepared.images.provide(_bases(request, prepared.contexts, fired, wanted)):
             break  # else what came has triggers perhaps, and those need more stages
     _refuse(fired, wanted, request.allowed)
@@ -189,7 +189,7 @@ def course_of(ws: Workspace, request: BuildRequest, prepared: Prepared, observer
     return Course(fired, wanted, target)
 
 
-def _refuse(plan: stages.StagePlan, wanted: Sequence[int], allowed: Sequence[str]) -> None:
+def _refuse(plan: stage_plan.StagePlan, wanted: Sequence[int], allowed: Sequence[str]) -> None:
     """Find, before anything runs, what needs to be allowed and is not. Raises: DockerfileError."""
     for run in (item for index in wanted for item in plan.stages[index].instructions if isinstance(item, Run)):
         found = refusal(run, allowed)
@@ -198,7 +198,7 @@ def _refuse(plan: stages.StagePlan, wanted: Sequence[int], allowed: Sequence[str
 
 
 def _bases(
-    request: BuildRequest, contexts: NamedContexts, plan: stages.StagePlan, wanted: Sequence[int]
+    request: BuildRequest, contexts: NamedContexts, plan: stage_plan.StagePlan, wanted: Sequence[int]
 ) -> Iterator[tuple[str, Platform | None]]:
     """Yield the images that stages are based on, each with the platform that is asked for."""
     for stage in (plan.stages[index] for index in wanted):
@@ -215,7 +215,7 @@ def _triggers(image: ImageConfig | None) -> tuple[str, ...]:
 def _report(
     request: BuildRequest,
     definition: Definition,
-    plan: stages.StagePlan,
+    plan: stage_plan.StagePlan,
     wanted: Sequence[int],
     base_of: BaseOf,
     observer: Observer,

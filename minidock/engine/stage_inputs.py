@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from minidock.core.config import ImageConfig
 from minidock.core.digest import Digest
-from minidock.core.dockerfile import stages
+from minidock.core.dockerfile import stage_needs, stage_plan
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.platform import Platform
@@ -62,7 +62,7 @@ class StageInputs:
         dockerfile = self._setup.prepared.definition.dockerfile
         return DockerfileError(text, filename=dockerfile.filename, first=line, source=dockerfile.source)
 
-    def platform_of(self, stage: stages.Stage) -> Platform:
+    def platform_of(self, stage: stage_plan.Stage) -> Platform:
         """Return what a stage is built for. Raises: DockerfileError if this machine cannot run its steps."""
         wanted = stage.platform or self._setup.request.platform or this_platform()
         run = next((item for item in stage.instructions if isinstance(item, Run)), None)
@@ -71,7 +71,7 @@ class StageInputs:
             raise self._problem(text, run.first)
         return wanted
 
-    def base(self, stage: stages.Stage) -> tuple[StageState, str]:
+    def base(self, stage: stage_plan.Stage) -> tuple[StageState, str]:
         """Return where a stage begins, and what its FROM is shown as.
 
         Raises: DockerfileError; NotKnownYet in a plan, if the image is not there.
@@ -126,7 +126,7 @@ class StageInputs:
 
     def open_from(self, instruction: Copy) -> Source:
         """Return what the --from of a COPY names. Raises: DockerfileError, NotKnownYet in a plan."""
-        found = stages.copy_source(self._plan, instruction)
+        found = stage_needs.copy_source(self._plan, instruction)
         if isinstance(found, int):
             return self._layers(self._finished(found))
         source = self.named_source(found)
@@ -137,11 +137,11 @@ class StageInputs:
 
         Raises: as `open_from`.
         """
-        found = stages.copy_source(self._plan, instruction)
+        found = stage_needs.copy_source(self._plan, instruction)
         if isinstance(found, int):
             state = self._state_of(found)
             image_id, lines, name = state.image_id, state.lines, self._plan.stages[found].name or str(found)
-        elif found == stages.SCRATCH or self._is_empty(found):
+        elif found == stage_plan.SCRATCH or self._is_empty(found):
             return None
         else:
             image_id, lines, name = self._image(found, instruction.first).image_id, (), found
@@ -162,7 +162,7 @@ class StageInputs:
 
     def layers_of(self, name: str, instruction: Run, target: str) -> tuple[Digest, ...] | Source:
         """Return what the from= of a mount names: layers, or the files of a named context. Raises: as `open_from`."""
-        found = stages.mount_source(self._plan, instruction, name, target)
+        found = stage_needs.mount_source(self._plan, instruction, name, target)
         if isinstance(found, int):
             return self._present(self._finished(found)).diff_ids
         return self.named_source(found) or self._present(self._config(found, instruction.first)).diff_ids
@@ -187,7 +187,7 @@ class StageInputs:
         return image
 
     def _config(self, name: str, line: int) -> ImageConfig:
-        is_scratch = name == stages.SCRATCH or self._is_empty(name)
+        is_scratch = name == stage_plan.SCRATCH or self._is_empty(name)
         return scratch(architecture()) if is_scratch else self._image(name, line).config
 
     def _present(self, image: ImageConfig) -> ImageConfig:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from minidock.core.dockerfile import run_mounts, stages, words
+from minidock.core.dockerfile import run_mounts, stage_needs, stages, words
 from minidock.core.dockerfile.model import Arg, Env, From, Instruction, Run
 from minidock.core.dockerfile.parser import Dockerfile
 from minidock.core.dockerfile.problem import InstructionError
 from minidock.core.dockerfile.run_mounts import MountType
-from minidock.core.dockerfile.stages import Stage, StagePlan
+from minidock.core.dockerfile.stage_plan import Stage, StagePlan
 from minidock.errors import ExpansionError
 
 
@@ -98,7 +98,7 @@ def description(comments: Iterable[str], name: str) -> str:
 def outline(plan: StagePlan, instructions: Sequence[Instruction], index: int, build_args: Mapping[str, str]) -> Outline:
     """Return what the stage ``index`` and those that it needs take. Raises: DockerfileError."""
     comments = _comments(plan.dockerfile)
-    wanted = stages.needed(plan, index)
+    wanted = stage_needs.needed(plan, index)
     found = _global_args(plan, instructions, wanted, build_args, comments)
     secrets: dict[str, Wanted] = {}
     agents: dict[str, Wanted] = {}

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from minidock.core.dockerfile.glob import has_wildcard, match
 from minidock.core.dockerfile.model import Add, Copy, Run
-from minidock.core.dockerfile.stages import StagePlan
+from minidock.core.dockerfile.stage_plan import StagePlan
 from minidock.core.selecting import clean
 
 _EVERYTHING = "."

@@ -11,7 +11,8 @@ from dataclasses import replace
 from minidock.core.dockerfile import instructions, parser
 from minidock.core.dockerfile.model import From, Instruction, Onbuild
 from minidock.core.dockerfile.parser import Dockerfile
-from minidock.core.dockerfile.stages import Stage, StagePlan, refuse_circles
+from minidock.core.dockerfile.stage_needs import refuse_circles
+from minidock.core.dockerfile.stage_plan import Stage, StagePlan
 from minidock.errors import DockerfileError
 
 

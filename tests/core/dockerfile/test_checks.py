@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from minidock.core.config import ContainerConfig, ImageConfig
-from minidock.core.dockerfile import instructions, parser, stages
+from minidock.core.dockerfile import instructions, parser, stage_needs, stage_plan, stages
 from minidock.core.dockerfile.checks.check import Checked, check, options_of
 from minidock.core.dockerfile.checks.options import BadOptions, CheckOptions
 from minidock.core.dockerfile.checks.rule import Rule
@@ -36,7 +36,9 @@ def checked(
     options = options_of(dockerfile, args)
     items = instructions.read(dockerfile)
     plan = stages.split(dockerfile, items, args, PREDEFINED)
-    wanted = range(len(plan.stages)) if looks_at_all else stages.needed(plan, stages.resolve_target(plan, None))
+    wanted = (
+        range(len(plan.stages)) if looks_at_all else stage_needs.needed(plan, stage_plan.resolve_target(plan, None))
+    )
     rules = None if ignore is None else IgnoreRules.parse(ignore)
     return check(
         plan, items, wanted, options, build_args=args, predefined=PREDEFINED, ignore=rules, base_of=lambda name: base

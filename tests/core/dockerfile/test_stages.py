@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from minidock.core.dockerfile import instructions, stages
+from minidock.core.dockerfile import instructions, stage_needs, stage_plan, stages
 from minidock.core.dockerfile.instructions import Arg, Copy, expand
 from minidock.core.dockerfile.parser import parse
-from minidock.core.dockerfile.stages import StagePlan
+from minidock.core.dockerfile.stage_plan import StagePlan
 from minidock.core.platform import Platform
 from minidock.errors import DockerfileError, ExpansionError
 from tests.vectors import params
@@ -40,7 +40,7 @@ def test_a_single_stage_is_shown_by_its_name_only_if_it_has_one() -> None:
 def test_of_equal_names_the_last_one_before_counts() -> None:
     plan = plan_of("FROM a AS x\nFROM x AS x\nFROM x\nCOPY --from=x a b\nFROM b AS x\n")
     assert [stage.base for stage in plan.stages] == ["a", 0, 1, "b"]
-    assert stages.needed(plan, 2) == (0, 1, 2)
+    assert stage_needs.needed(plan, 2) == (0, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -132,15 +132,15 @@ FROM c AS later
 
 def test_a_target_needs_the_stages_it_comes_from() -> None:
     plan = plan_of(FOUR)
-    assert stages.needed(plan, 3) == (0, 1, 3)
-    assert stages.needed(plan, stages.resolve_target(plan, None)) == (4,)
-    assert stages.needed(plan, stages.resolve_target(plan, "BASE")) == (0,)
+    assert stage_needs.needed(plan, 3) == (0, 1, 3)
+    assert stage_needs.needed(plan, stage_plan.resolve_target(plan, None)) == (4,)
+    assert stage_needs.needed(plan, stage_plan.resolve_target(plan, "BASE")) == (0,)
 
 
 def test_a_copy_names_a_stage_or_an_image() -> None:
     plan = plan_of("FROM a AS x\nFROM b\nCOPY --from=X p q\nCOPY --from=0 p q\nCOPY --from=img:1 p q\n")
     copies = [expand(item, {}) for item in plan.stages[1].instructions]
-    assert [stages.copy_source(plan, copy) for copy in copies if isinstance(copy, Copy)] == [0, 0, "img:1"]
+    assert [stage_needs.copy_source(plan, copy) for copy in copies if isinstance(copy, Copy)] == [0, 0, "img:1"]
 
 
 @pytest.mark.parametrize(
@@ -163,14 +163,14 @@ def test_a_copy_names_a_stage_or_an_image() -> None:
 def test_a_bad_source_of_a_needed_copy_names_the_line(text: str, message: str, line: int) -> None:
     plan = plan_of(text)
     with pytest.raises(DockerfileError) as caught:
-        stages.needed(plan, 0)
+        stage_needs.needed(plan, 0)
     assert (str(caught.value), caught.value.first) == (message, line)
 
 
 def test_an_unknown_target_gets_a_suggestion() -> None:
     plan = plan_of("FROM a AS build\nFROM b")
     with pytest.raises(DockerfileError) as caught:
-        stages.resolve_target(plan, "bulid")
+        stage_plan.resolve_target(plan, "bulid")
     assert str(caught.value) == 'target stage "bulid" could not be found (did you mean build?)'
 
 
@@ -185,7 +185,7 @@ UNFIT = {
 def test_vectors_of_errors(case: dict[str, Any]) -> None:
     def evaluate() -> None:
         plan = plan_of(case["dockerfile"])
-        for index in stages.needed(plan, stages.resolve_target(plan, case.get("target"))):
+        for index in stage_needs.needed(plan, stage_plan.resolve_target(plan, case.get("target"))):
             for instruction in plan.stages[index].instructions:
                 expand(instruction, {})
 

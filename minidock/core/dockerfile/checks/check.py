@@ -15,7 +15,7 @@ from minidock.core.dockerfile.directives import find_check
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.dockerfile.model import Instruction
 from minidock.core.dockerfile.parser import Dockerfile, Node
-from minidock.core.dockerfile.stages import Stage, StagePlan
+from minidock.core.dockerfile.stage_plan import Stage, StagePlan
 from minidock.core.platform import Platform
 from minidock.core.process import DEFAULT_PATH
 from minidock.core.quoting import quoted
