@@ -14,7 +14,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from minidock.errors import MinidockError, RegistryError, RegistryUnreachable, S
 from minidock.registry.registries import Registries
 from minidock.registry.transport import Request
 from minidock.store.partial import partial_paths
+from tests.cutting_proxy import cutting_proxy
 from tests.e2e.disks import mounted_ext4
 from tests.registry.memory import Answer, Memory, in_turn, ranged, repository
 from tests.registry_server import Image, Server, make_image, make_index, registry_server, tar_of, upload
@@ -334,6 +335,43 @@ def test_processes_that_want_one_layer_download_it_once(server: Server, tmp_path
     assert [(process.communicate()[1], process.returncode) for process in crowd] == [(b"", 0)] * 4
     layer = f'"GET /v2/wanted/blobs/{next(iter(image.blobs))} '.encode()
     assert (server.place / "log").read_bytes().count(layer) == 1
+
+
+@pytest.mark.slow
+def test_who_waits_for_a_process_that_is_killed_downloads_in_its_place(server: Server, tmp_path: Path) -> None:
+    registries = server.registries(tmp_path / "home")
+    image = make_image([{"file": random.Random(9).randbytes(6_000_000)}])
+    upload(registries, f"{server.domain}/left:1", image)
+    registries.close()
+    layer = f'"GET /v2/left/blobs/{next(iter(image.blobs))} '.encode()
+    user = {**os.environ, **server.environment(tmp_path / "home")}
+    with cutting_proxy(int(server.domain.rpartition(":")[2]), rate=300_000) as proxy:
+        name = f"127.0.0.1:{proxy.port}/left:1"
+        words = [sys.executable, "-m", "minidock", "--root", str(tmp_path / "store"), "pull", "-q", name]
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(words, env=user, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+        leader = start()
+        wait_until(lambda: layer in (server.place / "log").read_bytes())
+        crowd = [start() for _ in range(3)]
+        waiting = [process.stderr for process in crowd if process.stderr is not None]
+        told = [stream.readline() for stream in waiting]  # they tell whom they wait for
+        leader.kill()
+        leader.communicate()
+        proxy.rate = 0
+        ends = [(process.communicate()[0].decode(), process.returncode) for process in crowd]
+    assert all(b"waiting for another process that downloads layer" in line for line in told)
+    assert ends == [(f"{name}\n", 0)] * 3
+    assert (server.place / "log").read_bytes().count(layer) == 2
+    assert files_of(open_workspace(str(tmp_path / "store")), name) == ["file"]
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_layers_are_fetched_side_by_side(tmp_path: Path) -> None:
