@@ -12,6 +12,7 @@ import minidock
 HEAVY_FOR_RUN = {
     *("secrets", "hmac", "random", "logging", "tarfile", "concurrent.futures", "asyncio", "rich", "importlib.metadata"),
     *("minidock.engine.run_step", "minidock.engine.build", "minidock.engine.changes", "minidock.store.scan"),
+    *("minidock.store.cache", "minidock.core.cache_key"),
     *("minidock.core.platform", "minidock.runtime.probe", "minidock.runtime.oci", "minidock.runtime.delegate"),
 }
 SLOW = {"dataclasses", "enum", "typing", "re", "json", "socket", "subprocess", "signal", "collections", "functools"}
@@ -24,7 +25,7 @@ def loaded(code: str, *options: str) -> set[str]:
 
 
 def test_run_loads_what_it_needs() -> None:
-    names = "cli.run cli.container_flags.request engine.run engine.supervise runtime.native"
+    names = "cli.run cli.container_flags.request engine.run engine.supervise runtime.native store.snapshots"
     found = loaded("import sys; " + "; ".join(f"import minidock.{name}" for name in names.split()))
     assert "minidock.engine.run" in found
     assert found & HEAVY_FOR_RUN == set()

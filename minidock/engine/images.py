@@ -20,12 +20,12 @@ from minidock.engine import events
 from minidock.engine.image_list import config_digest, moment
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobNotFound, InvalidReference, InvalidRequest, MinidockError, NoSuchImage
-from minidock.store.cache import Record
 from minidock.store.images import describe
 from minidock.store.session import Session
 
 if TYPE_CHECKING:
     from minidock.core.platform import Platform
+    from minidock.store.cache import Record
 
 _ID = re.compile(r"(sha256:)?([0-9a-f]{4,64})")
 

@@ -23,6 +23,7 @@ from minidock.engine.rootfs import prepared, probe, shortcomings
 from minidock.engine.workspace import Workspace
 from minidock.engine.written import write_layer
 from minidock.runtime.base import ProcessIO, Storage
+from minidock.store.adoption import Adoption
 from minidock.store.layers import Layer
 from minidock.store.notes import read_notes
 from minidock.store.scan import Found, Owners, compare_copy, opened, scan_upper
@@ -146,7 +147,7 @@ class _Area:
             found = [_not_later(item, latest) for item in found]
             layer = write_layer(store, session, found)
             if self._is_adoptable:
-                store.snapshots.make_adoptable(self._upper, found)
+                Adoption(store.disk, store.id_mode).make_adoptable(self._upper, found)
         if self._is_adoptable:
             store.snapshots.adopt(session, layer, self._upper)
         return layer

@@ -9,25 +9,24 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Container, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 from xxhash import xxh3_128
 
 from minidock.core.canonical import dumps
 from minidock.core.config import chain_ids
 from minidock.core.digest import Digest
-from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, SYMLINK, WHITEOUT, Entry, ancestors
+from minidock.core.entries import DIRECTORY, FILE, OPAQUE, SYMLINK, Entry, ancestors
 from minidock.core.id_mode import IdMode
 from minidock.store.blobs import Blobs
 from minidock.store.contents import Contents
 from minidock.store.layers import Layer, Layers
 from minidock.store.layout import Layout
 from minidock.store.locks import Locks
-from minidock.store.scan import PRIVATE_XATTRS, Found, fingerprint, list_directory, open_unreadable
+from minidock.store.own_files import fingerprint, open_unreadable
 from minidock.store.session import Session
-from minidock.store.unpack import DEVICE_XATTR, Unpacker, private_attributes
-from minidock.store.writer import Disk, remove_tree, write_new
+from minidock.store.unpack import Unpacker
+from minidock.store.writer import Disk, write_new
 
 
 class Snapshots:
@@ -157,22 +156,6 @@ class Snapshots:
         with self._locks.shared_gc():
             self._disk.rename(temporary, self._layout.snapshot(key))
 
-    def make_adoptable(self, upper: str, found: Sequence[Found]) -> None:
-        """Make the upper directory of a finished step equal to what unpacking its layer gives.
-
-        That is: nothing which is not in the layer, whole seconds, and none of overlayfs's own attributes.
-        """
-        self._remove_strays(upper, {item.source for item in found})
-        for item in found:
-            if item.entry.kind == WHITEOUT:
-                if not os.path.lexists(item.source):
-                    self._disk.mknod(item.source, stat.S_IFCHR, 0)
-            elif item.entry.kind != HARDLINK:
-                self._make_private_attributes(item)
-        for item in reversed(found):
-            if item.entry.kind not in (WHITEOUT, HARDLINK):
-                self._disk.utime(item.source, item.entry.mtime)
-
     def adopt(self, session: Session, layer: Layer, upper: str) -> None:
         """Make a directory the snapshot of ``layer``, of which it holds exactly the content, without copying it."""
         target = self._layout.snapshot(layer.diff_id)
@@ -184,41 +167,6 @@ class Snapshots:
         with self._locks.key(layer.diff_id.hex, f"another minidock that unpacks layer {layer.diff_id.short}"):
             if not os.path.exists(target):
                 self._publish(session, temporary, layer.diff_id, layer)
-
-    def _remove_strays(self, upper: str, known: Container[str]) -> None:
-        """Remove what the layer does not have: sockets, and what was copied up and left as it was."""
-        pending = [upper]
-        while pending:
-            directory = pending.pop()
-            for item in list_directory(self._disk, directory):
-                if item.path not in known:
-                    self._with_access(directory, partial(remove_tree, self._disk, item.path))
-                elif item.is_dir(follow_symlinks=False):
-                    pending.append(item.path)
-
-    def _make_private_attributes(self, item: Found) -> None:
-        """Give a file those private attributes that unpacking gives it."""
-        wanted = private_attributes(item.entry, self._id_mode)
-        for name in item.xattrs:
-            if name.startswith(PRIVATE_XATTRS) and name not in wanted and name != DEVICE_XATTR:
-                self._with_access(item.source, partial(self._disk.removexattr, item.source, name))
-        for name, value in wanted.items():
-            if item.xattrs.get(name) != value:
-                self._with_access(item.source, partial(self._disk.setxattr, item.source, name, value))
-
-    def _with_access(self, path: str, change: Callable[[], object]) -> None:
-        """Make a change that a plain user may be refused because of the file's own mode, which is put back."""
-        try:
-            change()
-        except PermissionError:
-            status = os.lstat(path)
-            if stat.S_ISLNK(status.st_mode):
-                return  # attributes of a link: overlayfs sets none that matter
-            self._disk.chmod(path, stat.S_IMODE(status.st_mode) | 0o700)
-            try:
-                change()
-            finally:
-                self._disk.chmod(path, stat.S_IMODE(status.st_mode))
 
     def copy_of(self, diff_ids: Sequence[Digest], target: str) -> dict[str, tuple[int, int, int, int, int]]:
         """Write the merged tree into the new directory ``target``, where overlayfs cannot be used.

@@ -14,7 +14,8 @@ from minidock.engine import images
 from minidock.engine.workspace import SystemClock, Workspace
 from minidock.runtime.base import Isolation, Runtime, RuntimeReport, Storage
 from minidock.runtime.native import NativeRuntime
-from minidock.store.scan import opened, read_xattrs
+from minidock.store.own_files import read_xattrs
+from minidock.store.scan import opened
 from minidock.store.writer import Disk
 from tests.engine.building import (
     MTIME,
