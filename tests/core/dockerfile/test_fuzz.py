@@ -89,7 +89,7 @@ def test_time_grows_with_the_length_only(shape: str) -> None:
     # In turn, and the best of each: what else the machine does must not fall on one of them alone.
     pairs = [(_seconds(once), _seconds(twice)) for _ in range(3)]
     best_of_once, best_of_twice = (min(times) for times in zip(*pairs, strict=True))
-    assert best_of_twice < 2.5 * best_of_once + 0.02
+    assert best_of_twice < 3 * best_of_once + 0.02  # the square would be 4; the slow test is stricter
 
 
 @pytest.mark.slow
