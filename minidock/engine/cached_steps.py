@@ -7,11 +7,10 @@ instruction. So a LABEL between two RUNs changes the images behind it, but no RU
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from minidock.core.build_record import CACHED, CANCELED, FAILED, REBUILT, StepFate
+from minidock.core.build_record import REBUILT
 from minidock.core.cache_key import StepInputs
 from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig, chain_ids
@@ -23,12 +22,13 @@ from minidock.core.reason import Reason
 from minidock.core.secret_words import secret_values, with_stars, without_secrets
 from minidock.core.step_lines import StepLines
 from minidock.core.times import parse_time
+from minidock.engine.cache_import import ImportedCache
 from minidock.engine.image_files import ImageFiles
 from minidock.engine.progress import Step
-from minidock.engine.side_by_side import Cancelled
 from minidock.engine.stage_state import COMMENT, BuildContext, StageState
+from minidock.engine.step_fates import StepFates
 from minidock.engine.step_reasons import StepReasons
-from minidock.errors import MinidockError, NotCached
+from minidock.errors import NotCached
 from minidock.store.cache import Record
 from minidock.store.layers import Layer
 
@@ -46,6 +46,7 @@ class CachedSteps:
         self._ordinal = 0  # of steps that make a layer: an ENV more does not make later steps strangers
         self._tree: tuple[tuple[Digest, ...], Tree] | None = None
         self._reasons = StepReasons(build)
+        self._fates = StepFates(build.fates)
         self.has_run_to_come = False  # this step or a later one starts a process
         self.lines: StepLines | None = None  # of the instruction whose steps are added now
         self.state = state
@@ -176,7 +177,7 @@ class CachedSteps:
         key = inputs.key()
         inputs = self._told(inputs)
         self._ordinal += 1
-        with step.failing(), self._noting_failure(step):
+        with step.failing(), self._fates.failing(step):
             follows = self.state.was_rebuilt and not is_independent
             record, is_new = self._find(inputs, key, entry, follows_rebuilt=follows), False
             if record is None:
@@ -210,19 +211,11 @@ class CachedSteps:
         """Return a text with ``****`` for values that look secret."""
         return without_secrets(text, self._named_values)
 
-    def _add(
-        self,
-        step: Step,
-        entry: HistoryEntry,
-        config: ContainerConfig,
-        record: Record,
-        *,
-        is_new: bool,
-    ) -> Digest:
+    def _add(self, step: Step, entry: HistoryEntry, config: ContainerConfig, record: Record, *, is_new: bool) -> Digest:
         """Put the layer of a record on top of the stage; return the image that gives."""
         assert record.diff_id is not None
         if not is_new:
-            self._note(step, CACHED, diff_id=record.diff_id)
+            self._fates.cached(step, self._layer_id, record.diff_id)
         result = CachedResult(
             record.key, record.created, record.diff_id, size=record.size, description=record.description
         )
@@ -241,7 +234,7 @@ class CachedSteps:
     def _tell(self, step: Step, reasons: tuple[Reason, ...]) -> None:
         """Say why a step runs now. Raises: Cancelled, NotCached if none may run."""
         self._build.cancellation.check()
-        line = self._note(step, REBUILT, reasons).line
+        line = self._fates.runs(step, self._layer_id, REBUILT, reasons).line
         step.reason(line)
         if self._build.requires_cached:
             raise NotCached(step.name, line)
@@ -267,52 +260,31 @@ class CachedSteps:
         # What follows a rebuilt step is rebuilt, unless another build has just done so.
         return not follows_rebuilt or parse_time(created) >= self._build.started_at
 
-    def _import(self, inputs: StepInputs, key: Digest, entry: HistoryEntry, *, follows_rebuilt: bool) -> Record | None:
-        """Return a record, stored now, of a result that another machine has left; None if there is none."""
+    def _offered(self, key: Digest, *, follows_rebuilt: bool) -> tuple[ImportedCache, CachedResult, Digest] | None:
+        """Return the layer that another machine has left for a key, and where it can be had; None if there is none."""
         caches = self._build.imported if self._build.uses_cache else None
         found = caches.get(key) if caches else None
-        if caches is None or found is None or found.diff_id is None:
+        if not (caches and found and found.diff_id and self._may_use(found.created, follows_rebuilt)):
             return None
-        if not self._may_use(found.created, follows_rebuilt) or not caches.fetch(self._build.session, found.diff_id):
+        return caches, found, found.diff_id
+
+    def _import(self, inputs: StepInputs, key: Digest, entry: HistoryEntry, *, follows_rebuilt: bool) -> Record | None:
+        """Return a record, stored now, of a result that another machine has left; None if there is none."""
+        offered = self._offered(key, follows_rebuilt=follows_rebuilt)
+        if offered is None:
             return None
-        size = self._store.layers.get(found.diff_id, self._build.session).size
-        record = Record(
-            key,
-            self._layer_id,
-            found.created,
-            diff_id=found.diff_id,
-            size=size,
-            description=self.hidden(entry.created_by),
-        )
+        caches, found, diff_id = offered
+        if not caches.fetch(self._build.session, diff_id):
+            return None
+        size = self._store.layers.get(diff_id, self._build.session).size
+        return self._remember(inputs, entry, found.created, diff_id, size)
+
+    def _remember(self, inputs: StepInputs, entry: HistoryEntry, created: str, diff_id: Digest, size: int) -> Record:
+        """Store the record of a layer step, and return it."""
+        description = self.hidden(entry.created_by)
+        record = Record(inputs.key(), self._layer_id, created, diff_id=diff_id, size=size, description=description)
         self._put_record(record, inputs)
         return record
-
-    def _note(
-        self, step: Step, outcome: str, reasons: tuple[Reason, ...] = (), diff_id: Digest | None = None
-    ) -> StepFate:
-        fate = StepFate(step.number, self._layer_id, step.name, outcome, reasons, diff_id)
-        self._build.fates.append(fate)
-        return fate
-
-    def _settle(self, step: Step, **fields: object) -> None:
-        """Change what was noted of a step that runs: its layer, or how it failed."""
-        fates = self._build.fates
-        for place, fate in enumerate(fates):
-            if fate.number == step.number:
-                fates[place] = replace(fate, **fields)  # type: ignore[arg-type]  # fields of a fate
-                return
-
-    @contextmanager
-    def _noting_failure(self, step: Step) -> Iterator[None]:
-        """Note that a step came to no end if the block raises an error."""
-        try:
-            yield
-        except Cancelled:
-            self._settle(step, outcome=CANCELED)
-            raise
-        except MinidockError:
-            self._settle(step, outcome=FAILED)
-            raise
 
     def _parent_reason(self) -> Reason:
         """Return why a step is rebuilt that depends on one which is: the first of those."""
@@ -323,14 +295,5 @@ class CachedSteps:
 
     def _carry_out(self, inputs: StepInputs, entry: HistoryEntry, step: Step, make: Callable[[Step], Layer]) -> Record:
         layer = make(step)
-        record = Record(
-            inputs.key(),
-            self._layer_id,
-            self._build.now,
-            diff_id=layer.diff_id,
-            size=layer.size,
-            description=self.hidden(entry.created_by),
-        )
-        self._settle(step, diff_id=layer.diff_id)
-        self._put_record(record, inputs)
-        return record
+        self._fates.made(step, layer.diff_id)
+        return self._remember(inputs, entry, self._build.now, layer.diff_id, layer.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from minidock.core.build_record import CACHED, MISSING, WOULD_RUN
+from minidock.core.build_record import MISSING, WOULD_RUN
 from minidock.core.cache_key import StepInputs
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
 from minidock.core.digest import Digest
@@ -44,7 +44,7 @@ class PlannedSteps(CachedSteps):
         """Tell of a base that is missing."""
         step = self.start(f"FROM {shown}")
         if self._missing is not None:
-            self._note(step, MISSING, (self._missing,))
+            self._fates.runs(step, self._layer_id, MISSING, (self._missing,))
 
     def accounts(self) -> tuple[str | None, str | None]:
         """Return the accounts of the stage so far, none where its layers are not there."""
@@ -72,13 +72,19 @@ class PlannedSteps(CachedSteps):
         if record is not None:
             self._add(step, entry, config, record, is_new=False)
         elif key in self._planned and self._build.uses_cache:
-            self._note(step, CACHED)  # by then: a stage before this one makes it
+            self._fates.cached(step, self._layer_id)  # by then: a stage before this one makes it
             self._place(key, entry, config)
         else:
             self._planned.add(key)
-            self._note(step, WOULD_RUN, self._reasons_of(step, inputs, follows_rebuilt=follows))
-            self._place(key, entry, config)
-            self._note_rebuilt(step)
+            self._run(step, self._reasons_of(step, inputs, follows_rebuilt=follows), key, entry, config)
+
+    def _run(
+        self, step: Step, reasons: tuple[Reason, ...], key: Digest, entry: HistoryEntry, config: ContainerConfig
+    ) -> None:
+        """Tell why a step would run, and go on as if it had."""
+        self._fates.runs(step, self._layer_id, WOULD_RUN, reasons)
+        self._place(key, entry, config)
+        self._note_rebuilt(step)
 
     def _place(self, key: Digest, entry: HistoryEntry, config: ContainerConfig) -> None:
         """Put a layer on top of the stage that is not there yet."""
@@ -88,13 +94,11 @@ class PlannedSteps(CachedSteps):
 
     def _import(self, inputs: StepInputs, key: Digest, entry: HistoryEntry, *, follows_rebuilt: bool) -> Record | None:
         """Return the record of a result that another machine has left, whose layer a build would fetch."""
-        caches = self._build.imported if self._build.uses_cache else None
-        found = caches.get(key) if caches else None
-        if caches is None or found is None or found.diff_id is None or not caches.holds(found.diff_id):
+        offered = self._offered(key, follows_rebuilt=follows_rebuilt)
+        if offered is None:
             return None
-        if not self._may_use(found.created, follows_rebuilt):
-            return None
-        return Record(key, self._layer_id, found.created, diff_id=found.diff_id)
+        caches, found, diff_id = offered
+        return Record(key, self._layer_id, found.created, diff_id=diff_id) if caches.holds(diff_id) else None
 
     def unknown(self, instruction: Instruction, reason: Reason) -> None:
         """Add the step of an instruction that takes in what is not there yet."""
@@ -103,10 +107,9 @@ class PlannedSteps(CachedSteps):
         follows = self.state.was_rebuilt and not (isinstance(instruction, Copy) and is_linked(instruction))
         parent = self._parent_reason() if follows else None
         reason = self._reasons.of_unknown(self._layer_id, parent, reason)
-        self._note(step, WOULD_RUN, (reason,))
+        key = Digest.sha256(self._layer_id.encode("utf-8", "surrogateescape"))
         entry = HistoryEntry(None, instruction.original, COMMENT)
-        self._place(Digest.sha256(self._layer_id.encode("utf-8", "surrogateescape")), entry, self.state.image.config)
-        self._note_rebuilt(step)
+        self._run(step, (reason,), key, entry, self.state.image.config)
 
     def _parent_reason(self) -> Reason:
         return super()._parent_reason() if self._missing is None else Reason("base missing")

@@ -11,8 +11,8 @@ from minidock.core.tree_changes import ADDED, CHANGED, REMOVED, TreeChange, Tree
 from minidock.render import cells
 from minidock.render.console import Console
 from minidock.render.fields import Fields
-from minidock.render.formats import Format, json_object, json_text
-from minidock.render.lists import Columns
+from minidock.render.formats import Format, json_text
+from minidock.render.lists import Columns, print_list
 
 FILES: Columns = (("TYPE", "Type"), ("MODE", "Mode"), ("OWNER", "Owner"), ("SIZE", "Size"), ("PATH", "Name"))
 CHANGES = ("CHANGE", "SIZE", "PATH", "WHAT")
@@ -68,11 +68,7 @@ def print_files(
         console.out.write(cells.table(headers, list(map(_file_cells, entries))))
         console.out.write(f"\n{_count(len(entries), 'entry', 'entries')}, {units.human_size(total, 4)}\n")
         return
-    rows = list(map(file_fields, entries))
-    if shape is Format.JSON:
-        console.out.writelines(f"{json_object(row)}\n" for row in rows)
-    else:
-        console.out.write(shape.rows(rows, {field: header for header, field in FILES}))
+    print_list(console, FILES, list(map(file_fields, entries)), shape)
 
 
 def _count(number: int, one: str, many: str) -> str:
