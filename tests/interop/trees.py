@@ -20,11 +20,13 @@ Told = dict[str, tuple[object, ...]]
 
 _LONG = "long/" + "/".join(["d" * 60] * 4) + "/" + "f" * 140
 _TIME = 1_600_000_000
+_MAY_BIND = "\x01\x00\x00\x02\x00\x04" + "\x00" * 14  # the capability to listen on small ports
 _BELOW: tuple[tuple[Entry, bytes], ...] = (
     (Entry("", DIRECTORY, 0o755, mtime=_TIME), b""),
     (Entry("bin", DIRECTORY, 0o755, mtime=_TIME), b""),
     (Entry("bin/one", FILE, 0o4755, mtime=_TIME, xattrs=(("user.note", "v\xff\x00"),)), b"one"),
     (Entry("bin/same", HARDLINK, 0o4755, mtime=_TIME, linkname="bin/one"), b""),
+    (Entry("cap", FILE, 0o755, mtime=_TIME, xattrs=(("security.capability", _MAY_BIND),)), b"cap"),
     (Entry("gone", DIRECTORY, 0o755, mtime=_TIME), b""),
     (Entry("gone/file", FILE, 0o644, mtime=_TIME), b"gone"),
     (Entry("home", DIRECTORY, 0o1777, mtime=_TIME), b""),
@@ -35,6 +37,12 @@ _BELOW: tuple[tuple[Entry, bytes], ...] = (
     (Entry(_LONG, FILE, 0o644, mtime=_TIME), b"long"),
     (Entry("old", DIRECTORY, 0o755, mtime=_TIME), b""),
     (Entry("old/hidden", FILE, 0o644, mtime=_TIME), b"hidden"),
+    (Entry("pair", DIRECTORY, 0o755, mtime=_TIME), b""),
+    (Entry("pair/first", FILE, 0o644, mtime=_TIME), b"both"),
+    (Entry("pair/second", HARDLINK, 0o644, mtime=_TIME, linkname="pair/first"), b""),
+    (Entry("pair/third", HARDLINK, 0o644, mtime=_TIME, linkname="pair/first"), b""),
+    (Entry("room", DIRECTORY, 0o755, mtime=_TIME), b""),
+    (Entry("room/inside", FILE, 0o644, mtime=_TIME), b"inside"),
     (Entry("turned", FILE, 0o644, mtime=_TIME), b"file"),
 )  # fmt: skip
 _ABOVE: tuple[tuple[Entry, bytes], ...] = (
@@ -48,6 +56,9 @@ _ABOVE: tuple[tuple[Entry, bytes], ...] = (
     (Entry("old", DIRECTORY, 0o700, 9, 9, mtime=_TIME + 4), b""),
     (Entry("old", OPAQUE), b""),
     (Entry("old/new", FILE, 0o444, mtime=_TIME), b"new"),
+    (Entry("pair", DIRECTORY, 0o755, mtime=_TIME + 7), b""),
+    (Entry("pair/first", FILE, 0o640, mtime=_TIME), b"one alone"),
+    (Entry("room", FILE, 0o644, mtime=_TIME + 8), b"a file now"),
     (Entry("turned", DIRECTORY, 0o750, mtime=_TIME + 6), b""),
     (Entry("turned/inside", FILE, 0o644, mtime=_TIME), b"inside"),
 )
@@ -123,7 +134,11 @@ def told_by_disk(root: Path) -> Told:
             int(status.st_mtime),
             os.readlink(path) if kind == SYMLINK else "",
             hashlib.sha256(path.read_bytes()).hexdigest() if is_file else "",
-            tuple((key, value.decode("latin-1")) for key, value in sorted(attributes) if key.startswith("user.")),
+            tuple(
+                (key, value.decode("latin-1"))
+                for key, value in sorted(attributes)
+                if key.startswith("user.") or key == "security.capability"
+            ),
             first.setdefault(status.st_ino, name) if is_file else "",
             (os.major(status.st_rdev), os.minor(status.st_rdev)) if kind == CHAR else (0, 0),
         )
