@@ -106,3 +106,55 @@ def test_trees_are_filtered_as_fsutil_does(case: dict[str, Any]) -> None:
     selection = Selection(bool(case["include"]), exclusion(case["exclude"]))
     (found,) = selection.of(files, case["include"][0] if case["include"] else ".")
     assert [member.path for member in found.members] == sorted(case["copied"])
+
+
+LINKS = tree("a/f", "bad -> none", "a/bad -> none", "up -> a", "b/f", "file")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("none/*", "lstat /none: no such file or directory"),
+        ("a/none/*/f", "lstat /a/none: no such file or directory"),
+        ("file/f/*", "lstat /file/f: not a directory"),
+        ("up/none/*", "lstat /a/none: no such file or directory"),
+    ],
+)
+def test_a_wildcard_needs_the_directory_that_it_begins_in(source: str, message: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        Selection().of(LINKS, source)
+    assert str(caught.value) == message
+
+
+def test_a_wildcard_follows_no_link_on_the_way_but_one_at_the_end() -> None:
+    assert shown(Selection().of(LINKS, "?*/f")) == [("f", []), ("f", [])]
+    assert shown(Selection().of(LINKS, "u*")) == [("up", ["bad", "f"])]
+    assert shown(Selection().of(LINKS, "up/f*")) == [("f", [])]
+
+
+@pytest.mark.parametrize("source", ["bad", "*", "b*"])
+def test_parents_follows_the_links_of_the_topmost_directory(source: str) -> None:
+    with pytest.raises(BuildError, match='"/bad": not found'):
+        Selection(keeps_parents=True).of(LINKS, source)
+
+
+def test_parents_leaves_other_links_alone() -> None:
+    assert shown(Selection(keeps_parents=True).of(LINKS, "a/bad")) == [("", ["a/", "a/bad"])]
+    assert shown(Selection(keeps_parents=True).of(LINKS, "a/./bad")) == [("a", ["bad"])]
+
+
+def test_a_pivot_behind_a_wildcard_means_what_is_sent() -> None:
+    files = tree("a/f", "b/g", "file")
+    assert shown(Selection(keeps_parents=True).of(files, "*/./f")) == [("a", ["f"])]
+    assert shown(Selection(keeps_parents=True, is_whole=True).of(files, "*/./f")) == [
+        ("a", ["f"]),
+        ("b", []),
+        ("file", []),
+    ]
+    assert shown(Selection(keeps_parents=True).of(files, "fi*/./")) == [("file", [])]
+
+
+def test_a_source_of_parents_that_is_excluded_is_not_there() -> None:
+    with pytest.raises(BuildError, match='"/a/f": not found'):
+        Selection(True, exclusion(["a"])).of(LINKS, "a/f")
+    assert shown(Selection(True, exclusion(["**/f"])).of(LINKS, "a/f*")) == [("", [])]

@@ -396,3 +396,47 @@ def test_the_layers_are_the_same_whoever_makes_them(ws: Workspace, context: Path
         sha256(" ".join(map(str, layers)).encode()).hexdigest()
         == "476990a88a6c30b77a0e27eca7a5295911b03924679450a43dda6cef6bed4c49"
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_built"),
+    [
+        ("COPY d/*.none /n/", False),
+        ("COPY d/sub/*/*.none /n/", False),
+        ("COPY d/*.none d/f /n/", True),
+        ("COPY d/*.none /n/\nCOPY d/sub /m", True),
+        ("COPY d/*.none /n/\nCOPY . /m", True),
+        ("COPY d/*.none /n/\nFROM base:1\nCOPY d /m", True),  # the other stage is not needed
+        ("ARG w=d\nCOPY d/*.none $w /n/", True),
+        ("COPY *.none /n/", True),
+    ],
+)
+def test_a_pattern_without_matches_needs_a_directory_that_something_is_taken_from(
+    ws: Workspace, tmp_path: Path, lines: str, is_built: bool
+) -> None:
+    place = write_context(tmp_path / "sent", {**FILES, "Dockerfile": f"FROM base:1\n{lines}\n"})
+    if is_built:
+        run_build(ws, place)
+        return
+    with pytest.raises(DockerfileError, match=r"lstat /d(/sub)?: no such file or directory"):
+        run_build(ws, place)
+
+
+def test_a_later_member_of_an_archive_replaces_a_directory(ws: Workspace, tmp_path: Path) -> None:
+    packed = root_tar([(member("q/a"), b"1"), (member("q"), b"2")])
+    place = write_context(tmp_path / "packed", {"t.tar": packed, "Dockerfile": "FROM base:1\nADD t.tar /n/\n"})
+    built = run_build(ws, place)
+    assert {path for path in top_layer(ws, built.image_id) if path.startswith("n/")} == {"n/q"}
+    assert content_of(ws, built.image_id, "n/q") == b"2"
+
+
+def test_an_env_wins_over_an_arg_of_the_stage_that_one_is_based_on(ws: Workspace, tmp_path: Path) -> None:
+    text = "FROM base:1 AS a\nENV x=env\nARG x=arg y=arg\nLABEL own=$x\nFROM a\nLABEL based=$x$y\n"
+    built = run_build(ws, write_context(tmp_path / "based", {"Dockerfile": text}))
+    assert images.load(ws, built.image_id).config.config.labels == {"own": "arg", "based": "envarg"}
+
+
+def test_the_parts_of_an_arg_are_told_one_by_one(ws: Workspace, tmp_path: Path) -> None:
+    text = "FROM base:1\nARG x=1 x q\\=2\n"
+    built = run_build(ws, write_context(tmp_path / "parts", {"Dockerfile": text}))
+    assert images.load(ws, built.image_id).config.history[-1].created_by == "ARG x=1 x q\\=2"

@@ -59,10 +59,13 @@ def _sends(directory: str, word: str, named: Named) -> bool:
         return True
     parts = clean(word).split("/") if clean(word) else []
     names = directory.split("/")
-    if not all(match(part, name) for part, name in zip(parts, names, strict=False)):
-        return False
+    for end, (part, name) in enumerate(zip(parts, names, strict=False), 1):
+        if not match(part, name):
+            return False
+        # For the sake of a link that a wildcard on the way matches, everything that it matches is sent.
+        if has_wildcard(part) and named.a_link("/".join(parts[:end])):
+            return True
     if len(parts) <= len(names) or named.something(word):
         return True
-    # For the sake of a link that a wildcard on the way matches, everything that it matches is sent.
-    ends = [number for number in range(1, len(parts)) if has_wildcard(parts[number - 1])]
+    ends = [end for end in range(len(names) + 1, len(parts)) if has_wildcard(parts[end - 1])]
     return any(named.a_link("/".join(parts[:end])) for end in ends)

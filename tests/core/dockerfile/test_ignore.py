@@ -21,6 +21,13 @@ from tests.vectors import params
         ("!README.md\n*.md", "README.md", True),
         ("*\n!src", "src/a/b.c", False),
         ("*\n!src\nsrc/*.o", "src/x.o", True),
+        # An exception counts where something is ignored when it is asked, not for what a later look finds below.
+        ("src/*\n!src", "src/a", True),
+        ("src/a\n!src", "src/a", True),
+        ("src\n!src/a\nsrc", "src/a", False),
+        ("*\n!src\nsrc/a\n!src", "src/a", True),
+        ("x\\/y", "x/y", True),
+        ("\\/x", "x", False),
         ("/abs", "abs", True),
         ("a/../b", "b", True),
         ("# no\n #yes", "#yes", True),
