@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from minidock.core.id_mode import IdMode
 from minidock.engine.workspace import open_workspace
-from minidock.errors import CommandNotExecutable, CommandNotFound, IdRangesUnavailable, InvalidRequest
+from minidock.errors import CommandNotExecutable, CommandNotFound, IdRangesUnavailable, InvalidRequest, StoreError
 from minidock.runtime import identity as identities
 from minidock.runtime import ids
 from minidock.store.layout import Layout
@@ -87,8 +87,8 @@ def _reason(asked: IdMode | None, identity: Identity | None) -> str:
 def _identity(root: str) -> Identity | None:
     try:
         return read_identity(Layout(root))
-    except PermissionError:
-        return None  # another user's store, which opening it will say
+    except (PermissionError, StoreError):
+        return None  # another user's store, or a broken one, which opening it will say; `system reset` opens none
 
 
 def _enter(root: str, identity: Identity | None) -> None:

@@ -131,7 +131,7 @@ def test_a_process_has_what_was_declared(
         "groups": sorted({user[1], *user[2]}) if has_many_ids else seen["groups"],
         "cwd": "/tmp",
         "umask": 0o022,
-        "nice": 0,
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),  # that of the tests
         "processors": mess["processors"],
         "limits": mess["limits"],
         "oom_score_adj": seen["oom_score_adj"],

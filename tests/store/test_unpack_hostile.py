@@ -40,6 +40,11 @@ def hard(name: bytes, target: bytes) -> bytes:
     return pax(path=name, linkpath=target) + block(b"h", b"1")
 
 
+def directory(name: bytes) -> bytes:
+    """Return a directory that its owner can enter."""
+    return block(name, b"5", mode=b"0000755\0")
+
+
 ROOT_LINK = link(b"a", b"/")
 ATTACKS = {
     "a file below a link": lambda to: link(b"l", to) + file(b"l/new", b"x"),
@@ -47,8 +52,8 @@ ATTACKS = {
     "a file below a link that is reached by a link": lambda to: ROOT_LINK + link(b"a/b", to) + file(b"a/b/new", b"x"),
     "three links deep": lambda to: ROOT_LINK + link(b"a/b", b".") + link(b"a/b/c", to) + file(b"a/b/c/new", b"x"),
     "a link above that goes up": lambda to: link(b"d", b"..") + link(b"d/e", to) + file(b"e/new", b"x"),
-    "a directory below a link": lambda to: link(b"l", to) + block(b"l/new/", b"5"),
-    "a directory over a link": lambda to: link(b"l", to) + block(b"l/", b"5") + file(b"l/new", b"x"),
+    "a directory below a link": lambda to: link(b"l", to) + directory(b"l/new/"),
+    "a directory over a link": lambda to: link(b"l", to) + directory(b"l/") + file(b"l/new", b"x"),
     "a link over a directory": lambda to: block(b"l/", b"5") + link(b"l", to) + file(b"l/new", b"x"),
     "a hard link to a file behind a link": lambda to: link(b"l", to) + hard(b"h", b"l/secret"),
     "a hard link to a file behind two links": lambda to: link(b"a", b"/") + link(b"a/b", to) + hard(b"h", b"b/secret"),
@@ -84,7 +89,7 @@ def test_nothing_leaves_the_directory(tmp_path: Path, outside: Path, attack: str
     [
         (link(b"l", b"d") + file(b"l/f", b"1") + file(b"d/f", b"22"), {"l": b"->d", "d": b"/", "d/f": b"22"}),
         (link(b"l", b"/d") + file(b"f", b"1") + hard(b"l/h", b"f"), {"l": b"->/d", "d": b"/", "d/h": b"1", "f": b"1"}),
-        (block(b"d/", b"5") + link(b"l", b"d") + file(b"d/f", b"1") + hard(b"h", b"l/f"),
+        (directory(b"d/") + link(b"l", b"d") + file(b"d/f", b"1") + hard(b"h", b"l/f"),
          {"l": b"->d", "d": b"/", "d/f": b"1", "h": b"1"}),
         (file(b"a", b"1") + hard(b"c", b"b") + hard(b"b", b"a"), {"a": b"1", "b": b"1", "c": b"1"}),
         (file(b"b", b"1") + hard(b"a", b"b"), {"a": b"1", "b": b"1"}),
