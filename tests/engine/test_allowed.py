@@ -78,7 +78,7 @@ def test_a_stage_that_is_not_needed_needs_no_permission(tmp_path: Path) -> None:
 def test_entitlements_are_read_as_docker_does() -> None:
     words = ("network.host", "security.insecure", "device=vendor.example/gpu=0,alias=x", "buildx.local.delete", "")
     assert BuildOthers(allow=words).allowed() == (
-        *("network.host", "security.insecure", "device", "buildx.local.delete", ""),
+        *("network.host", "security.insecure", "device", "buildx.local.delete"),
     )
 
 
