@@ -37,6 +37,7 @@ from minidock.core.durations import BadDuration, parse_duration
 from minidock.core.file_mode import ModeChange
 from minidock.core.git_reference import parse_git_reference
 from minidock.core.limit_rules import parse_ulimit
+from minidock.core.mount_keys import parse_mount
 from minidock.core.mounts import MountOption
 from minidock.core.platform import Platform
 from minidock.core.published import parse_publish
@@ -99,7 +100,7 @@ READERS: tuple[Callable[[str], object], ...] = (
     ContextOption.parse,
     lambda text: parse_annotations(text, _HOST),
     parse_hosts,
-    MountOption.parse_mount,
+    parse_mount,
     MountOption.parse,
     MountOption.parse_tmpfs,
     json_array,

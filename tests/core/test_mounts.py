@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from minidock.core.mount_keys import parse_mount
 from minidock.core.mounts import MountOption, check_targets, parse_volumes_from
 from minidock.core.process import MountType, Recursion
 from minidock.errors import InvalidRequest
@@ -118,7 +119,7 @@ def long(source: str, target: str, **fields: Any) -> MountOption:
     ],
 )
 def test_mount_option_is_parsed(text: str, expected: MountOption) -> None:
-    assert MountOption.parse_mount(text).checked() == expected
+    assert parse_mount(text).checked() == expected
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_mount_option_is_parsed(text: str, expected: MountOption) -> None:
 )
 def test_bad_mount_option_is_refused_in_dockers_words(text: str, message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        MountOption.parse_mount(text).checked()
+        parse_mount(text).checked()
     assert str(caught.value) == message
 
 

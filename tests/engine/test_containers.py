@@ -13,6 +13,7 @@ import pytest
 
 from minidock.core.id_mode import IdMode
 from minidock.core.lifecycle import LifeCycle
+from minidock.core.mount_keys import parse_mount
 from minidock.core.mounts import MountOption
 from minidock.core.networking import NetworkChoice, Networking, NetworkKind, NetworkWish
 from minidock.core.process import DEFAULT_PATH, Mount, MountType
@@ -588,14 +589,14 @@ def test_a_missing_directory_is_made_for_the_short_option_only(ws: Workspace, tm
     mounts_of(ws, mounts=(MountOption.parse(f"{made}:/x"),))
     assert made.is_dir()
     with pytest.raises(InvalidRequest) as caught:
-        make(ws, "true", mounts=(MountOption.parse_mount(f"type=bind,src={missing},dst=/x").checked(),))
+        make(ws, "true", mounts=(parse_mount(f"type=bind,src={missing},dst=/x").checked(),))
     assert str(caught.value) == (f'invalid mount config for type "bind": bind source path does not exist: {missing}')
     assert not missing.exists()
 
 
 def test_content_is_copied_into_a_new_volume_unless_that_is_not_wanted(ws: Workspace) -> None:
     texts = ("src=filled,dst=/data", "src=empty,dst=/srv,volume-nocopy", "src=part,dst=/srv/data,volume-subpath=x")
-    created = make(ws, "true", mounts=tuple(MountOption.parse_mount(text).checked() for text in texts))
+    created = make(ws, "true", mounts=tuple(parse_mount(text).checked() for text in texts))
     os.close(created.lock)
     contents = {name: os.listdir(ws.store.volumes.data(name)) for name in ("filled", "empty", "part")}
     assert {name: sorted(content) for name, content in contents.items()} == {
@@ -619,9 +620,9 @@ def test_volumes_with_driver_options_are_what_these_say(ws: Workspace, tmp_path:
 def test_inspect_tells_long_and_short_mounts_apart(ws: Workspace, tmp_path: Path) -> None:
     given = (
         MountOption.parse(f"{tmp_path}:/a:ro,rslave"),
-        MountOption.parse_mount("src=vol,dst=/b,volume-nocopy,volume-label=k=v").checked(),
+        parse_mount("src=vol,dst=/b,volume-nocopy,volume-label=k=v").checked(),
         MountOption.parse_tmpfs("/c:size=1m"),
-        MountOption.parse_mount(f"type=bind,src={tmp_path},dst=/d,ro").checked(),
+        parse_mount(f"type=bind,src={tmp_path},dst=/d,ro").checked(),
     )
     os.close(make(ws, "true", name="box", mounts=given).lock)
     found = inspect_container(ws, "box")

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from minidock.core.mount_keys import parse_mount
 from minidock.core.mounts import MountOption
 from minidock.core.process import MountType
 
 
 def _mount(text: str) -> MountOption:
     """Return the value of ``--mount``; the source of a bind that begins with a dot is a path from here."""
-    option = MountOption.parse_mount(text)
+    option = parse_mount(text)
     if option.source == "." or option.source.startswith("./"):
         return replace(option, source=os.path.abspath(option.source))
     return option
