@@ -15,9 +15,9 @@ from minidock.engine.workspace import open_workspace
 from minidock.errors import CommandNotExecutable, CommandNotFound, IdRangesUnavailable, InvalidRequest, StoreError
 from minidock.runtime import identity as identities
 from minidock.runtime import ids
+from minidock.store.identity import Identity, check_mode, read_identity
 from minidock.store.layout import Layout
 from minidock.store.namespace_record import namespace_record
-from minidock.store.store import Identity, check_mode, read_identity
 from minidock.store.writer import Disk
 
 AUTO = "auto"

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from minidock.core.id_mode import IdMode
 from minidock.engine.runtimes import make_runtime
 from minidock.runtime import ids
+from minidock.store.identity import read_identity
 from minidock.store.layout import Layout
 from minidock.store.locks import Waiting
-from minidock.store.store import Store, read_identity
+from minidock.store.store import Store
 
 if TYPE_CHECKING:
     from minidock.runtime.base import Runtime, RuntimeReport

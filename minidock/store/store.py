@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from minidock.core.canonical import dumps
 from minidock.core.id_mode import IdMode
-from minidock.errors import StoreError, StoreForeign, StoreUnwritable
-from minidock.store.layout import DIRECTORIES, VERSION, Layout
+from minidock.store.identity import Identity, check_identity
+from minidock.store.layout import VERSION, Layout
 from minidock.store.locks import Locks, Waiting
-from minidock.store.writer import Disk, explained, remove_tree, write_new
+from minidock.store.writer import Disk, explained
 
 if TYPE_CHECKING:
     from minidock.store.blobs import Blobs
@@ -32,44 +30,6 @@ if TYPE_CHECKING:
     from minidock.store.session import Session
     from minidock.store.snapshots import Snapshots
     from minidock.store.volumes import Volumes
-
-_OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
-_EMPTY_INDEX = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
-_RESERVE = 64 << 10
-
-
-_ELSEWHERE = "choose another with --root or MINIDOCK_ROOT"
-
-
-class Identity(NamedTuple):
-    """Whose a store is, and what owns its files."""
-
-    version: int
-    uid: int
-    id_mode: IdMode
-    id_maps: str  # of the user namespace, if there is one with ranges of ids
-
-
-def read_identity(layout: Layout) -> Identity | None:
-    """Return what a store says of itself, None where there is none. Raises: StoreError, PermissionError."""
-    try:
-        with open(layout.identity, "rb") as file:
-            members = json.load(file)
-        mode, maps = IdMode(members["id_mode"]), str(members.get("id_maps", ""))
-        return Identity(int(members["version"]), int(members["uid"]), mode, maps)
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{layout.identity} cannot be read: is this a minidock store?") from error
-
-
-def check_mode(root: str, identity: Identity, wanted: IdMode) -> None:
-    """Make sure that a store is one of this id mode. Raises: StoreForeign."""
-    if identity.id_mode is not wanted:
-        raise StoreForeign(
-            f"{root} is a store for id mode {identity.id_mode}, this process works in {wanted}",
-            hint=f"set MINIDOCK_ID_MODE={identity.id_mode}, or choose another store with --root or MINIDOCK_ROOT",
-        )
 
 
 class Store:
@@ -96,7 +56,7 @@ class Store:
         self._id_maps = id_maps
         self.boot_id = boot_id
         self.locks = Locks(self.layout, self.disk, waiting)
-        self._check_identity()
+        check_identity(self.layout, uid=uid, id_mode=id_mode, id_maps=id_maps)
 
     # The parts are imported when they are first used: to list images takes two of them, and a tenth of the time.
 
@@ -205,29 +165,6 @@ class Store:
         """Whether there is a store at the root yet."""
         return os.path.exists(self.layout.identity)
 
-    def _check_identity(self) -> None:
-        try:
-            found = read_identity(self.layout)
-        except PermissionError as error:
-            raise StoreForeign(f"{self.layout.root} is the store of another user", hint=_ELSEWHERE) from error
-        if found is None:
-            return
-        if found.version > VERSION:
-            raise StoreForeign(
-                f"{self.layout.root} was written by a newer minidock "
-                f"(store version {found.version}, this one knows {VERSION})"
-            )
-        if found.uid != self.uid:
-            raise StoreForeign(
-                f"{self.layout.root} is the store of uid {found.uid}, you are uid {self.uid}", hint=_ELSEWHERE
-            )
-        check_mode(self.layout.root, found, self.id_mode)
-        if self._id_maps and found.id_maps and self._id_maps != found.id_maps:
-            raise StoreForeign(
-                f"the files in {self.layout.root} have other ids ({found.id_maps}) than this process ({self._id_maps})",
-                hint="leave that user namespace, or choose another store with --root or MINIDOCK_ROOT",
-            )
-
     @contextmanager
     def session(self, *, is_removal: bool = False) -> Iterator[Session]:
         """Begin to write: make the store if it is missing, tidy up after sessions that died, hold a lease.
@@ -250,11 +187,13 @@ class Store:
 
     def _begin(self, *, is_removal: bool) -> tuple[Session, list[str]]:
         """Return a new session, and the leases of dead ones whose rubbish is still to be collected."""
-        self._create()
-        if not is_removal:
-            self._keep_reserve()
         from minidock.store import session as sessions
+        from minidock.store.making import Making
 
+        making = Making(self.layout, self.disk)
+        making.make(Identity(VERSION, self.uid, self.id_mode, self._id_maps))
+        if not is_removal:
+            making.keep_reserve()
         dead: list[str] = []
         size = 0
         if sessions.abandoned(self.layout):
@@ -269,65 +208,9 @@ class Store:
         session.tidied_size = size
         return session, dead
 
-    def _keep_reserve(self) -> None:
-        try:
-            self._make_file(self.layout.path("reserve"), bytes(_RESERVE))
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise  # else: not the moment for it; what needs the space more says so itself
-
-    def _create(self) -> None:
-        root = self.layout.root
-        if self.exists and all(
-            os.path.isdir(self.layout.path(name)) for name in ("tmp", "trash", "locks/lease", "forms")
-        ):
-            return
-        if os.path.isdir(root) and not self.exists:
-            strangers = set(os.listdir(root)) - {name.split("/")[0] for name in DIRECTORIES} - _OWN_FILES
-            if strangers:
-                raise StoreUnwritable(
-                    f"{root} is not empty and not a minidock store (it holds {min(strangers)})",
-                    hint="choose another directory with --root or MINIDOCK_ROOT",
-                )
-        os.makedirs(root, 0o700, exist_ok=True)
-        for name in DIRECTORIES:
-            self._make_directory(self.layout.path(name))
-        self._make_file(self.layout.oci_layout, _OCI_LAYOUT)
-        self._make_file(self.layout.index, _EMPTY_INDEX)
-        self._make_file(self.layout.path("reserve"), bytes(_RESERVE))
-        identity: dict[str, int | str] = {"version": VERSION, "uid": self.uid, "id_mode": self.id_mode.value}
-        if self._id_maps:
-            identity["id_maps"] = self._id_maps
-        self._make_file(self.layout.identity, dumps(identity))
-
-    def _make_directory(self, path: str) -> None:
-        try:
-            self.disk.mkdir(path)
-        except FileExistsError:
-            pass
-
-    def _make_file(self, path: str, data: bytes) -> None:
-        # Two processes may make the store at once: each writes its own file, one of the equal ones gets the name.
-        # A third that is further may take the temporary file for rubbish: then the next attempt makes it.
-        while not os.path.exists(path):
-            temporary = self.layout.path("tmp", f"new-{os.urandom(6).hex()}")
-            try:
-                write_new(self.disk, temporary, data)
-                self.disk.link(temporary, path)
-            except FileExistsError:
-                pass
-            except FileNotFoundError:
-                continue
-            finally:
-                remove_tree(self.disk, temporary)
-            self.disk.sync_directory(self.layout.root)
-
     def free_reserve(self) -> None:
         """Give up the reserve, so that a removal can work on a full disk; the next session that can makes it again."""
         try:
             self.disk.unlink(self.layout.path("reserve"))
         except FileNotFoundError:
             return
-
-
-_OWN_FILES = {"oci-layout", "index.json", "minidock.json", "reserve", "events", "events.1"}
