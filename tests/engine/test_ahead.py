@@ -27,7 +27,7 @@ class Witness(Disk):
         self.made: dict[str, threading.Thread] = {}
 
     def open_new(self, path: str, mode: int = 0o600) -> int:
-        _, is_unpacked, name = path.partition("/fs/")
+        _, is_unpacked, name = os.path.realpath(path).partition("/fs/")  # it may go through a descriptor
         if is_unpacked:
             self.made[name] = threading.current_thread()
         return super().open_new(path, mode)
