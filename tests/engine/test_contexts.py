@@ -187,6 +187,28 @@ def test_a_git_repository_is_a_context(ws: Workspace, tmp_path: Path) -> None:
     assert sorted(entry.path for entry in tree_of(ws, built.image_id).entries()) == ["", "Dockerfile", "f", "link"]
 
 
+def test_a_git_repository_leads_nowhere_else(ws: Workspace, tmp_path: Path) -> None:
+    write_context(tmp_path / "outside", {"Dockerfile": "FROM scratch\nCOPY . /\n"})
+    commands = [
+        "git init -q",
+        "git config user.email a@b && git config user.name a",
+        f"ln -s {tmp_path}/outside out && mkdir sub && ln -s {tmp_path}/outside/Dockerfile sub/Dockerfile",
+        "git add . && git commit -qm 1",
+    ]
+    make_repository(tmp_path / "made", commands)
+    with git_server(tmp_path) as url:
+        remote = f"{url}/made/.git"
+        for place, problem in {
+            "master:out": "invalid subdir out: out is not a directory of the repository",
+            "master:../outside": "invalid subdir",
+            "master:sub": "failed to read dockerfile",
+            f"--upload-pack=touch {tmp_path}/mark": ".",
+        }.items():
+            with pytest.raises(BuildError, match=problem):
+                run_build(ws, f"{remote}#{place}")
+    assert not (tmp_path / "mark").exists()
+
+
 class TestNamedContexts:
     """--build-context."""
 

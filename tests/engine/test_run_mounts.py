@@ -14,7 +14,7 @@ from minidock.engine import prune
 from minidock.engine.disk_usage import disk_usage
 from minidock.engine.secrets import Agent, Secrets
 from minidock.engine.workspace import SystemClock, Workspace
-from minidock.errors import DockerfileError, StepFailed
+from minidock.errors import BuildError, DockerfileError, StepFailed
 from minidock.runtime.base import Isolation
 from minidock.runtime.native import NativeRuntime
 from tests.engine.building import content_of, import_base, open_store, run_build, top_layer, write_context
@@ -107,6 +107,31 @@ def test_a_cache_outlives_the_build_is_counted_and_can_be_pruned(ws: Workspace, 
     assert content_of(ws, fresh.image_id, "log") == b"3\n"
     assert mount.key in prune.prune_cache(ws, is_all=False).records
     assert ws.store.cache_mounts.list() == ()
+
+
+@pytest.mark.parametrize("name", ["../../../escaped", "/etc", "..", "a/../../b"])
+def test_the_id_of_a_cache_is_no_path(ws: Workspace, tmp_path: Path, name: str) -> None:
+    run_build(ws, context(tmp_path, f"FROM base:1\nRUN --mount=type=cache,id={name},target=/cache echo x >/cache/f\n"))
+    (mount,) = ws.store.cache_mounts.list()
+    place = Path(ws.store.cache_mounts.data(mount))
+    assert (place / "f").read_text() == "x\n"
+    assert place.resolve() == place and place.is_relative_to(ws.store.layout.root)
+
+
+def test_the_source_of_a_mount_leads_nowhere_outside_of_the_context(ws: Workspace, tmp_path: Path) -> None:
+    write_context(tmp_path / "outside", {"f": "outside"})
+    place = context(tmp_path, "FROM base:1\nRUN --mount=source=door,target=/src cat /src/f\n")
+    for target in (f"{tmp_path}/outside", "../outside"):
+        (place / "door").symlink_to(target)
+        with pytest.raises(BuildError):
+            run_build(ws, place)
+        (place / "door").unlink()
+        (place / "door").mkdir()
+        (place / "door/f").symlink_to(f"{target}/f")
+        with pytest.raises(BuildError):
+            run_build(ws, place)
+        (place / "door/f").unlink()
+        (place / "door").rmdir()
 
 
 def test_a_cache_can_begin_with_the_content_of_a_stage(ws: Workspace, tmp_path: Path) -> None:

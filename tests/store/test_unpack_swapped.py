@@ -1,15 +1,15 @@
-"""Somebody exchanges a directory for a link that leads out while a layer is unpacked: nothing outside is written."""
+"""Somebody exchanges a directory for a link that leads out while files are unpacked: nothing outside is written."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from minidock.core.entries import CHAR, DIRECTORY, FIFO, FILE, HARDLINK, OPAQUE, SYMLINK, WHITEOUT, Entry
+from minidock.core.entries import CHAR, DIRECTORY, FIFO, FILE, HARDLINK, OPAQUE, SYMLINK, WHITEOUT, Entry, Tree
 from minidock.errors import MinidockError, StoreError
 from minidock.store.layer_writer import LayerWriter
 from minidock.store.unpack import Unpacker
@@ -62,8 +62,20 @@ def told(place: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-@pytest.fixture
-def unpack(tmp_path: Path) -> Iterator[Callable[[Path, Disk], None]]:
+def fill(unpacker: Unpacker, entries: Sequence[Entry], blob: int) -> None:
+    """Write entries one by one, as a volume is filled with what an image has in its place."""
+    tree = Tree.fold([entries]).entries()
+    links = [entry for entry in tree if entry.kind == FILE and entry.linkname]
+    for entry in tree:
+        if entry not in links:
+            unpacker.make(entry, blob)
+    for entry in links:
+        unpacker.link(entry)
+    unpacker.finish([entry for entry in tree if entry.kind == DIRECTORY])
+
+
+@pytest.fixture(params=["a layer", "a volume"])
+def unpack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Path, Disk], None]]:
     """Unpack the entries into a new directory."""
     store = open_store(tmp_path / "store")
     with store.session() as session:
@@ -75,7 +87,11 @@ def unpack(tmp_path: Path) -> Iterator[Callable[[Path, Disk], None]]:
 
     def unpack(target: Path, disk: Disk) -> None:
         target.mkdir()
-        Unpacker(disk, str(target), store.id_mode).layer(entries, blob)
+        unpacker = Unpacker(disk, str(target), store.id_mode)
+        if request.param == "a layer":
+            unpacker.layer(entries, blob)
+        else:
+            fill(unpacker, sorted(entries, key=lambda entry: (entry.kind == HARDLINK, entry.path)), blob)
 
     yield unpack
     os.close(blob)
