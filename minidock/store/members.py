@@ -29,7 +29,7 @@ from minidock.errors import TarError
 from minidock.store.link_targets import MOST_ROUNDS, moved_path, target_of
 from minidock.store.tar_reader import Reader, Source
 
-_FEW = 24 << 20  # bytes of memory that entries may take before they go to the disk
+_FEW = 8 << 20  # bytes of memory that entries may take before they go to the disk: three layers come at once
 
 Found = dict[tuple[str, bool], Entry]
 

@@ -23,7 +23,7 @@ from minidock.core.entries import (
 from minidock.errors import StoreError, TarError
 from minidock.store.link_targets import MOST_ROUNDS, moved_path, target_of
 
-_CACHE = 8 << 10  # KiB of the database in memory
+_CACHE = 4 << 10  # KiB of the database in memory
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;

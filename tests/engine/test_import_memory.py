@@ -154,8 +154,8 @@ def test_a_pull_of_very_many_members_takes_little_memory(run: Run, tmp_path: Pat
 
 
 def pulled(run: Run, server: Server, place: Path, number: int, count: int) -> int:
-    """Pull an image with two layers of very many members, at once."""
-    layers = [b"".join(empty_members(count)), file(b"first") + b"".join(empty_members(count))]
+    """Pull an image with three layers of very many members, at once."""
+    layers = [file(b"%d" % layer) + b"".join(empty_members(count)) for layer in range(3)]
     image: Image = make_image(layers)
     registries: Registries = server.registries(place / f"home{number}")
     upload(registries, f"{server.domain}/many:{number}", image)
