@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from minidock.core.container_changes import KEPT, Change, ContainerSizes, changes_of, hidden_size
 from minidock.core.entries import FILE, HARDLINK, Tree, content_size
+from minidock.core.tree_changes import tree_size
 from minidock.engine.both_sides import Sides, both_sides
 from minidock.engine.workspace import Workspace
 from minidock.engine.written import written_now
@@ -47,7 +48,7 @@ def sizes(ws: Workspace, name: str) -> ContainerSizes:
         found = list(changes_of(sides.lower, sides.entries))
         copied = 0
         if container.record.is_copied:
-            copied = content_size({item.offset: item for item in sides.lower.entries()}.values())
+            copied = tree_size(sides.lower.entries())
         else:
             found += _kept(sides.lower, {change.path for change in found}, _all_of_upper(ws, container))
         sized = tuple(_with_copied(sides, change) for change in sorted(found, key=lambda change: change.path))

@@ -82,6 +82,22 @@ def test_a_container_shows_what_it_changed(labs: Mapping[Storage, Workspace], st
     ]
 
 
+def test_a_copy_of_an_image_takes_the_bytes_of_all_its_files(labs: Mapping[Storage, Workspace], tmp_path: Path) -> None:
+    ws = labs[Storage.COPY]
+    # Each in a layer of its own, at the same place of its tar.
+    context = write_context(
+        tmp_path / "context",
+        {"Dockerfile": "FROM machine\nCOPY one /\nCOPY two /\nCOPY three /\n", "one": "1", "two": "22", "three": "333"},
+    )
+    sizes = {}
+    for name in ("machine", run_build(ws, context).image_id.hex):
+        created = create(ws, RunRequest(name, ("true",), name=name), lambda text: None)
+        assert run_attached(ws, created, Attachment(Streams(None, None, None))) == 0
+        sizes[name] = changes.sizes(ws, name).whole_copy_size
+    machine, built = sizes.values()
+    assert built == machine + 6
+
+
 def test_nothing_that_serves_a_mount_stays(labs: Mapping[Storage, Workspace], tmp_path: Path) -> None:
     the_other(Storage.FUSE)
     ws = labs[Storage.FUSE]
