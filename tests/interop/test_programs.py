@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from minidock.core.build_options import CacheOption
 from minidock.core.digest import Digest
+from minidock.core.entries import CHAR, FIFO, FILE, SYMLINK
 from minidock.engine import images
 from minidock.engine.importer import import_tar
 from minidock.engine.load import load
@@ -43,12 +45,17 @@ def umoci() -> Callable[..., str]:
 
 
 @pytest.fixture
-def podman() -> Iterator[Callable[..., str]]:
-    with public_place() as place:  # podman takes no long paths
-        places = ("--root", f"{place}/root", "--runroot", f"{place}/run", "--tmpdir", f"{place}/tmp")
-        run = program("podman", *places, "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs")
-        yield run
-        run("image", "umount", "--all", "--force")
+def storage() -> Iterator[tuple[str, ...]]:
+    """The options by which podman and buildah share images."""
+    with public_place() as place:  # they take no long paths
+        yield "--root", f"{place}/root", "--runroot", f"{place}/run", "--storage-driver", "vfs"
+
+
+@pytest.fixture
+def podman(storage: tuple[str, ...]) -> Iterator[Callable[..., str]]:
+    run = program("podman", *storage, "--tmpdir", f"{Path(storage[1]).parent}/tmp", "--cgroup-manager", "cgroupfs")
+    yield run
+    run("image", "umount", "--all", "--force")
 
 
 @pytest.fixture
@@ -143,6 +150,40 @@ def test_what_podman_saves_is_loaded(
     podman("load", "--input", archive)
     podman("save", "--format", kind, "--output", tmp_path / "theirs.tar", "messy:1")
     is_loaded(other, ws, image_id, tmp_path / "theirs.tar")
+
+
+# Every layer takes something away from those below, or puts another kind in its place.
+_BUILT = """\
+FROM scratch
+COPY busybox /bin/busybox
+COPY --chown=3:4 tree /tree
+RUN ["/bin/busybox", "sh", "-ec", "busybox --install /bin; cd /tree; rm a; rm -r long; mkdir a; echo >a/in"]
+RUN cd /tree && rm -r sub && mkdir -m 2751 sub && echo new >sub/again && chown 70000:70001 holes && mv null full
+RUN cd /tree && mv shut open && rm -r a && mkfifo a && ln sub/again sub/other && ln -s . sub/loop
+"""
+
+
+@pytest.mark.parametrize("builder", ["podman", "buildah"])
+def test_what_podman_and_buildah_build_is_loaded(
+    other: Workspace, tmp_path: Path, storage: tuple[str, ...], podman: Callable[..., str], builder: str
+) -> None:
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox is not installed")
+    build = podman if builder == "podman" else program("buildah", *storage)
+    context = write_context(tmp_path / "context", {"Dockerfile": _BUILT})
+    shutil.copy(busybox, context / "busybox")
+    make_tree(context / "tree", "pax")
+    build("build", "--isolation", "chroot", "--network", "host", "--layers", "--tag", "localhost/built:1", context)
+    expected = told_by_disk(Path(podman("image", "mount", "localhost/built:1").strip()))
+    assert {expected[f"tree/{name}"][0] for name in ("a", "sub/loop", "holes", "full")} == {FIFO, SYMLINK, FILE, CHAR}
+    for kind in ("docker-archive", "oci-archive"):
+        path = tmp_path / f"{kind}.tar"
+        podman("save", "--format", kind, "--output", path, "localhost/built:1")
+        (loaded,) = load(other, io.BytesIO(path.read_bytes()))
+        assert loaded.name == "localhost/built:1"
+        assert told_by_store(other, loaded.image_id) == expected
+        assert len(images.load(other, loaded.image_id).config.diff_ids) == 5
 
 
 def test_a_build_cache_travels_with_skopeo(
