@@ -167,7 +167,7 @@ class _Copy:
             text,
             _INDEPENDENT if independent else self.steps.chain,
             settings=(
-                ("directory", config.working_dir),
+                ("directory", config.working_dir or "/"),
                 ("owner", "" if owner is None else f"{owner[0]}:{owner[1]}"),
                 *unpacking(self.instruction),
                 *(setting for part in self.parts for setting in part.settings()),

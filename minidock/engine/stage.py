@@ -213,7 +213,7 @@ class StageBuilder:
             build_args=tuple(arguments.items()),
             settings=(
                 ("user", config.user),
-                ("directory", config.working_dir),
+                ("directory", config.working_dir or "/"),
                 ("network", _network_of(instruction, self._build)),
                 ("architecture", state.image.architecture),
                 ("id mode", _id_mode(self._build.ws)),

@@ -52,8 +52,14 @@ def network_files(spec: ProcessSpec) -> list[tuple[str, bytes]]:
     host = read("/etc/resolv.conf")
     if networking.kind is NetworkKind.PRIVATE or host is not None or networking.dns:
         files.append(("/etc/resolv.conf", name_files.resolv_conf(networking, host or b"")))
-    hosts = (read("/etc/hosts") if networking.kind is NetworkKind.HOST else None) or b""
-    files.append(("/etc/hosts", name_files.hosts(networking, spec.hostname, hosts)))
+    files.append(("/etc/hosts", _hosts(spec)))
     if spec.hostname:
         files.append(("/etc/hostname", f"{spec.hostname}\n".encode()))
     return files
+
+
+def _hosts(spec: ProcessSpec) -> bytes:
+    if spec.is_build_step:
+        return name_files.step_hosts(spec.networking, spec.hostname)
+    of_the_host = read("/etc/hosts") if spec.networking.kind is NetworkKind.HOST else None
+    return name_files.hosts(spec.networking, spec.hostname, of_the_host or b"")

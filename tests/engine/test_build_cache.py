@@ -204,6 +204,15 @@ def test_a_working_directory_counts(lab: Lab) -> None:
     ]
 
 
+def test_the_root_as_working_directory_is_where_steps_run_anyway(lab: Lab) -> None:
+    text = "FROM base:1\n{}COPY app/a /app/\nRUN make\n"
+    lab.dockerfile(text.format(""))
+    lab.build()
+    lab.dockerfile(text.format("WORKDIR /\n"))
+    assert [outcome.partition(" ")[0] for outcome in lab.build().outcomes] == ["CACHED"] * 3
+    assert lab.ran == 1
+
+
 def test_build_arguments_count_once_they_are_declared(lab: Lab) -> None:
     lab.dockerfile("FROM base:1\nRUN first\nARG V=1\nRUN second\n")
     lab.build()

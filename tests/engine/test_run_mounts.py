@@ -234,6 +234,16 @@ def test_a_step_can_be_kept_off_the_network(ws: Workspace, tmp_path: Path) -> No
     assert content_of(ws, run_build(ws, place, network="none").image_id, "devices") == b"lo\n"
 
 
+@pytest.mark.parametrize("network", ["default", "none", "host"])
+def test_a_step_knows_itself_and_the_hosts_that_were_added_only(ws: Workspace, tmp_path: Path, network: str) -> None:
+    text = f"FROM base:1\nRUN --network={network} cat /etc/hosts >/shown\n"
+    built = run_build(ws, context(tmp_path, text), hosts=(("db", "10.0.0.9"),))
+    assert content_of(ws, built.image_id, "shown") == (
+        b"127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.9\tdb\n"
+    )
+    assert "etc/hosts" not in top_layer(ws, built.image_id)
+
+
 def test_a_step_that_fails_leaves_nothing_mounted_or_written(ws: Workspace, tmp_path: Path) -> None:
     text = "FROM base:1\nRUN --mount=target=/src --mount=type=cache,target=/c false\n"
     with pytest.raises(StepFailed):

@@ -46,6 +46,17 @@ def resolv_conf(networking: Networking, host: bytes) -> bytes:
     return text.encode()
 
 
+def step_hosts(networking: Networking, hostname: str) -> bytes:
+    """Return the /etc/hosts of a build step, on whatever network: nothing of the host's, which differs between hosts.
+
+    Source: BuildKit, executor/oci/hosts.go.
+    """
+    text = f"127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+    for name, address in networking.extra_hosts:
+        text += f"{'127.0.0.1' if address == HOST_GATEWAY else address}\t{name}\n"
+    return text.encode("utf-8", "surrogateescape")
+
+
 def hosts(networking: Networking, hostname: str, host: bytes) -> bytes:
     """Return a container's /etc/hosts; ``host`` is the host's where they share the network, else empty."""
     text = host.decode("utf-8", "surrogateescape") or _LOCAL_NAMES

@@ -381,3 +381,38 @@ def test_every_rule_has_a_page_in_dockers_documentation() -> None:
     assert Rule("JSONArgsRecommended", "").url == "https://docs.docker.com/go/dockerfile/rule/json-args-recommended/"
     assert Rule("X", "", is_documented=False).url == ""
     assert Rule("FromAsCasing", "").url == "https://docs.docker.com/go/dockerfile/rule/from-as-casing/"
+
+
+SKIPS = "# check=skip=all\n"
+
+
+def test_a_comment_above_an_instruction_skips_what_is_found_at_it() -> None:
+    assert found(f"FROM scratch AS x\n{SKIPS}MAINTAINER me\n{SKIPS}WORKDIR x\n{SKIPS}CMD a\n") == []
+    assert found(f"# of this file\n\n{SKIPS}FROM --platform=linux/amd64 scratch as X\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (f"FROM scratch\n{SKIPS}RUN a \\\n\n  b\n", ["NoEmptyContinuation"]),
+        (f"FROM scratch AS x\n{SKIPS}FROM scratch AS x\n", ["DuplicateStageName"]),
+        (f"# of this file\n\n{SKIPS}FROM scratch AS context\n", ["ReservedStageName"]),
+        (f"FROM scratch\n{SKIPS}Copy a b\n", ["ConsistentInstructionCasing"]),
+        (f"ARG A\n{SKIPS}FROM a:$A\n", ["InvalidDefaultArgInFrom"]),
+    ],
+)
+def test_a_comment_above_an_instruction_does_not_skip_what_is_found_in_the_file(text: str, names: list[str]) -> None:
+    assert [name for name, _, _ in found(text, build_args={"A": "1"})] == names
+
+
+def test_a_base_of_another_platform_is_told_whatever_the_comment_says() -> None:
+    base = ImageConfig(architecture="arm64", os="linux")
+    text = f"# of this file\n\n{SKIPS}FROM base\n"
+    assert [name for name, _, _ in found(text, base=base)] == ["InvalidBaseImagePlatform"]
+
+
+def test_of_two_instructions_the_comment_above_the_later_counts() -> None:
+    assert [name for name, _, _ in found(f'FROM scratch\n{SKIPS}CMD ["a"]\nCMD ["b"]\n')] == [
+        "MultipleInstructionsDisallowed"
+    ]
+    assert found(f'FROM scratch\nCMD ["a"]\n{SKIPS}CMD ["b"]\n') == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minidock.core.networking import Endpoint, Networking, NetworkKind
-from minidock.runtime.network.name_files import hosts, resolv_conf, resolvers
+from minidock.runtime.network.name_files import hosts, resolv_conf, resolvers, step_hosts
 
 ENDPOINT = Endpoint("mine", address="172.18.0.2/16", gateway="172.18.0.1", address6="fd00::2/64", gateway6="fd00::1")
 HOST = b"# comment\nnameserver 127.0.0.53\nnameserver fe80::1%eth0\nsearch a.example\noptions edns0 trust-ad\n"
@@ -52,4 +52,12 @@ def test_a_host_name_with_dots_has_its_first_part_beside_it(hostname: str, domai
 def test_hosts_of_the_host_s_network_are_the_host_s() -> None:
     assert hosts(Networking(), "box", b"127.0.0.1 localhost\n10.0.0.1 friend") == (
         b"127.0.0.1 localhost\n10.0.0.1 friend\n127.0.1.1\tbox\n"
+    )
+
+
+@pytest.mark.parametrize("kind", [NetworkKind.HOST, NetworkKind.NONE])
+def test_hosts_of_a_build_step_are_the_same_on_every_machine(kind: NetworkKind) -> None:
+    networking = Networking(kind, extra_hosts=(("db", "10.0.0.9"), ("me", "host-gateway")))
+    assert step_hosts(networking, "box") == (
+        b"127.0.0.1\tlocalhost box\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.9\tdb\n127.0.0.1\tme\n"
     )

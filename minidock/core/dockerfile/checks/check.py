@@ -143,7 +143,7 @@ class _Walk:
 
 
 def _findings(rule: Rule, hits: Iterable[Hit], options: CheckOptions) -> Iterator[Finding]:
-    for node, detail, line in hits:
-        chosen = options.with_comments(node.comments)
+    for node, detail, line, found_at in hits:
+        chosen = options.with_comments((found_at or node).comments) if rule.is_skippable else options
         if chosen.wants(rule.name, is_experimental=rule.is_experimental):
             yield Finding(rule, detail, line or node.first, line or node.last)

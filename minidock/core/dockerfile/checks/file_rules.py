@@ -192,7 +192,9 @@ def definition_description(view: FileView) -> Iterator[Hit]:
 
 FILE_RULES: tuple[tuple[Rule, Callable[[FileView], Iterator[Hit]]], ...] = (
     (
-        Rule("NoEmptyContinuation", "Empty continuation lines will become errors in a future release"),
+        Rule(
+            "NoEmptyContinuation", "Empty continuation lines will become errors in a future release", is_skippable=False
+        ),
         empty_continuation,
     ),
     (Rule("MaintainerDeprecated", "Use the label org.opencontainers.image.authors instead of MAINTAINER"), maintainer),
@@ -206,11 +208,18 @@ FILE_RULES: tuple[tuple[Rule, Callable[[FileView], Iterator[Hit]]], ...] = (
         ),
         definition_description,
     ),
-    (Rule("DuplicateStageName", "Stage names should be unique"), duplicate_stage_name),
-    (Rule("ReservedStageName", "Reserved words should not name stages"), reserved_stage_name),
-    (Rule("ConsistentInstructionCasing", "Instructions should all be written in one case"), instruction_casing),
+    (Rule("DuplicateStageName", "Stage names should be unique", is_skippable=False), duplicate_stage_name),
+    (Rule("ReservedStageName", "Reserved words should not name stages", is_skippable=False), reserved_stage_name),
     (
-        Rule("InvalidDefaultArgInFrom", "The defaults of global arguments should make valid image names"),
+        Rule("ConsistentInstructionCasing", "Instructions should all be written in one case", is_skippable=False),
+        instruction_casing,
+    ),
+    (
+        Rule(
+            "InvalidDefaultArgInFrom",
+            "The defaults of global arguments should make valid image names",
+            is_skippable=False,
+        ),
         invalid_default_arg,
     ),
     (Rule("UndefinedArgInFrom", "FROM should use declared arguments only"), undefined_arg_in_from),

@@ -13,12 +13,16 @@ _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A build check: its name and what it asks for. Experimental ones are run only when they are asked for."""
+    """A build check: its name and what it asks for. Experimental ones are run only when they are asked for.
+
+    Those that are not ``is_skippable`` look at the file as a whole: a comment above an instruction does not skip them.
+    """
 
     name: str
     description: str
     is_experimental: bool = False
     is_documented: bool = True
+    is_skippable: bool = True
 
     @property
     def url(self) -> str:
@@ -29,11 +33,15 @@ class Rule:
 
 
 class Hit(NamedTuple):
-    """A rule broken by the instruction of ``node``; ``line`` is where, if not where that starts."""
+    """A rule broken by the instruction of ``node``; ``line`` is where, if not where that starts.
+
+    ``found_at`` is the instruction whose comments count, if not that one.
+    """
 
     node: Node
     detail: str
     line: int = 0
+    found_at: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)

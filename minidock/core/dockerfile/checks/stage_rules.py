@@ -187,7 +187,7 @@ def multiple_instructions(item: Item) -> Iterator[Hit]:
     previous = item.scope.latest.get(type(item.instruction))
     if previous is not None:  # the earlier one is to blame: it has no effect
         reason = "should not be used in the same stage because only the last one will be used"
-        yield Hit(previous, f"Multiple {item.node.name} instructions {reason}")
+        yield Hit(previous, f"Multiple {item.node.name} instructions {reason}", found_at=item.node)
 
 
 def ignored_file(item: Item) -> Iterator[Hit]:
@@ -250,5 +250,8 @@ STAGE_RULES: tuple[tuple[Rule, Callable[[Item], Iterator[Hit]]], ...] = (
     (Rule("ExposeInvalidFormat", "EXPOSE should name ports of the container only"), exposed_mapping),
 )
 BASE_PLATFORM = Rule(
-    "InvalidBaseImagePlatform", "The platform of a base image should be the one that is built for", is_documented=False
+    "InvalidBaseImagePlatform",
+    "The platform of a base image should be the one that is built for",
+    is_documented=False,
+    is_skippable=False,
 )
