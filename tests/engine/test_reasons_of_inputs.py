@@ -84,7 +84,13 @@ CASES = (
     case("shell", "instruction", "shell changed: '/bin/sh -c' -> 'make -e'", now='SHELL ["make", "-e"]\nRUN make'),
     case("user", "user", "user changed: none -> 'app'", now="USER app\nRUN make"),
     case("another user", "user", "user changed: 'app' -> '7:8'", "USER app\nRUN make", "USER 7:8\nRUN make"),
-    case("directory", "directory", "working directory changed: none -> '/'", now="WORKDIR /\nRUN make"),
+    case(
+        "directory",
+        "directory",
+        "working directory changed: '/w' -> '/'",
+        "WORKDIR /w\nRUN make",
+        "WORKDIR /w\nWORKDIR /\nRUN make",
+    ),
     case("env", "env A", "environment variable A changed: '1' -> '2'", "ENV A=1\nRUN make", "ENV A=2\nRUN make"),
     case("env added", "env A", "environment variable A added: '1'", now="ENV A=1\nRUN make"),
     case("env removed", "env A", "environment variable A removed: '1'", "ENV A=1\nRUN make", "RUN make"),
@@ -250,9 +256,9 @@ CASES = (
     case(
         "directory of a copy",
         "directory",
-        "working directory changed: none -> '/'",
-        "COPY a /x",
-        "WORKDIR /\nCOPY a /x",
+        "working directory changed: '/w' -> '/'",
+        "WORKDIR /w\nCOPY a /x",
+        "WORKDIR /w\nWORKDIR /\nCOPY a /x",
     ),
     case(
         "content",
