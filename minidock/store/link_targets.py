@@ -48,6 +48,11 @@ def target_of(names: Names, link: Entry) -> str:
     raise TarError(f"hard link {link.path}: it leads to more than {MOST_ROUNDS} others, one after the other")
 
 
+def comes_later(link: Entry) -> TarError:
+    """Return the error of a hard link that stands before its target: whoever unpacks in order, as docker, fails."""
+    return TarError(f"hard link {link.path}: its target {link.linkname} comes later in the tar")
+
+
 def _resolve(names: Names, path: str) -> str:
     try:
         return names.resolve(path)

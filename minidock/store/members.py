@@ -26,7 +26,7 @@ from minidock.core.entries import (
     resolve,
 )
 from minidock.errors import TarError
-from minidock.store.link_targets import MOST_ROUNDS, moved_path, target_of
+from minidock.store.link_targets import MOST_ROUNDS, comes_later, moved_path, target_of
 from minidock.store.tar_reader import Reader, Source
 
 _FEW = 8 << 20  # bytes of memory that entries may take before they go to the disk: three layers come at once
@@ -186,7 +186,7 @@ def _moved(entries: Sequence[Entry], others: Mapping[str, str]) -> list[Entry]:
 
 
 def _with_targets(entries: list[Entry]) -> list[Entry]:
-    """Return the entries with every hard link leading to what is none itself. Raises: TarError."""
+    """Return the entries with every hard link leading to what is none itself, and comes earlier. Raises: TarError."""
     if all(entry.kind != HARDLINK for entry in entries):
         return entries
     names = _names(entries)
@@ -195,7 +195,18 @@ def _with_targets(entries: list[Entry]) -> list[Entry]:
         if entry.kind == HARDLINK:
             entry = names.entries[entry.path] = entry._replace(linkname=target_of(names, entry))
         found.append(entry)
+    _check_order(found)
     return found
+
+
+def _check_order(entries: Iterable[Entry]) -> None:
+    """Make sure that every hard link comes after the file that it leads to. Raises: TarError."""
+    met: set[str] = set()
+    for entry in entries:
+        if entry.kind == HARDLINK and entry.linkname not in met:
+            raise comes_later(entry)
+        if not entry.is_deletion:
+            met.add(entry.path)
 
 
 class _Names:

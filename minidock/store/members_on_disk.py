@@ -21,7 +21,7 @@ from minidock.core.entries import (
     resolve,
 )
 from minidock.errors import StoreError, TarError
-from minidock.store.link_targets import MOST_ROUNDS, moved_path, target_of
+from minidock.store.link_targets import MOST_ROUNDS, comes_later, moved_path, target_of
 
 _CACHE = 4 << 10  # KiB of the database in memory
 _SCHEMA = """
@@ -47,6 +47,10 @@ _LOOSE_LINKS = f"""
     SELECT place FROM entries link WHERE kind = '{HARDLINK}' AND NOT EXISTS (
         SELECT 1 FROM entries WHERE path = link.link AND is_opaque = 0
         AND kind NOT IN ('{HARDLINK}', '{DIRECTORY}', '{WHITEOUT}')) ORDER BY place
+"""
+_EARLY_LINKS = f"""
+    SELECT link.place FROM entries link JOIN entries target ON target.path = link.link AND target.is_opaque = 0
+    WHERE link.kind = '{HARDLINK}' AND target.place > link.place ORDER BY link.place LIMIT 1
 """
 _INCOMPLETE = f"""
     SELECT 1 FROM (SELECT path FROM parents UNION SELECT path FROM entries WHERE is_opaque = 1) needed
@@ -161,6 +165,8 @@ class Spool:
         for (place,) in self._kept(_LOOSE_LINKS):
             link = self._at(place)
             self._replace(place, link._replace(linkname=target_of(self, link)))
+        for (place,) in self._database.execute(_EARLY_LINKS):
+            raise comes_later(self._at(place))
 
     def _kept(self, query: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query as they are now, by place, whatever is changed meanwhile."""

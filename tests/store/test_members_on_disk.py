@@ -104,14 +104,29 @@ def test_hard_links_to_hard_links_take_no_time(few: int, names: range) -> None:
 
 
 @pytest.mark.parametrize("few", [0, 1 << 20])
-def test_hard_links_to_what_comes_later_are_followed_a_few_times_only(few: int) -> None:
+def test_hard_links_to_later_ones_are_followed_a_few_times_only(few: int) -> None:
     def chain(length: int) -> bytes:
         links = (block(b"%d" % name, b"1", link=b"%d" % (name + 1)) for name in range(length))
-        return b"".join(links) + file(b"%d" % length, b"x")
+        return file(b"%d" % length, b"x") + b"".join(links)
 
     with spooled_entries(io.BytesIO(chain(40)), None, few=few) as entries:
         assert {entry.linkname for entry in entries} == {"", "40"}
     too_long = io.BytesIO(chain(41))
     problem = "hard link 0: it leads to more than 40 others"
     with pytest.raises(TarError, match=problem), spooled_entries(too_long, None, few=few):
+        pass
+
+
+@pytest.mark.parametrize("few", [0, 1 << 20])
+@pytest.mark.parametrize(
+    "data",
+    [
+        block(b"link", b"1", link=b"file") + file(b"file", b"1"),
+        file(b"file", b"1") + block(b"link", b"1", link=b"file") + file(b"file", b"22"),  # the link has the first one
+        block(b"d", b"2", link=b"e") + block(b"link", b"1", link=b"d/file") + file(b"e/file"),
+    ],
+)
+def test_a_hard_link_before_its_target_is_refused(few: int, data: bytes) -> None:
+    problem = "hard link link: its target (e/)?file comes later in the tar"
+    with pytest.raises(TarError, match=problem), spooled_entries(io.BytesIO(data), None, few=few):
         pass

@@ -32,6 +32,7 @@ def layer_tar() -> bytes:
             name = b"d%d/f%d" % (folder, number)
             parts.append(file(name, content(folder, number), mode=mode, mtime=b"%011o\0" % number))
         parts.append(block(b"d%d/link" % folder, b"2", link=b"f1"))
+    for folder in range(FOLDERS):
         parts.append(block(b"d%d/hard" % folder, b"1", link=b"d%d/f0" % ((folder + 1) % FOLDERS)))
     return b"".join(parts) + bytes(1024)
 
