@@ -224,9 +224,12 @@ class _Stack:
         holders, name_counts = self._holders, self._name_counts
         folder: str | None = None
         siblings: dict[str, None] = {}
+        kept = self._take_kept(files, first) if self._nameless else {}
         for number, entry in enumerate(files, first):
             path = entry.path
-            waiting = self._take_nameless(entry) if self._nameless else None
+            waiting = kept.get(number)
+            if waiting is None and self._nameless:
+                waiting = self._take_nameless(entry)
             if waiting is not None:
                 self._originals[number] = Original(self._positions[waiting], self._latest[waiting])
                 self._latest[waiting] = entry
@@ -240,15 +243,25 @@ class _Stack:
                 folder, siblings = parent, self._lead_to(path)
         return range(first, first + count)
 
+    def _take_kept(self, files: Sequence[Entry], first: int) -> dict[int, int]:
+        """Return which files without a name, at the same paths, those have the content of that get numbers from ``first``.
+
+        They go before copies at other paths, whatever the order of the tar: the step gave them other attributes.
+        """
+        found = {}
+        for number, entry in enumerate(files, first):
+            waiting = self._nameless.get((entry.sha256, entry.size)) if entry.size else None
+            if waiting and entry.path in waiting:
+                found[number] = waiting.pop(entry.path)
+        return found
+
     def _take_nameless(self, entry: Entry) -> int | None:
-        """Return a file of a layer below that has the content of ``entry`` and no name, at the same path if possible.
+        """Return the file of a layer below that has the content of ``entry`` and has been without a name for longest.
 
         There is none for an empty file: no byte is stored twice.
         """
         waiting = self._nameless.get((entry.sha256, entry.size)) if entry.size else None
-        if not waiting:
-            return None
-        return waiting.pop(entry.path if entry.path in waiting else next(iter(waiting)))
+        return waiting.pop(next(iter(waiting))) if waiting else None
 
     def _lead_to(self, path: str) -> dict[str, None]:
         """Make the directories above a path known as leading there; return what is in the nearest one."""

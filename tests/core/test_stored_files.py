@@ -84,6 +84,18 @@ CASES: dict[str, tuple[list[list[Entry]], list[list[str]]]] = {
         [[stored("a", "abc"), stored("b", "xyz")], [stored("a", "xyz"), stored("b", "abc")]],
         [["a visible", "b visible"], ["a duplicate of 0 (b)", "b duplicate of 0 (a)"]],
     ),
+    "equal ones keep to their paths, whatever else the step copies": (
+        [
+            [stored("x", "abc")],
+            [stored("y", "abc")],
+            [stored("a", "abc"), stored("x", "abc", 0), stored("y", "abc", 0)],
+        ],
+        [["x visible"], ["y visible"], ["a visible", "x duplicate of 0 (x)", "y duplicate of 1 (y)"]],
+    ),
+    "of equal ones that were deleted the one that was so first is moved": (
+        [[stored("a", "abc")], [stored("b", "abc")], [gone("b")], [gone("a")], [stored("c", "abc")]],
+        [["a deleted by 3 (a)"], ["b visible"], [], [], ["c duplicate of 1 (b)"]],
+    ),
     "equal ones keep to their paths": (
         [
             [stored("a", "abc"), stored("b", "abc")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,15 @@ def test_a_narrow_window_has_no_sideways_scrolling(load: Load) -> None:
     browser.ask("for (const part of document.querySelectorAll('details')) part.open = true")
     assert browser.ask("document.documentElement.scrollWidth") <= NARROW[0]
     assert len(blocks(browser)) == 4
+
+
+def test_a_long_name_of_an_image_leaves_room_for_the_names_of_files(load: Load) -> None:
+    report = small()
+    name = "registry.example.com/team/application-with-a-long-name:1.2.3"
+    named = tuple(replace(image, names=(name,)) for image in report.images)
+    browser = load(replace(report, images=named), NARROW)
+    width = browser.ask("document.querySelector('#files tbody th').getBoundingClientRect().width")
+    assert width > NARROW[0] / 3
 
 
 def test_paper_is_white_and_has_no_buttons(load: Load) -> None:

@@ -1,7 +1,7 @@
 
 "use strict";
 (() => {
-  const ROW = 26, THIN = 5, READABLE = 44, FIRST = 80, STEP = 200;
+  const ROW = 26, THIN = 5, READABLE = 72, FIRST = 80, STEP = 200;
   const { layers, images } = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const root = document.documentElement, grid = byId("grid"), panel = byId("panel");
