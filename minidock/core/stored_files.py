@@ -244,7 +244,7 @@ class _Stack:
         return range(first, first + count)
 
     def _take_kept(self, files: Sequence[Entry], first: int) -> dict[int, int]:
-        """Return which files without a name, at the same paths, those have the content of that get numbers from ``first``.
+        """Return, of files that get numbers from ``first``, which ones without a name they are at the same path.
 
         They go before copies at other paths, whatever the order of the tar: the step gave them other attributes.
         """
