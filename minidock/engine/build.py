@@ -19,7 +19,7 @@ from minidock.core.times import format_time
 from minidock.engine import cache_export, images, limits
 from minidock.engine.build_stages import StageBuilds
 from minidock.engine.index_outputs import IndexOutputs, IndexResult
-from minidock.engine.outputs import Result, export, rewritten
+from minidock.engine.outputs import Result, export, latest_of, rewritten
 from minidock.engine.preparing import BuildRequest, Sessions, Setup, by_platform, course_of, prepare
 from minidock.engine.progress import Progress
 from minidock.engine.stage_state import StageState
@@ -154,7 +154,7 @@ class _Building:
         assert state is not None
         ws, session, outputs, names = setup.ws, setup.session, request.outputs, self._names
         result = part.result(names)
-        rewrites = any(output.attributes.get("rewrite-timestamp") == "true" for output in outputs.wanted)
+        rewrites = any(latest_of(output, result) is not None for output in outputs.wanted)
         if outputs.is_stored and rewrites and result.latest is not None:
             image = rewritten(ws, session, image, result.latest)
             result = replace(result, config=image)

@@ -23,6 +23,8 @@ Filter = tuple[str, str]
 Test = Callable[[Container], bool]
 
 _NANOSECONDS = 1_000_000_000
+_PORT_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_HIGHEST_PORT = 65535
 _HEALTH = ("starting", "healthy", "unhealthy", "none")
 
 
@@ -189,7 +191,7 @@ def _shown(networking: Networking) -> tuple[str, ...]:
 
 def _ports(value: str) -> tuple[range, str]:
     ports, _, protocol = value.partition("/")
-    first, _, last = ports.partition("-")
-    if not first.isdecimal() or not (last or first).isdecimal():
+    found = _PORT_RANGE.fullmatch(ports)
+    if found is None or not int(found[1]) <= int(found[2] or found[1]) <= _HIGHEST_PORT:
         raise InvalidRequest(f"invalid port '{value}'")
-    return range(int(first), int(last or first) + 1), protocol or "tcp"
+    return range(int(found[1]), int(found[2] or found[1]) + 1), protocol or "tcp"

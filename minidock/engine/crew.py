@@ -36,12 +36,14 @@ class Crew:
     def run(self, tasks: Sequence[Callable[[], None]]) -> None:
         """Carry out all tasks. Raises: what the first of them that fails raises."""
         futures: list[Future[None]] = []
+        has_failed = True
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 futures = [pool.submit(self._guarded, task) for task in tasks]
                 wait(futures, return_when=FIRST_EXCEPTION)
+                has_failed = any(not future.done() or future.exception() is not None for future in futures)
             finally:
-                if any(not future.done() or future.exception() is not None for future in futures):
+                if has_failed:
                     self._is_over.set()
                     self._stop()
         errors = [future.exception() for future in futures]

@@ -30,6 +30,7 @@ from minidock.engine.outputs import (
     opened_sink,
     packed_image,
     remark,
+    splits_platforms,
 )
 from minidock.engine.pack import pack
 from minidock.engine.progress import Progress
@@ -91,7 +92,7 @@ class IndexOutputs:
 
     def _to_directories(self, output: Output, result: IndexResult) -> list[tuple[Platform, int]]:
         trees = [(platform, self._tree(output, image)) for platform, image in result.images]
-        is_split = output.attributes.get("platform-split", "true") in ("true", "1", "")
+        is_split = splits_platforms(output, is_usual=True)
         if not is_split:
             _refuse_clashes(trees)
         found = []

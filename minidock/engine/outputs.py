@@ -217,9 +217,14 @@ def remark(output: Output, progress: Progress) -> None:
         progress.warn(f"compression has no effect on --output type={output.type}")
 
 
+def splits_platforms(output: Output, *, is_usual: bool) -> bool:
+    """Whether the files for each platform go to a directory of their own."""
+    return output.attributes.get("platform-split", str(is_usual)) in _TRUE
+
+
 def _place_of(output: Output, result: Result) -> str:
     """Return the directory that the files of an image go to."""
-    if output.attributes.get("platform-split", "false") not in _TRUE:
+    if not splits_platforms(output, is_usual=False):
         return output.dest
     config = result.config
     return os.path.join(output.dest, directory_of(config.platform))

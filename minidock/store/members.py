@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
 from typing import Protocol
 
@@ -83,7 +84,7 @@ def spooled_entries(source: Source, room: int | None, few: int = _FEW) -> Iterat
     entries = _with_digests(reader)
     for entry in entries:
         collected.add(entry)
-        if reader.memory > few:
+        if reader.memory > few and _has_database():
             break
     else:
         reader.drain()
@@ -99,6 +100,16 @@ def spooled_entries(source: Source, room: int | None, few: int = _FEW) -> Iterat
         reader.drain()
         spool.settle()
         yield spool
+
+
+@cache
+def _has_database() -> bool:
+    """Whether this Python was built with SQLite: without it memory has to do."""
+    try:
+        import sqlite3  # noqa: F401  # what `members_on_disk` needs
+    except ImportError:
+        return False
+    return True
 
 
 def _with_digests(reader: Reader) -> Iterator[Entry]:

@@ -165,9 +165,8 @@ class Unpacker:
             if _identity(os.fstat(fd)) != self._top:
                 raise StoreError(f"{self._target} was replaced while files were written to it")
             for part in directory.split("/") if directory else ():
-                inner = os.open(part, _STEP, dir_fd=fd)
-                os.close(fd)
-                fd = inner
+                outer, fd = fd, os.open(part, _STEP, dir_fd=fd)
+                os.close(outer)
         except OSError as error:
             os.close(fd)
             if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENOENT):

@@ -73,8 +73,9 @@ class Disk:
         import ctypes  # few need it, and the monitor of a container must stay small
 
         libc = ctypes.CDLL(None, use_errno=True)
+        fallocate = getattr(libc, "fallocate64", None) or libc.fallocate  # musl knows it by the plain name only
         keeps_size = ctypes.c_int(1)
-        if libc.fallocate64(ctypes.c_int(fd), keeps_size, ctypes.c_int64(offset), ctypes.c_int64(size)):
+        if fallocate(ctypes.c_int(fd), keeps_size, ctypes.c_int64(offset), ctypes.c_int64(size)):
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
 

@@ -432,6 +432,14 @@ def test_an_image_of_equal_layers_is_no_ancestor(ws: Workspace, streams: Streams
     assert [listed(image) for image in ("base:1", "made:1", "twin:1")] == [["child", "box"], ["child"], []]
 
 
+@pytest.mark.parametrize("port", ["1-99999999999", "65536", "9-8", "80-", "x", "1" * 5000])
+def test_a_filter_takes_ports_that_can_be_only(ws: Workspace, port: str) -> None:
+    for name in ("expose", "publish"):
+        with pytest.raises(InvalidRequest) as caught:
+            container_list.list_containers(ws, [(name, port)])
+        assert str(caught.value) == f"invalid port '{port}'"
+
+
 @pytest.mark.parametrize(
     ("driver", "hint"),
     [

@@ -167,6 +167,12 @@ def test_timestamps_are_rewritten_in_the_layers_of_the_base_too(ws: Workspace, c
     assert told == [{"buildkit/rewritten-timestamp": "1000"}] * 2
 
 
+@pytest.mark.parametrize("truth", ["1", "True", ""])
+def test_every_word_for_true_rewrites_timestamps(ws: Workspace, context: Path, truth: str) -> None:
+    built = exported(ws, context, f"type=image,rewrite-timestamp={truth}", source_date_epoch=0)
+    assert {entry.mtime for entry in tree_of(ws, built.image_id).entries()} == {0}
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

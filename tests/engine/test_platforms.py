@@ -83,6 +83,12 @@ def test_one_directory_for_all_holds_each_file_once(ws: Workspace, context: Path
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("truth", ["True", "t", ""])
+def test_every_word_for_true_splits_platforms(ws: Workspace, context: Path, tmp_path: Path, truth: str) -> None:
+    built(ws, context, f"type=local,dest={tmp_path}/out,platform-split={truth}")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["linux_amd64", "linux_arm_v7"]
+
+
 def test_one_platform_has_a_directory_if_that_is_asked_for(ws: Workspace, context: Path, tmp_path: Path) -> None:
     output = f"type=local,dest={tmp_path}/out,platform-split=true"
     built(ws, context, output, platforms=(), platform=Platform("linux", "arm", "v7"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -62,6 +64,20 @@ def test_many_members_become_what_few_become() -> None:
         assert type(few) is type(many) and (isinstance(few, str) or few == many), data
         accepted += not isinstance(few, str)
     assert 160 < accepted < 640
+
+
+def test_without_sqlite_memory_has_to_do() -> None:
+    script = """
+import io, sys
+sys.modules["sqlite3"] = None  # a Python that was built without it
+from minidock.store.members import spooled_entries
+from tests.store.tar_blocks import file
+data = b"".join(file(b"f%d" % number, b"x") for number in range(9))
+with spooled_entries(io.BytesIO(data), None, few=0) as entries:
+    print(*(entry.path for entry in entries))
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (told.stdout, told.stderr) == ("f0 f1 f2 f3 f4 f5 f6 f7 f8\n", "")
 
 
 def test_whether_all_parents_are_there_is_told_alike() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import subprocess
@@ -112,3 +113,20 @@ def test_ranges_are_copied_byte_for_byte(tmp_path: Path) -> None:
     os.close(source)
     os.close(target)
     assert (tmp_path / "target").read_bytes() == (bytes(range(256)) * 1000)[123:100_123]
+
+
+def test_blocks_are_had_ready_where_the_c_library_is_musl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    glibc = ctypes.CDLL(None, use_errno=True)
+
+    class Musl:
+        """It has no function for 64 bits beside the plain one, which on this machine has as many."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            self.fallocate = glibc.fallocate
+
+    monkeypatch.setattr(ctypes, "CDLL", Musl)
+    fd = Disk().open_new(str(tmp_path / "file"))
+    Disk().allocate(fd, 0, 1 << 20)
+    found = os.fstat(fd)
+    os.close(fd)
+    assert (found.st_size, found.st_blocks * 512) == (0, 1 << 20)
