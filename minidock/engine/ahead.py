@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from minidock.core.digest import Digest
 from minidock.engine.rootfs import probe
@@ -17,11 +17,15 @@ class _Over(Exception):
 
 
 class Ahead:
-    """What is being unpacked for the steps of one build, each stack of layers in a thread of its own."""
+    """What is being unpacked for the steps of one build, each stack of layers in a thread of its own.
 
-    def __init__(self, ws: Workspace, session: Session) -> None:
+    ``check`` is called now and then meanwhile; what it raises ends the work.
+    """
+
+    def __init__(self, ws: Workspace, session: Session, check: Callable[[], None] = lambda: None) -> None:
         self._ws = ws
         self._session = session
+        self._check = check
         self._begun: dict[tuple[Digest, ...], threading.Thread] = {}
         self._errors: dict[tuple[Digest, ...], BaseException] = {}
         self._lock = threading.Lock()
@@ -40,7 +44,7 @@ class Ahead:
             self._begun[diff_ids] = thread
 
     def wait(self, diff_ids: Sequence[Digest]) -> None:
-        """Wait for whatever was begun of a stack. Raises: what went wrong there, as `Snapshots.stack` does."""
+        """Wait for whatever was begun of a stack. Raises: what went wrong there, or ended it."""
         for begun, thread in list(self._begun.items()):
             if tuple(diff_ids[: len(begun)]) == begun:
                 thread.join()
@@ -57,10 +61,11 @@ class Ahead:
     def _unpack(self, diff_ids: tuple[Digest, ...]) -> None:
         try:
             if probe(self._ws).storage is not Storage.COPY:
-                self._ws.store.snapshots.stack(self._session, diff_ids, self._check)
+                self._ws.store.snapshots.stack(self._session, diff_ids, self._go_on)
         except BaseException as error:
             self._errors[diff_ids] = error
 
-    def _check(self) -> None:
+    def _go_on(self) -> None:
         if self._is_over:
             raise _Over
+        self._check()

@@ -86,7 +86,7 @@ def _shared(setup: Setup, inputs: StageInputs, cancellation: Cancellation) -> Bu
     request, definition, ws = setup.request, setup.prepared.definition, setup.ws
     epoch = _epoch(request, setup.course.plan)
     last = ws.store.builds.get(setup.scope)
-    ahead = Ahead(ws, setup.session)
+    ahead = Ahead(ws, setup.session, cancellation.check)
     setup.stack.callback(ahead.close)
     importing = Importing(ws, request.environment or {}, setup.progress, setup.stack, cancellation.check)
     return BuildContext(

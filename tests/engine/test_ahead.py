@@ -11,6 +11,7 @@ import pytest
 from minidock.core.digest import Digest
 from minidock.engine import images
 from minidock.engine.ahead import Ahead
+from minidock.engine.side_by_side import Cancellation, Cancelled
 from minidock.engine.workspace import Workspace
 from minidock.errors import BlobCorrupt, StepFailed
 from minidock.runtime.fake import FakeRuntime
@@ -107,5 +108,18 @@ def test_a_build_that_needs_the_layers_no_more_does_not_tell(ws: Workspace) -> N
         assert threading.active_count() == threads
         ahead.begin(base_layers(ws))  # a stage that is being given up
         assert threading.active_count() == threads
+    assert os.listdir(ws.store.layout.path("snapshots")) == []
+    assert os.listdir(ws.store.layout.path("tmp")) == []
+
+
+def test_a_stage_that_waits_for_layers_ends_with_the_build(ws: Workspace) -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with ws.store.session() as session:
+        ahead = Ahead(ws, session, cancellation.check)
+        ahead.begin(base_layers(ws))
+        with pytest.raises(Cancelled):
+            ahead.wait(base_layers(ws))
+        ahead.close()
     assert os.listdir(ws.store.layout.path("snapshots")) == []
     assert os.listdir(ws.store.layout.path("tmp")) == []
