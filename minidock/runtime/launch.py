@@ -103,6 +103,7 @@ def launch_of(
         sysctls=list(spec.security.sysctls),
         mounts=[mount_orders(mount, is_user_namespace=id_mode.is_user_namespace) for mount in spec.mounts],
         files=network_files(spec),
+        has_fixed_files=rootfs.is_read_only or spec.is_build_step,
         secrets=[(file.target, file.content, file.mode, file.uid, file.gid) for file in spec.files],
         oci=oci,
     )

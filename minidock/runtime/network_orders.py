@@ -42,7 +42,10 @@ def endpoint_orders(endpoint: Endpoint) -> EndpointOrders:
 
 
 def network_files(spec: ProcessSpec) -> list[tuple[str, bytes]]:
-    """Return the files that every container is given, as (path, content): its names and its name servers."""
+    """Return the files that every container is given, as (path, content): its names and its name servers.
+
+    /etc/hostname of a build step is the image's, as with BuildKit: what is written there stays.
+    """
     networking = spec.networking
     if networking.joined is not None:
         root = f"/proc/{networking.joined[0]}/root"  # of the container whose network it is: the very same names
@@ -53,7 +56,7 @@ def network_files(spec: ProcessSpec) -> list[tuple[str, bytes]]:
     if networking.kind is NetworkKind.PRIVATE or host is not None or networking.dns:
         files.append(("/etc/resolv.conf", name_files.resolv_conf(networking, host or b"")))
     files.append(("/etc/hosts", _hosts(spec)))
-    if spec.hostname:
+    if spec.hostname and not spec.is_build_step:
         files.append(("/etc/hostname", f"{spec.hostname}\n".encode()))
     return files
 

@@ -134,6 +134,7 @@ class Launch(TypedDict):
     sysctls: list[tuple[str, str]]
     mounts: list[MountOrders]
     files: list[tuple[str, bytes]]  # path inside, content
+    has_fixed_files: bool  # whether they cannot be written
     secrets: list[tuple[str, bytes, int, int, int]]  # path inside, content, mode, owner, group
     oci: Oci | None
 

@@ -116,7 +116,7 @@ def write_file(directory: int, name: str, content: bytes) -> None:
 def mount_files(points: MountPoints, launch: Launch) -> list[tuple[str, int]]:
     """Put files of our own over /etc/resolv.conf, /etc/hosts and /etc/hostname, gone with the container.
 
-    They can be written unless the root file system cannot.
+    A container can write them unless its root file system cannot be written; a build step cannot: it would be lost.
     They live on a tmpfs that is mounted only while they are written: the binds keep it. Secrets live there too; they
     come back as (target, detached mount), to be put in place along with the volumes.
     """
@@ -128,7 +128,7 @@ def mount_files(points: MountPoints, launch: Launch) -> list[tuple[str, int]]:
     trees = []
     for number, (path, content) in enumerate(launch["files"]):
         write_file(store, str(number), content)
-        trees.append((path, _clone_plain(store, str(number), is_read_only=launch["is_read_only"])))
+        trees.append((path, _clone_plain(store, str(number), is_read_only=launch["has_fixed_files"])))
     secrets = []
     for number, (path, content, mode, uid, gid) in enumerate(launch["secrets"]):
         name = f"secret{number}"

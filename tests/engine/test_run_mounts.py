@@ -244,6 +244,13 @@ def test_a_step_knows_itself_and_the_hosts_that_were_added_only(ws: Workspace, t
     assert "etc/hosts" not in top_layer(ws, built.image_id)
 
 
+def test_a_step_writes_the_name_of_the_host_and_cannot_write_what_would_be_lost(ws: Workspace, tmp_path: Path) -> None:
+    lost = "! echo x 2>/dev/null >>/etc/hosts && ! echo x 2>/dev/null >>/etc/resolv.conf"
+    text = f"FROM base:1\nRUN echo box >/etc/hostname && {lost}\nRUN cat /etc/hostname >/shown\n"
+    image = run_build(ws, context(tmp_path, text)).image_id
+    assert (content_of(ws, image, "etc/hostname"), content_of(ws, image, "shown")) == (b"box\n", b"box\n")
+
+
 def test_a_step_that_fails_leaves_nothing_mounted_or_written(ws: Workspace, tmp_path: Path) -> None:
     text = "FROM base:1\nRUN --mount=target=/src --mount=type=cache,target=/c false\n"
     with pytest.raises(StepFailed):
