@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minidock.core.summary import UsageKind, UsageRow
-from minidock.engine import collect, images
+from minidock.engine import collect, dry_run, images, prune
 from minidock.engine.disk_usage import KINDS, disk_usage
 from minidock.engine.workspace import Workspace
 from tests.engine.building import import_base, member, root_tar, run_build, workspace, write_context
@@ -94,3 +94,28 @@ def test_rubbish_is_overhead(ws: Workspace, tmp_path: Path) -> None:
     assert after == before | {"overhead": after["overhead"]}
     assert after["overhead"] - before["overhead"] == 8192 + 4096
     assert sum(after.values()) == du(Path(ws.store.layout.root))
+
+
+def test_files_with_holes_take_what_du_says_and_give_it_back(ws: Workspace, tmp_path: Path) -> None:
+    hole = 64 << 20
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    with open(tree / "holes", "wb") as out:
+        out.seek(hole)
+        out.write(b"x" * 9000)
+    packed = subprocess.run(["tar", "-C", tree, "--sparse", "-c", "."], check=True, capture_output=True).stdout
+    assert len(packed) < 30_000
+    root = Path(ws.store.layout.root)
+    import_base(ws, packed)
+    with ws.store.session() as session:
+        ws.store.snapshots.stack(session, images.find(ws, "base:1").config.diff_ids)
+    usage = disk_usage(ws)
+    on_disk = dict(usage.on_disk)
+    assert usage.summary[0].size == hole + 9000
+    assert sum(on_disk.values()) == du(root)
+    assert 9000 < on_disk["unpacked layers"] < 100_000
+    assert 9000 < on_disk["images"] < 100_000
+    foretold = dry_run.prune_cache(ws, is_all=True).size
+    before = du(root)
+    prune.prune_cache(ws, is_all=True)
+    assert before - du(root) == foretold == on_disk["unpacked layers"]
