@@ -73,7 +73,7 @@ def _guarded(action: Callable[[], None]) -> int:
 
 def _root_of_running(orders: Files) -> int:
     container = joining.open_process(orders["pid"], orders["start_ticks"])
-    directory = os.open(f"/proc/{orders['pid']}", os.O_PATH | os.O_DIRECTORY)
+    directory = os.open(f"/proc/{monitor.visible(orders['pid'])}", os.O_PATH | os.O_DIRECTORY)
     if not joining.is_shared(directory, "mnt"):
         joining.join_owner(directory)
     root = os.open("root", os.O_PATH | os.O_DIRECTORY, dir_fd=directory)

@@ -17,7 +17,7 @@ from minidock.errors import RuntimeProblem
 from minidock.runtime import cgroup_files
 from minidock.runtime.base import Started
 from minidock.runtime.cgroups import Cgroups
-from minidock.runtime.monitor import stat_fields
+from minidock.runtime.monitor import stat_fields, visible
 
 _NS_GET_PARENT = 0xB702
 _PASSES = 100
@@ -31,7 +31,7 @@ def processes_of(started: Started) -> tuple[int, ...]:
     Those are the processes of its PID namespace and of the namespaces below; without one of its own, its descendants.
     """
     own = _namespace("self")
-    namespace = _namespace(started.pid)
+    namespace = _namespace(visible(started.pid))
     if namespace is None or not _is_same(started):
         return ()
     if namespace == own:
@@ -42,7 +42,7 @@ def processes_of(started: Started) -> tuple[int, ...]:
         one = _namespace(pid)
         if one not in inside:
             inside[one] = _is_below(pid, namespace)
-        if inside[one]:
+        if inside[one] or pid == started.pid:  # which may hide its namespaces
             found.append(pid)
     return tuple(found)
 

@@ -29,25 +29,29 @@ _KINDS = (
 def join(orders: Join) -> int:
     """Start the process, wait for it (or for the end of the container) and return its exit code."""
     container = open_process(orders["pid"], orders["start_ticks"])
-    directory = os.open(f"/proc/{orders['pid']}", os.O_PATH | os.O_DIRECTORY)
+    seen = monitor.visible(orders["pid"])
+    directory = os.open(f"/proc/{seen}", os.O_PATH | os.O_DIRECTORY)
     if is_shared(directory, "mnt"):
         return chroot.join(orders["process"], directory, container)
+    inside = container if seen == orders["pid"] else os.pidfd_open(seen)
     if not is_shared(directory, "pid"):
-        return _join(orders, container, directory)
+        return _join(orders, container, directory, inside)
     # What it leaves behind would not end with the container: it ends with the process.
-    return guarding.guarded(lambda guardian: _join(orders, container, directory, guardian), lambda: None, lambda: None)
+    return guarding.guarded(
+        lambda guardian: _join(orders, container, directory, inside, guardian), lambda: None, lambda: None
+    )
 
 
-def _join(orders: Join, container: int, directory: int, guardian: int | None = None) -> int:
-    """Start the process in the namespaces of the process behind ``directory``, see `join`."""
+def _join(orders: Join, container: int, directory: int, inside: int, guardian: int | None = None) -> int:
+    """Start the process in the namespaces of a process, given by its ``directory`` and as pidfd, see `join`."""
     kinds = unshared(directory)
     if not orders["is_single_id"]:
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)  # nobody inside may look into this process
     join_owner(directory)
     if guardian is None:
-        syscalls.setns(container, syscalls.CLONE_NEWPID)
+        syscalls.setns(inside, syscalls.CLONE_NEWPID)
     base = os.open(orders["base"], os.O_RDONLY | os.O_DIRECTORY)
-    pid, channel = monitor.fork_connected(lambda alive: _run(orders, container, kinds, alive))
+    pid, channel = monitor.fork_connected(lambda alive: _run(orders, inside, kinds, alive))
     supervisor = None
     if orders["process"]["records_owners"]:
         from minidock.runtime import ownership
@@ -90,11 +94,11 @@ def join_owner(directory: int) -> None:
     os.close(mounts)
 
 
-def _run(orders: Join, container: int, kinds: int, alive: int) -> NoReturn:
+def _run(orders: Join, inside: int, kinds: int, alive: int) -> NoReturn:
     process = orders["process"]
     confinement.join(process["limits"])
     self_fd = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
-    syscalls.setns(container, kinds)
+    syscalls.setns(inside, kinds)
     terminal = execute.open_terminal("/dev/pts/ptmx", uid=process["uid"]) if process["has_terminal"] else None
     execute.attach(terminal)
     execute.execute(process, self_fd=self_fd, is_single_id=orders["is_single_id"], alive=alive)

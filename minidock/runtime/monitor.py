@@ -129,6 +129,26 @@ def start_ticks(pid: int, proc: str = "/proc") -> int:
     return int(stat_fields(pid, proc)[19])
 
 
+def visible(pid: int) -> int:
+    """Return a process whose /proc shows the namespaces and the root of process ``pid`` to this user.
+
+    That is ``pid`` itself, or the program that it has started where it hides from everybody but the machine's root:
+    `init` does. The kernel lists children in the order in which they came, adopted ones last.
+    """
+    try:
+        os.stat(f"/proc/{pid}/ns/mnt")
+    except PermissionError:
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+                children = file.read().split()
+        except (FileNotFoundError, ProcessLookupError):
+            return pid  # it has just ended, or the kernel has no such lists: then the reason is told where it is met
+        return int(children[0]) if children else pid
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return pid
+
+
 def stat_fields(pid: int, proc: str = "/proc") -> list[str]:
     """Return the fields of /proc/PID/stat from the third (the state) on."""
     with open(f"{proc}/{pid}/stat", "rb") as file:

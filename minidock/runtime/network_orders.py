@@ -5,6 +5,7 @@ from __future__ import annotations
 from minidock.core.networking import Endpoint, NetworkKind
 from minidock.core.process import ProcessSpec
 from minidock.runtime.host_files import read
+from minidock.runtime.monitor import visible
 from minidock.runtime.network import name_files
 from minidock.runtime.orders import EndpointOrders, NetworkOrders
 
@@ -48,7 +49,8 @@ def network_files(spec: ProcessSpec) -> list[tuple[str, bytes]]:
     """
     networking = spec.networking
     if networking.joined is not None:
-        root = f"/proc/{networking.joined[0]}/root"  # of the container whose network it is: the very same names
+        # Of the container whose network it is: the very same names.
+        root = f"/proc/{visible(networking.joined[0])}/root"
         shared = [(path, read(f"{root}{path}")) for path in ("/etc/resolv.conf", "/etc/hosts", "/etc/hostname")]
         return [(path, content) for path, content in shared if content is not None]
     files = []

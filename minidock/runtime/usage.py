@@ -10,7 +10,7 @@ from minidock.core.stats import Sample
 from minidock.errors import RuntimeProblem
 from minidock.runtime.base import Started
 from minidock.runtime.cgroup_files import read
-from minidock.runtime.monitor import stat_fields
+from minidock.runtime.monitor import stat_fields, visible
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -22,7 +22,7 @@ def sample(groups: Mapping[str, str], started: Started, pids: Sequence[int]) -> 
     """Return what the processes ``pids`` of a container use. Raises: RuntimeProblem if there are none any more."""
     if not pids:
         raise RuntimeProblem("the container is not running")
-    received, sent = _network(started.pid)
+    received, sent = _network(visible(started.pid))
     read_size, written = _blocks(groups, pids)
     memory, limit = _memory(groups, pids)
     return Sample(

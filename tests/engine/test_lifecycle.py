@@ -307,6 +307,25 @@ def test_an_init_reaps_orphans_and_passes_signals_on(machine: Machine) -> None:
     assert not os.path.exists(f"/proc/{pid}")
 
 
+def test_a_container_with_an_init_is_entered_and_seen_like_any_other(machine: Machine) -> None:
+    health = ("--health-cmd", "cat /ok", "--health-interval", "300ms")
+    machine.run("run", "-d", "--init", "--network", "bridge", *health, "--name", "box", "base:1", "sh", "-c", ENDURANCE)
+    machine.run("exec", "box", "sh", "-c", "echo content > /ok")
+    machine.waits_for(lambda: machine.state("box")["Health"]["Status"] == "healthy")
+    assert b"content" in machine.call("cp", "box:/ok", "-").stdout
+    assert machine.run("diff", "box") == "A /ok\n"
+    pid = str(machine.state("box")["Pid"])
+    programs = {line.split(None, 1)[0]: line for line in machine.run("top", "box", "-eo", "pid,args").splitlines()[1:]}
+    assert pid in programs
+    assert any(ENDURANCE in line for line in programs.values())
+    assert int(machine.run("stats", "--no-stream", "--format", "{{.PIDs}}", "box")) >= 2
+    machine.run("pause", "box")
+    assert machine.state("box")["Status"] == "paused"
+    machine.run("unpause", "box")
+    hosts = machine.run("exec", "box", "cat", "/etc/hosts")
+    assert machine.run("run", "--rm", "--network", "container:box", "base:1", "cat", "/etc/hosts") == hosts
+
+
 def test_an_init_leaves_the_terminal_to_the_program(machine: Machine) -> None:
     user = machine.at_terminal(
         "run", "-it", "--init", "--rm", "base:1", "sh", "-c", "trap 'exit 4' INT; echo up; sleep 9"

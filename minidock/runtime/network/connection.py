@@ -7,7 +7,7 @@ import marshal
 import os
 import struct
 
-from minidock.runtime import messages, syscalls
+from minidock.runtime import messages, monitor, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def join_namespace(pid: int, start_ticks: int, *, has_user_namespace: bool) -> N
     from minidock.runtime import joining
 
     process = joining.open_process(pid, start_ticks)
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    namespace = os.open(f"/proc/{monitor.visible(pid)}/ns/net", os.O_RDONLY)
     if has_user_namespace:
         owner = fcntl.ioctl(namespace, 0xB701)
         syscalls.setns(owner, syscalls.CLONE_NEWUSER)
