@@ -86,7 +86,7 @@ class LiveProgress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._live.stop()
-        for row in self._rows(has_lines=False):
+        for row in [self._head(), *(row for step in self._steps.values() for row in self._step_rows(step))]:
             self._console.print(row, no_wrap=True, overflow="ellipsis", crop=True)
         self._console.file.write(warnings_text(self._warnings))
         self._console.file.flush()
@@ -131,33 +131,47 @@ class LiveProgress:
         step.ended = self._clock() - step.started if seconds is None else seconds
 
     def _screen(self) -> Group:
-        """Return what is drawn now: if not all fits, the steps that ended first are left out."""
+        """Return what is drawn now.
+
+        If not all fits, the steps that ended first are left out, and those that run show fewer lines each: a line
+        stands below the name of its step.
+        """
         with self._lock:
-            rows = self._rows(has_lines=True)
-        surplus = len(rows) - max(self._console.size.height - 1, 3)
-        if surplus > 0:
-            rows = [rows[0], *rows[1 + surplus :]]
-        return Group(*rows)
+            waiting = [_row(f" => {self._waiting}", "yellow")] if self._waiting else []
+            room = max(self._console.size.height - 1, 3) - 1 - len(waiting)
+            shown = self._fitting(room)
+            steps = [(step, self._step_rows(step, shown)) for step in self._steps.values()]
+            surplus = sum(len(rows) for _, rows in steps) - room
+            drawn: list[Text] = []
+            for step, rows in steps:
+                if step.ended is None or surplus <= 0:
+                    drawn += rows
+                else:
+                    surplus -= len(rows)
+            return Group(self._head(), *drawn[max(surplus, 0) :], *waiting)
 
-    def _rows(self, *, has_lines: bool) -> list[Text]:
+    def _fitting(self, room: int) -> int:
+        """Return how many lines of each running step fit into ``room`` rows."""
+        running = [step for step in self._steps.values() if step.ended is None]
+        most = max((len(step.moving) + len(step.lines) for step in running), default=0)
+        needed = (sum(len(self._step_rows(step, shown)) for step in running) for shown in range(most, 0, -1))
+        return next((most - number for number, rows in enumerate(needed) if rows <= room), 0)
+
+    def _head(self) -> Text:
         done = sum(step.ended is not None for step in self._steps.values())
-        rows = [_row(f"[+] Building {self._clock() - self._begun:.1f}s ({done}/{len(self._steps)})")]
-        for step in self._steps.values():
-            rows += self._step_rows(step, has_lines=has_lines and step.ended is None)
-        if self._waiting and has_lines:
-            rows.append(_row(f" => {self._waiting}", "yellow"))
-        return rows
+        return _row(f"[+] Building {self._clock() - self._begun:.1f}s ({done}/{len(self._steps)})")
 
-    def _step_rows(self, step: _Step, *, has_lines: bool) -> list[Text]:
+    def _step_rows(self, step: _Step, shown: int = 0) -> list[Text]:
+        """Return the name of a step, its notes and, while it runs, the last ``shown`` lines."""
         seconds = f"{self._clock() - step.started if step.ended is None else step.ended:.1f}s"
         width = max(self._console.width - _TIME_WIDTH - 1, 20)
         name = Text(f" => {step.mark}{_one_line(step.name)}")
         name.truncate(width, overflow="ellipsis", pad=True)
         rows = [Text.assemble((name.plain, step.style), seconds.rjust(_TIME_WIDTH), no_wrap=True)]
         rows += [_row(f" => => {_one_line(note)}", step.style) for note in step.notes]
-        if has_lines:
-            rows += [_row(f" => => {line}") for line in step.moving.values()]
-            rows += [_row(f" => => # {_printable(line)}", "dim") for line in step.lines]
+        if step.ended is None and shown:
+            moving = [_row(f" => => {line}") for line in step.moving.values()]
+            rows += [*moving, *(_row(f" => => # {_printable(line)}", "dim") for line in step.lines)][-shown:]
         return rows
 
 

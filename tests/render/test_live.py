@@ -142,9 +142,36 @@ def test_a_low_terminal_shows_what_runs(terminal: Terminal, monkeypatch: pytest.
         drawn = [line.rstrip() for line in plain(terminal.getvalue()) if line.strip("\0").strip()]
     assert [line.strip("\0") for line in drawn][:4] == [
         "[+] Building 0.0s (2/3)",
-        " => => # line 7",
-        " => => # line 8",
+        " => [2/4] RUN make all                                           0.0s",
+        " => => why: never built here before",
         " => => # 100%",
+    ]
+
+
+def test_steps_side_by_side_share_a_low_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINES", "11")
+    observer = LiveProgress(terminal, clock=lambda: 0.0)
+    with observer:
+        for number, name in enumerate(("a", "b", "c")):
+            observer(StepStarted(number, f"[{name} 2/3] RUN {name}"))
+        for line in range(9):
+            for number in range(3):
+                observer(StepOutput(number, 0.1, f"{number} says {line}"))
+        observer(StepDone(1, 0.1, None))
+        terminal.truncate(0)
+        observer._live.refresh()
+        drawn = [line.strip("\0").rstrip() for line in plain(terminal.getvalue()) if line.strip("\0").strip()]
+    assert drawn[:10] == [
+        "[+] Building 0.0s (1/3)",
+        " => [a 2/3] RUN a                                                0.0s",
+        " => => # 0 says 6",
+        " => => # 0 says 7",
+        " => => # 0 says 8",
+        " => [b 2/3] RUN b                                                0.1s",
+        " => [c 2/3] RUN c                                                0.0s",
+        " => => # 2 says 6",
+        " => => # 2 says 7",
+        " => => # 2 says 8",
     ]
 
 
