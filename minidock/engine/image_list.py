@@ -80,14 +80,9 @@ def _digest_at_registry(item: Descriptor, repository: str) -> str:
 
 
 def labels_of(ws: Workspace, image_id: Digest) -> Mapping[str, str]:
-    """Return the labels of an image, none if its config is gone."""
-    from minidock.core.config import ImageConfig
-    from minidock.errors import BlobNotFound
-
-    try:
-        return ImageConfig.from_bytes(ws.store.blobs.read(image_id)).config.labels
-    except BlobNotFound:
-        return {}  # removed since it was listed
+    """Return the labels of an image, none if its config cannot be read."""
+    config = ws.store.known.config(image_id)
+    return {} if config is None else config.config.labels
 
 
 def moment(text: str | None) -> datetime | None:

@@ -61,10 +61,14 @@ class LayerUpload:
                 raise
             self._repository.finish_upload(finish, packed.descriptor.digest)
 
-        self._persist(once, lambda: packed.descriptor.digest)
+        # What broke off before all was packed has the digest of something else.
+        self._persist(once, lambda: packed.descriptor.digest if packed.is_complete else None)
 
-    def _persist(self, once: Callable[[str], None], digest: Callable[[], Digest]) -> None:
-        """Try until it is done; an answer that was lost on its way may have said so already."""
+    def _persist(self, once: Callable[[str], None], sent: Callable[[], Digest | None]) -> None:
+        """Try until it is done; an answer that was lost on its way may have said so already.
+
+        ``sent`` returns the digest of what was sent, None if that was not all.
+        """
         attempt = 0
         while True:
             attempt += 1
@@ -81,5 +85,6 @@ class LayerUpload:
                     raise
             self._check()
             self._repository.wait(attempt)
-            if self.is_there(digest()):
+            digest = sent()
+            if digest is not None and self.is_there(digest):
                 return

@@ -73,6 +73,7 @@ class PackedBlob:
         self._watch = watch
         self._packed = sha256()
         self._size = 0
+        self.is_complete = False  # all of it has come out, the last time
 
     @property
     def descriptor(self) -> Descriptor:
@@ -81,7 +82,7 @@ class PackedBlob:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the packed bytes. Raises: BlobNotFound, BlobCorrupt instead of the end of what is damaged."""
-        self._packed, self._size = sha256(), 0
+        self._packed, self._size, self.is_complete = sha256(), 0, False
         content, packing, done = sha256(), packer(self._wanted), 0
         try:
             with os.fdopen(self._ws.store.blobs.open(self._blob), "rb") as file:
@@ -93,6 +94,7 @@ class PackedBlob:
             if content.hexdigest() != self._blob.hex:
                 raise BlobCorrupt(self._blob, Digest(content.hexdigest()))
             yield from self._out(packing.finish())
+            self.is_complete = True
         finally:
             packing.close()
 
