@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from minidock.runtime import messages, syscalls
+from minidock.runtime import group_mounts, messages, syscalls
 from minidock.runtime.mountpoints import MountPoints
 from minidock.runtime.nodes import place_nodes
 from minidock.runtime.rootfs import through, write_file
@@ -88,23 +88,12 @@ def mount_sys(points: MountPoints, launch: Launch) -> None:
     locked = 0 if launch["is_privileged"] else syscalls.ATTR_RDONLY  # the same number as MS_RDONLY
     if launch["own_network"]:
         syscalls.mount("sysfs", through(target), "sysfs", _PLAIN | locked)
-        _mount_cgroup(points, locked)
     else:  # a sysfs of one's own needs a network namespace of one's own
         # A recursive bind brings every cgroup mount along, writable, if only its top is made read-only.
         _bind_host(target, "/sys", locked)
     os.close(target)
-
-
-def _mount_cgroup(points: MountPoints, locked: int) -> None:
-    if not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
-        return  # version 1: nothing that a container could read without the host's hierarchy
-    fd = points.find("sys/fs/cgroup")
-    try:
-        syscalls.mount("cgroup2", through(fd), "cgroup2", _PLAIN | locked)
-    except OSError:
-        pass  # only the readings of one's own limits are missing then
-    finally:
-        os.close(fd)
+    if launch["oci"] is None and "cgroup" not in launch["shared"]:
+        group_mounts.mount_groups(points, locked)
 
 
 def mount_dev(points: MountPoints, launch: Launch) -> int:

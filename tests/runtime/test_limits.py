@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from minidock.core.cgroups import CPU, FREEZER, MEMORY, PIDS
+from minidock.core.networking import Networking, NetworkKind
 from minidock.core.process import ProcessSpec
 from minidock.core.resources import Resources, Ulimit
 from minidock.errors import RuntimeProblem
@@ -18,6 +19,7 @@ from minidock.runtime import halting
 from minidock.runtime.base import Handle, IdMode, ProcessIO, RuntimeReport
 from minidock.runtime.cgroups import Cgroups
 from minidock.runtime.native import NativeRuntime
+from minidock.runtime.oci import OciRuntime
 from tests.runtime.contract import NOTHING
 from tests.runtime.machine import Containers, finish
 
@@ -50,6 +52,21 @@ def test_memory_that_runs_out_ends_the_process_and_leaves_a_mark(groups: Cgroups
     spec = box.shell(FILL_MEMORY, resources=Resources(memory=20 * MIB, memory_swap=20 * MIB))
     assert box.run(spec)[0] == 137
     assert mark_of(spec).exists()
+
+
+@pytest.mark.parametrize("kind", [NetworkKind.HOST, NetworkKind.NONE])
+def test_a_container_reads_its_own_limits_and_no_other_groups(
+    groups: Cgroups, isolated: Containers, runtime: NativeRuntime, kind: NetworkKind
+) -> None:
+    needs(groups, MEMORY)
+    if isinstance(runtime, OciRuntime):
+        pytest.skip("crun and runc are not told to show the groups")
+    script = (
+        "cd /sys/fs/cgroup; exec 2>/dev/null; cat memory/memory.limit_in_bytes || cat memory.max;"
+        " ls -d memory/*/; touch memory/x && echo writable; touch x && echo writable"
+    )
+    spec = isolated.shell(script, resources=Resources(memory=64 * MIB), networking=Networking(kind))
+    assert isolated.run(spec)[1] == f"{64 * MIB}\n"
 
 
 def test_a_container_within_its_memory_leaves_no_mark(groups: Cgroups, box: Containers) -> None:
