@@ -21,12 +21,12 @@ from minidock.store.tar import END, header, padding
 
 
 class TreeExport:
-    """The merged tree of a stack of layers; with ``latest`` no file is newer than that."""
+    """The merged tree of a stack of layers; with ``epoch`` every file has that time."""
 
-    def __init__(self, ws: Workspace, diff_ids: Sequence[Digest], latest: int | None = None) -> None:
+    def __init__(self, ws: Workspace, diff_ids: Sequence[Digest], epoch: int | None = None) -> None:
         self._ws = ws
         self._diff_ids = diff_ids
-        self._latest = latest
+        self._epoch = epoch
 
     def to_tar(self, write: Callable[[bytes], object]) -> None:
         """Write a tar with owners and attributes. Raises: BlobCorrupt."""
@@ -36,11 +36,11 @@ class TreeExport:
     def members_to_tar(self, write: Callable[[bytes], object], below: str = "") -> None:
         """Write the members of a tar and not its end, in the directory ``below``. Raises: BlobCorrupt."""
         if below:
-            write(header(Entry(below, DIRECTORY, 0o755, mtime=self._latest or 0)))
+            write(header(Entry(below, DIRECTORY, 0o755, mtime=self._epoch or 0)))
         with self._contents() as contents:
             for entry in self._entries():
-                if below and not entry.path:
-                    continue
+                if not entry.path:
+                    continue  # whoever unpacks has a directory to unpack into
                 write(header(_moved(entry, below) if below else entry))
                 if entry.kind == FILE:
                     for chunk, _ in content_of(contents, entry):
@@ -84,9 +84,7 @@ class TreeExport:
     def _entries(self) -> Iterator[Entry]:
         """Yield all entries as they are to be written, sorted by path."""
         for entry in with_links(self._ws.store.layers.tree(self._diff_ids).entries()):
-            if self._latest is not None and entry.mtime > self._latest:
-                entry = entry._replace(mtime=self._latest)
-            yield entry
+            yield entry if self._epoch is None else entry._replace(mtime=self._epoch)
 
     def _make(self, contents: Contents, entry: Entry, path: str, target: str) -> None:
         if entry.kind == SYMLINK:

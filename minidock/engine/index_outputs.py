@@ -25,7 +25,6 @@ from minidock.engine.outputs import (
     Result,
     compression_of,
     is_pushed,
-    latest_of,
     opened,
     opened_sink,
     packed_image,
@@ -87,11 +86,11 @@ class IndexOutputs:
         manifest = images.manifest_of(self._ws, image.config, image.config.to_bytes(), image.annotations)
         return PlatformManifest(platform, manifest, image.of_descriptor)
 
-    def _tree(self, output: Output, image: Result) -> TreeExport:
-        return TreeExport(self._ws, image.config.diff_ids, latest_of(output, image))
+    def _tree(self, image: Result) -> TreeExport:
+        return TreeExport(self._ws, image.config.diff_ids, image.latest)
 
     def _to_directories(self, output: Output, result: IndexResult) -> list[tuple[Platform, int]]:
-        trees = [(platform, self._tree(output, image)) for platform, image in result.images]
+        trees = [(platform, self._tree(image)) for platform, image in result.images]
         is_split = splits_platforms(output, is_usual=True)
         if not is_split:
             _refuse_clashes(trees)
@@ -105,7 +104,7 @@ class IndexOutputs:
         if output.type == "tar":
             with opened(self._outputs, output) as out:
                 for platform, image in result.images:
-                    self._tree(output, image).members_to_tar(out.write, directory_of(platform))
+                    self._tree(image).members_to_tar(out.write, directory_of(platform))
                 out.write(END)
             return None
         with PackedLayers(self._ws, self._session, compression_of(output)) as layers:

@@ -202,7 +202,7 @@ def export(ws: Workspace, session: Session, outputs: Outputs, result: Result, pr
         if output.type in SHOWN_NAMES and not _is_stored(output):
             with progress.internal(f"exporting to {SHOWN_NAMES[output.type]}") as step:
                 if output.type == "local":
-                    tree = TreeExport(ws, result.config.diff_ids, latest_of(output, result))
+                    tree = TreeExport(ws, result.config.diff_ids, result.latest)
                     size = tree.to_directory(_place_of(output, result), progress.warn)
                     step.status(f"copying files {units.progress_size(size)} done")
                 else:
@@ -238,7 +238,7 @@ def latest_of(output: Output, result: Result) -> int | None:
 def _to_file(ws: Workspace, session: Session, outputs: Outputs, output: Output, result: Result) -> Manifest | None:
     if output.type == "tar":
         with opened(outputs, output) as out:
-            TreeExport(ws, result.config.diff_ids, latest_of(output, result)).to_tar(out.write)
+            TreeExport(ws, result.config.diff_ids, result.latest).to_tar(out.write)
         return None
     with PackedLayers(ws, session, compression_of(output)) as layers:
         packed = packed_image(ws, session, output, result, layers)
