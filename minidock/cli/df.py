@@ -22,9 +22,8 @@ def df(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show detailed information on space usage")] = False,
 ) -> None:
     """Show minidock disk usage."""
-    import gc
-
     from minidock.cli import options
+    from minidock.core.garbage import uncollected
     from minidock.engine import workspace
     from minidock.errors import InvalidRequest
     from minidock.render import tables
@@ -41,12 +40,11 @@ def df(
         return
     from minidock.engine.disk_usage import disk_usage
 
-    gc.disable()  # what a store holds by the hundred thousand is kept to the end
+    with uncollected():
+        usage = disk_usage(ws)
+        if disk:
+            from minidock.engine.dry_run import prunes
 
-    usage = disk_usage(ws)
-    if disk:
-        from minidock.engine.dry_run import prunes
-
-        tables.print_disk_terms(Console.standard(), usage, dict(prunes(ws)), shape=shape)
-        return
-    tables.print_disk_usage(Console.standard(), usage, shape=shape, is_verbose=verbose)
+            tables.print_disk_terms(Console.standard(), usage, dict(prunes(ws)), shape=shape)
+            return
+        tables.print_disk_usage(Console.standard(), usage, shape=shape, is_verbose=verbose)

@@ -27,19 +27,17 @@ def image_waste(
     shape: Annotated[Format, typer.Option("--format", parser=Format.parse, help=formats.DOCUMENT_HELP)] = Format.TABLE,
 ) -> int:
     """Show bytes that an image stores but does not show, and what would save them."""
-    import gc
-
     from minidock.cli import options
+    from minidock.core.garbage import uncollected
     from minidock.engine import workspace
     from minidock.engine.image_waste import image_waste as find_waste
     from minidock.render.console import Console
     from minidock.render.waste import excess_text, print_waste
 
-    gc.disable()  # what a store holds by the hundred thousand is kept to the end
-
     console = Console.standard()
-    waste, base = find_waste(workspace.open_workspace(options.store_root()), image)
-    print_waste(console, image, waste, base, shape=shape)
+    with uncollected():
+        waste, base = find_waste(workspace.open_workspace(options.store_root()), image)
+        print_waste(console, image, waste, base, shape=shape)
     if limit is None or not limit.is_exceeded(waste.own_wasted, waste.size):
         return 0
     console.out.flush()

@@ -21,30 +21,29 @@ def report(
     ] = "",
 ) -> None:
     """Write a page that shows layers, who shares them, and what fills the store."""
-    import gc
     import sys
 
     import minidock
     from minidock.cli import options, streams
     from minidock.cli.commands import PROGRAM
+    from minidock.core.garbage import uncollected
     from minidock.engine import report as engine
     from minidock.engine import workspace
     from minidock.engine.sinks import check_output, replacing, told
     from minidock.render.report import page
 
-    gc.disable()  # what a store holds by the hundred thousand is kept to the end
-
     output = output or (DEFAULT_FILE if shape is Format.TABLE else "-")
     if output != "-":
         check_output(output, "failed to write the report")
     ws = workspace.open_workspace(options.store_root(), waiting=streams.tell_waiting)
-    found = engine.report(ws, names, f"{PROGRAM} {minidock.__version__}")
-    if shape is Format.JSON:
-        text = formats.json_text(found.to_json()) + "\n"
-    elif shape.template:
-        text = shape.document(found.to_json())
-    else:
-        text = page(found)
+    with uncollected():
+        found = engine.report(ws, names, f"{PROGRAM} {minidock.__version__}")
+        if shape is Format.JSON:
+            text = formats.json_text(found.to_json()) + "\n"
+        elif shape.template:
+            text = shape.document(found.to_json())
+        else:
+            text = page(found)
     if output == "-":
         sys.stdout.write(text)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import zlib
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from minidock.core.entries import Entry
+from minidock.core.garbage import uncollected
 
 _XATTRS, _PARTS = Entry._fields.index("xattrs"), Entry._fields.index("parts")
 _LARGE = 1 << 20  # bytes, from which on igzip is worth the two milliseconds of loading it
@@ -26,14 +26,9 @@ def rows_of(entries: Sequence[Entry], *, has_parts: bool) -> list[tuple[object, 
 
 
 def unpacked(body: bytes) -> list[Entry]:
-    """Return the entries of an index; looking for circles of garbage meanwhile would take as long again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    """Return the entries of an index; to look for garbage meanwhile would take as long again."""
+    with uncollected():
         return entries_of(json.loads(_inflated(body)))
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _inflated(body: bytes) -> bytes:
