@@ -19,22 +19,10 @@ _TOP = "/sys/fs/cgroup"
 _PLAIN = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 # What a tree of version 1 is known by, among other options of its mount.
 _CONTROLLERS = frozenset(
-    [
-        "cpu",
-        "cpuacct",
-        "cpuset",
-        "memory",
-        "devices",
-        "freezer",
-        "blkio",
-        "pids",
-        "net_cls",
-        "net_prio",
-        "perf_event",
-        "hugetlb",
-        "rdma",
-        "misc",
-    ]
+    (
+        *("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"),
+        *("net_cls", "net_prio", "perf_event", "hugetlb", "rdma", "misc"),
+    )
 )
 
 
