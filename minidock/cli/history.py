@@ -24,16 +24,22 @@ def history(
         ),
     ] = False,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Don't truncate output")] = False,
+    platform: Annotated[
+        str, typer.Option("--platform", help="Show history for the given platform, which has to be the image's")
+    ] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only show image IDs")] = False,
 ) -> None:
     """Show the history of an image."""
     from minidock.cli import options
     from minidock.engine import images, step_details, workspace
+    from minidock.engine.platforms import parse_platforms
     from minidock.render import tables
     from minidock.render.console import Console
     from minidock.render.history import print_steps
 
     ws, console = workspace.open_workspace(options.store_root()), Console.standard()
+    if platform:
+        images.require_platform(images.find(ws, image).config, parse_platforms([platform]), image)
     if (lines or graph) and not quiet:
         rows = step_details.history(ws, image)
         print_steps(console, rows, shape=shape, is_cut=not no_trunc, is_human=human, has_lines=lines, has_graph=graph)

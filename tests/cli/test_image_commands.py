@@ -184,6 +184,18 @@ def test_rmi_tells_what_it_takes(minidock: Minidock, base: str) -> None:
     assert (said.err, said.code) == (f"minidock: No such image: nosuch:latest\n{HINT}", 1)
 
 
+def test_rmi_and_history_of_another_platform_are_refused(minidock: Minidock, base: str) -> None:
+    words = "image with reference base:1 was found but does not provide the specified platform (linux/s390x)"
+    shown = json.loads(minidock("inspect", "base:1").out)[0]
+    for command in ("rmi", "history"):
+        refused = minidock(command, "--platform", "linux/s390x", "base:1")
+        assert (refused.out, refused.err, refused.code) == ("", f"minidock: {words}\n", 1)
+    own = ("--platform", f"{shown['Os']}/{shown['Architecture']}")
+    assert minidock("history", *own, "-q", "base:1") == minidock("history", "-q", "base:1")
+    said = minidock("rmi", "--no-prune", *own, "base:1")
+    assert said == (f"Untagged: base:1\nDeleted: {base}\nDeleted: {shown['RootFS']['Layers'][0]}\n", "", 0)
+
+
 def test_rmi_dry_run_takes_nothing_and_the_removal_gives_back_what_it_said(
     minidock: Minidock, base: str, root: Path
 ) -> None:
