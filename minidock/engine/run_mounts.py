@@ -121,12 +121,24 @@ def _prefix(item: StepMount) -> str:
 def _setting(item: StepMount) -> str:
     mount = item.mount
     parts = [mount.type.value, "ro" if mount.is_read_only else "rw"]
-    named = {"id": mount.key if mount.type is not MountType.BIND else "", "env": mount.env, "size": mount.size or ""}
+    named = {"id": _counted_id(item), "env": mount.env, "size": mount.size or ""}
     numbers = {"uid": mount.uid, "gid": mount.gid, "mode": None if mount.mode is None else f"{mount.mode:o}"}
     parts += [f"{name}={value}" for name, value in {**named, **numbers}.items() if value not in (None, "")]
     if item.diff_ids is not None and _is_whole_image(item):
         parts.append(f"content={_chain(item.diff_ids)}")
     return " ".join(parts)
+
+
+def _counted_id(item: StepMount) -> str:
+    """Return the id if another one is a reason to run the step again: of caches it is the usual one only.
+
+    Source: BuildKit, solver/llbsolver/ops/exec.go, checkShouldClearCacheOpts.
+    """
+    mount = item.mount
+    if mount.type is MountType.CACHE:
+        is_usual = mount.key == item.target and mount.sharing in (None, Sharing.SHARED)
+        return mount.key if is_usual else ""
+    return mount.key if mount.type is not MountType.BIND else ""
 
 
 def files(mounts: Sequence[StepMount]) -> tuple[InputFile, ...]:

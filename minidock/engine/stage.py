@@ -220,7 +220,7 @@ class StageBuilder:
                 *((("security", INSECURE),) if instruction.security == INSECURE else ()),
                 *self._build.settings,
                 *((name, value) for name, value in self._build.build_args.items() if name == HOSTNAME_ARGUMENT),
-                *((f"host {name}", address) for name, address in self._build.hosts),
+                *((("hosts", hosts),) if (hosts := " ".join(name for name, _ in self._build.hosts)) else ()),
                 *((f"script {file.target}", file.content.decode()) for file in _scripts(instruction)),
                 *run_mounts.settings(mounts),
             ),

@@ -213,6 +213,21 @@ def test_the_root_as_working_directory_is_where_steps_run_anyway(lab: Lab) -> No
     assert lab.ran == 1
 
 
+def test_addresses_of_added_hosts_do_not_count(lab: Lab) -> None:
+    lab.build(hosts=(("db", "10.0.0.1"),))
+    assert lab.build(hosts=(("db", "10.0.0.2"),)).reasons == []
+    assert lab.build().reasons == ["hosts removed: 'db'"]
+
+
+def test_names_that_were_chosen_for_caches_do_not_count(lab: Lab) -> None:
+    text = "FROM base:1\nRUN --mount=type=cache,target=/c,{} make\n"
+    found = []
+    for options in ("id=x", "id=y", "id=y,sharing=locked", "sharing=private", "id=/c", "sharing=shared"):
+        lab.dockerfile(text.format(options))
+        found.append(lab.build().reasons)
+    assert found == [["never built here before"], [], [], [], ["mount /c changed: id none -> '/c'"], []]
+
+
 def test_build_arguments_count_once_they_are_declared(lab: Lab) -> None:
     lab.dockerfile("FROM base:1\nRUN first\nARG V=1\nRUN second\n")
     lab.build()

@@ -145,10 +145,10 @@ CASES = (
         options=({"source_date_epoch": 1}, {"source_date_epoch": 2}),
     ),
     case(
-        "host",
-        "host db",
-        "host db changed: '10.0.0.1' -> '10.0.0.2'",
-        options=({"hosts": (("db", "10.0.0.1"),)}, {"hosts": (("db", "10.0.0.2"),)}),
+        "hosts",
+        "hosts",
+        "hosts changed: 'db' -> 'db web'",
+        options=({"hosts": (("db", "10.0.0.1"),)}, {"hosts": (("db", "10.0.0.1"), ("web", "10.0.0.2"))}),
     ),
     case(
         "host name",
@@ -173,7 +173,7 @@ CASES = (
         mounted(CACHE),
         mounted("type=cache,target=/d"),
     ),
-    case("mount id", "mount /c", "mount /c changed: id '/c' -> 'x'", mounted(CACHE), mounted(f"{CACHE},id=x")),
+    case("mount id", "mount /c", "mount /c changed: id '/c' -> none", mounted(CACHE), mounted(f"{CACHE},id=x")),
     case("mount ro", "mount /c", "mount /c changed: rw -> ro", mounted(CACHE), mounted(f"{CACHE},ro")),
     case(
         "mount mode", "mount /c", "mount /c changed: mode none -> '700'", mounted(CACHE), mounted(f"{CACHE},mode=0700")
@@ -368,7 +368,7 @@ def test_no_kind_of_input_is_left_out() -> None:
         "directory",
         "network",
         "SOURCE_DATE_EPOCH",
-        "host",
+        "hosts",
         "script",
         "mount",
         "owner",
