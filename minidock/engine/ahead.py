@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from minidock.core.digest import Digest
 from minidock.engine.rootfs import probe
 from minidock.engine.workspace import Workspace
 from minidock.runtime.base import Storage
 from minidock.store.session import Session
+from minidock.store.threads import Worker, join_all
 
 
 class _Over(Exception):
@@ -26,7 +28,7 @@ class Ahead:
         self._ws = ws
         self._session = session
         self._check = check
-        self._begun: dict[tuple[Digest, ...], threading.Thread] = {}
+        self._begun: dict[tuple[Digest, ...], Worker] = {}
         self._errors: dict[tuple[Digest, ...], BaseException] = {}
         self._lock = threading.Lock()
         self._is_over = False
@@ -36,7 +38,7 @@ class Ahead:
         with self._lock:
             if not diff_ids or diff_ids in self._begun or self._is_over:
                 return
-            thread = threading.Thread(target=self._unpack, args=(diff_ids,))
+            thread = Worker(partial(self._unpack, diff_ids))
             try:
                 thread.start()
             except RuntimeError:
@@ -47,19 +49,25 @@ class Ahead:
         """Wait for whatever was begun of a stack. Raises: what went wrong there, or ended it."""
         for begun, thread in list(self._begun.items()):
             if tuple(diff_ids[: len(begun)]) == begun:
-                thread.join()
+                thread.wait()
                 if begun in self._errors:
                     raise self._errors[begun]
 
     def close(self) -> None:
-        """Give up what nobody has waited for. What went wrong there matters to nobody."""
+        """Give up what nobody has waited for. What went wrong there matters to nobody.
+
+        Ctrl-C waits until the threads have ended: what they have made so far is removed after them.
+        """
         with self._lock:
             self._is_over = True
-        for thread in self._begun.values():
-            thread.join()
+        interrupts: list[BaseException] = []
+        join_all(self._begun.values(), interrupts.append)
+        if interrupts:
+            raise interrupts[0]
 
     def _unpack(self, diff_ids: tuple[Digest, ...]) -> None:
         try:
+            self._go_on()
             if probe(self._ws).storage is not Storage.COPY:
                 self._ws.store.snapshots.stack(self._session, diff_ids, self._go_on)
         except BaseException as error:

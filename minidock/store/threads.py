@@ -13,6 +13,31 @@ _MOST = 4
 Item = TypeVar("Item")
 
 
+class Worker(threading.Thread):
+    """A thread that can be waited for again after Ctrl-C: `join`, once interrupted, takes a thread for ended."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__()
+        self._work = work
+        self._has_begun = False
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Do the work."""
+        self._has_begun = True
+        try:
+            self._work()
+        finally:
+            self._ended.set()
+
+    def wait(self) -> None:
+        """Wait for the end; one that has not come to its work when that is interrupted may begin later."""
+        if self._has_begun:
+            self._ended.wait()
+        if self.is_alive():
+            self.join()
+
+
 def for_each(act: Callable[[Item], object], items: Iterable[Item]) -> None:
     """Call ``act`` with every item, in as many threads as there are processors, four at most; this one is among them.
 
@@ -34,7 +59,7 @@ def for_each(act: Callable[[Item], object], items: Iterable[Item]) -> None:
         except BaseException as error:
             errors.append(error)
 
-    helpers = [threading.Thread(target=work) for _ in range(min(len(os.sched_getaffinity(0)), _MOST) - 1)]
+    helpers = [Worker(work) for _ in range(min(len(os.sched_getaffinity(0)), _MOST) - 1)]
     try:
         with suppress(RuntimeError):  # no more threads may be had: those that there are do it all
             for helper in helpers:
@@ -42,11 +67,17 @@ def for_each(act: Callable[[Item], object], items: Iterable[Item]) -> None:
         work()
     except BaseException as error:  # Ctrl-C, between the items
         errors.append(error)
-    while any(helper.is_alive() for helper in helpers):
-        try:
-            for helper in filter(threading.Thread.is_alive, helpers):
-                helper.join()
-        except BaseException as error:  # Ctrl-C: what they do now is still waited for
-            errors.append(error)
+    join_all(helpers, errors.append)
     if errors:
         raise errors[0]
+
+
+def join_all(workers: Iterable[Worker], interrupted: Callable[[BaseException], object]) -> None:
+    """Wait until all have ended; ``interrupted`` is told at once of Ctrl-C, which does not end the waiting."""
+    pending = list(workers)
+    while pending:
+        try:
+            pending[-1].wait()
+            pending.pop()
+        except BaseException as error:
+            interrupted(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -123,3 +124,35 @@ def test_a_stage_that_waits_for_layers_ends_with_the_build(ws: Workspace) -> Non
         ahead.close()
     assert os.listdir(ws.store.layout.path("snapshots")) == []
     assert os.listdir(ws.store.layout.path("tmp")) == []
+
+
+class Slow(Disk):
+    """A disk on which the first file of an unpacked layer takes until it is ``released``."""
+
+    def __init__(self) -> None:
+        self.begun, self.released = threading.Event(), threading.Event()
+
+    def open_new(self, path: str, mode: int = 0o600) -> int:
+        if "/fs/" in os.path.realpath(path):
+            self.begun.set()
+            self.released.wait(30)
+        return super().open_new(path, mode)
+
+
+def test_an_interrupt_of_the_end_waits_for_what_is_being_unpacked(tmp_path: Path) -> None:
+    disk, main = Slow(), threading.get_ident()
+    made = workspace(tmp_path / "store", FakeRuntime({}), disk)
+    import_base(made)
+    threads = threading.active_count()
+    interrupt = threading.Timer(0.1, lambda: signal.pthread_kill(main, signal.SIGINT))
+    release = threading.Timer(0.3, disk.released.set)
+    with pytest.raises(KeyboardInterrupt), made.store.session() as session:
+        ahead = Ahead(made, session)
+        ahead.begin(base_layers(made))
+        disk.begun.wait(30)
+        interrupt.start()
+        release.start()
+        ahead.close()
+    release.join()
+    assert threading.active_count() == threads
+    assert os.listdir(made.store.layout.path("tmp")) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 
 import pytest
@@ -36,6 +37,27 @@ def test_an_error_ends_it_when_all_threads_have_stopped(kind: type[BaseException
         for_each(act, range(100_000))
     assert threading.active_count() == threads
     assert len(met) < 100_000
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one processor, one thread")
+def test_an_interrupt_waits_for_what_others_do_now() -> None:
+    main, both = threading.get_ident(), threading.Barrier(2, timeout=30)
+    released, ended = threading.Event(), threading.Event()
+    interrupt = threading.Timer(0.1, lambda: signal.pthread_kill(main, signal.SIGINT))
+    release = threading.Timer(0.3, released.set)
+
+    def act(_: int) -> None:
+        both.wait()
+        if threading.get_ident() != main:
+            released.wait(30)
+            ended.set()
+
+    interrupt.start()
+    release.start()
+    with pytest.raises(KeyboardInterrupt):
+        for_each(act, range(2))
+    assert ended.is_set()
+    release.join()
 
 
 def test_nothing_to_do_is_done() -> None:
