@@ -51,7 +51,7 @@ class TarSink:
 
 
 class DirectorySink:
-    """A directory of this machine; blobs that are there already stay."""
+    """A directory of this machine; what else is there stays."""
 
     def __init__(self, root: str) -> None:
         self._root = root

@@ -33,11 +33,7 @@ _FLAGS = {
     "norelatime": (0, True),
     "dirsync": (0, True),
 }
-
-
 _OCTAL = re.compile(r"\\([0-7]{3})")
-
-
 _PROPAGATION = {"shared": syscalls.MS_SHARED, "slave": syscalls.MS_SLAVE, "private": syscalls.MS_PRIVATE}
 
 
