@@ -1,4 +1,6 @@
-"""The last build of each target of each Dockerfile: small documents in ``cache/builds``, the latest few kept.
+"""The last build of each target of each Dockerfile, and of the images that it was before: small documents.
+
+They stand in ``cache/builds``, as many as are worth it.
 
 Derived data: one that cannot be read is as if it were not there, and nothing but an explanation depends on it.
 """
@@ -17,6 +19,7 @@ from minidock.store.session import Session
 from minidock.store.writer import Disk
 
 _MOST_KEPT = 100
+_MOST_EARLIER = 5  # images of one target, besides the last build of it
 
 
 class Builds:
@@ -30,16 +33,34 @@ class Builds:
         return f"{self._directory}/{Digest.sha256(scope.encode('utf-8', 'surrogateescape')).hex}"
 
     def put(self, session: Session, record: BuildRecord) -> None:
-        """Store a record in place of the last one of its scope; the oldest go if there are too many."""
+        """Store a record as the last one of its scope, and keep that before if it was of another image.
+
+        The oldest go if there are too many.
+        """
         if not os.path.isdir(self._directory):
             try:
                 self._disk.mkdir(self._directory)
             except FileExistsError:
                 pass  # another build was first
+        self._keep_earlier(session, record)
         session.replace(self._path(record.scope), dumps(record.to_json()), is_durable=False)
         paths = self.paths()
         for path in paths[: max(len(paths) - _MOST_KEPT, 0)]:
             session.discard(path)
+
+    def _keep_earlier(self, session: Session, record: BuildRecord) -> None:
+        path, earlier = self._path(record.scope), self.get(record.scope)
+        if record.image_id is not None and os.path.exists(own := f"{path}-{record.image_id.hex}"):
+            session.discard(own)  # the last build of that image is this one
+        if earlier is None or earlier.image_id is None or earlier.image_id == record.image_id:
+            return
+        try:
+            self._disk.link(path, f"{path}-{earlier.image_id.hex}")
+        except (FileExistsError, FileNotFoundError):
+            return  # a build beside this one was first, or a prune
+        kept = [other for other in self.paths() if other.startswith(f"{path}-")]
+        for other in kept[:-_MOST_EARLIER]:
+            session.discard(other)
 
     def get(self, scope: str) -> BuildRecord | None:
         """Return the last build of a scope, or None."""

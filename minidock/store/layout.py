@@ -15,6 +15,7 @@
       cache/inputs/HEX       lists of inputs, content-addressed, shared by equal lists
       cache/stat/HEX         what is known about the files of one context, or about the file at one URL
       cache/builds/HEX       why the steps of the last build of one target were rebuilt or not
+      cache/builds/HEX-HEX   the same of an earlier one, of the image with that ID
       cache/mounts/HEX/      a cache mount of build steps: record.json lock data/
       containers/ID/         config.json state.json upper/ work/ log lock …
       volumes/NAME/_data
