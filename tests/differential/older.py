@@ -26,6 +26,12 @@ _REASONS: Mapping[str, tuple[str, ...]] = {
         *("buildah-copy-integration1", "buildah-dockerignore-exceptions-skip"),
         *("buildah-dockerignore-exclude-deep-subdir-*", "buildah-dockerignore-exclude-kind-of-deep-subdir-*"),
     ),
+    "an exception for a directory does not bring back what an earlier pattern names in it": (
+        *("ignore-10[789]", "ignore-11[012346]", "ignore-dir-10[789]", "ignore-dir-11[012346]"),
+    ),
+    "a backslash before a slash has no meaning": ("ignore-105", "ignore-dir-105"),
+    "a wildcard that nothing matches fails where its directory is not sent": ("copy-star-in-unsent*",),
+    "the name of an ARG is what stands there": ("words-arg-name-quoted", "words-arg-name-with-backslash"),
     "directories are not sent if the ignore file lets nothing in them through": (
         *("buildah-dockerignore-allowlist-subdir-nofile-*", "buildah-dockerignore-allowlist-subsubdir-nofile"),
     ),
