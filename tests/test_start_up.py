@@ -39,13 +39,16 @@ def test_what_brings_images_loads_nothing_of_builds(verb: str) -> None:
     assert [name for name in found if name.startswith((*heavy, "minidock.runtime.native", "tarfile", "rich"))] == []
 
 
-@pytest.mark.parametrize("module", ["stub", "joining", "delegate", "files", "trial", "chroot"])
+@pytest.mark.parametrize("module", ["stub", "joining", "delegate", "delegate_join", "files", "trial", "chroot"])
 def test_the_launcher_loads_nothing_slow(module: str) -> None:
     assert of_the_launcher(module) & SLOW == set()
 
 
 def test_a_start_loads_nothing_that_other_verbs_need() -> None:
-    others = {f"minidock.runtime.{name}" for name in ("delegate", "joining", "files", "trial", "chroot")}
+    others = {
+        f"minidock.runtime.{name}"
+        for name in ("delegate", "delegate_join", "oci_calls", "joining", "files", "trial", "chroot")
+    }
     assert of_the_launcher("stub") & others == set()
 
 

@@ -1,7 +1,7 @@
 """Has crun or runc start processes, in root file systems that minidock prepares as it does for the native runtime.
 
-The work is done by a stub process (`minidock.runtime.delegate`); this module finds the program, writes the orders and
-understands its errors.
+The work is done by a stub process (`minidock.runtime.delegate`, `delegate_join`); this module finds the program, writes
+the orders and understands its errors.
 """
 
 from __future__ import annotations

@@ -80,9 +80,9 @@ def main() -> NoReturn:
 def _action(verb: str) -> Callable[[Any], int]:
     """Return what carries out a verb; all that it needs is loaded then."""
     if verb == "join":
-        from minidock.runtime import delegate, joining
+        from minidock.runtime import delegate_join, joining
 
-        return lambda orders: delegate.join(orders["oci"], orders) if orders["oci"] else joining.join(orders)
+        return lambda orders: delegate_join.join(orders["oci"], orders) if orders["oci"] else joining.join(orders)
     if verb == "try":
         from minidock.runtime import trial
 
