@@ -12,6 +12,7 @@ from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, WHITEOUT, E
 from minidock.core.image_steps import ImageStep
 from minidock.core.selecting import Selection, exclusion
 from minidock.core.step_lines import CopiedFrom
+from minidock.core.stored_files import LayerBytes
 from minidock.core.tree_changes import CONTENT, Difference, differences
 from minidock.errors import BuildError, PatternError
 
@@ -45,15 +46,24 @@ class Touch(NamedTuple):
     link: str = ""
 
 
+class StepShare(NamedTuple):
+    """How many files a step stored below a directory, and what became of their bytes."""
+
+    step: ImageStep
+    file_count: int
+    sums: LayerBytes
+
+
 class Trail(NamedTuple):
     """Where a COPY --from took a path from: ``path`` in a stage or image, and what the steps did there.
 
-    ``path`` is None if the files of that are not in the store any more.
+    ``path`` is None if the files of that are not in the store any more. ``shares`` are those of a directory.
     """
 
     copied: CopiedFrom
     path: str | None
     touches: tuple[StepTouch, ...] = ()
+    shares: tuple[StepShare, ...] = ()
 
 
 class StepTouch(NamedTuple):

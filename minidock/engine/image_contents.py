@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from minidock.core.blame import StepTouch, Touch, Trail, normal_path, source_of, touches
+from minidock.core.blame import StepShare, StepTouch, Touch, Trail, normal_path, source_of, touches
 from minidock.core.digest import Digest
 from minidock.core.entries import Entry, Tree
 from minidock.core.image_steps import ImageStep, image_steps, layer_steps
 from minidock.core.step_lines import CopiedFrom
-from minidock.core.stored_files import LayerBytes, layer_bytes, stored_files
+from minidock.core.stored_files import layer_bytes, stored_files
 from minidock.core.tree_changes import TreeDiff, tree_diff
 from minidock.engine import images
 from minidock.engine.image_layers import entries_of, image_layers, steps_of
@@ -18,14 +18,6 @@ from minidock.engine.workspace import Workspace
 from minidock.errors import BlobNotFound, InvalidRequest, NoSuchImage, NoSuchPath, StoreError
 
 _SHORTEST_DIGEST = 4
-
-
-class StepShare(NamedTuple):
-    """How many files a step stored below a directory, and what became of their bytes."""
-
-    step: ImageStep
-    file_count: int
-    sums: LayerBytes
 
 
 class Blame(NamedTuple):
@@ -88,12 +80,16 @@ def blame(ws: Workspace, name: str, wanted: str) -> Blame:
         story = touches(found.entries, path)
     if not story:
         raise NoSuchPath(f"/{normal_path(wanted)}", name)
-    shares = tuple(
+    shares = _shares(steps, found.entries, path)
+    return Blame(path, story[-1].entry, _step_touches(ws, steps, found.entries, path, story), shares)
+
+
+def _shares(steps: Sequence[ImageStep], layers: Sequence[Sequence[Entry]], path: str) -> tuple[StepShare, ...]:
+    return tuple(
         StepShare(step, len(below), layer_bytes(below))
-        for step, stored in zip(steps, stored_files(found.entries), strict=True)
+        for step, stored in zip(steps, stored_files(layers), strict=True)
         if (below := [file for file in stored if is_below(file.entry.path, path)])
     )
-    return Blame(path, story[-1].entry, _step_touches(ws, steps, found.entries, path, story), shares)
 
 
 def _step_touches(
@@ -120,7 +116,8 @@ def _trail(ws: Workspace, copied: CopiedFrom, path: str, below: Sequence[Sequenc
     if source is None:
         return None
     steps = layer_steps(image_steps(image.config, copied.lines) if copied.is_stage else steps_of(ws, image))
-    return Trail(copied, source, _step_touches(ws, steps, layers, source, touches(layers, source)))
+    story = touches(layers, source)
+    return Trail(copied, source, _step_touches(ws, steps, layers, source, story), _shares(steps, layers, source))
 
 
 def _real_path(layers: Iterable[Sequence[Entry]], path: str) -> str:

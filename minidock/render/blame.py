@@ -40,6 +40,10 @@ def print_blame(
     console.out.write(_touches_table(touches, path, is_cut=is_cut))
     for touch in touches:
         _print_trail(console, touch, is_cut=is_cut)
+    _print_shares(console, shares, is_cut=is_cut)
+
+
+def _print_shares(console: Console, shares: Sequence[tuple[ImageStep, int, LayerBytes]], *, is_cut: bool) -> None:
     if shares:
         console.out.write("\nbelow it:\n\n")
         console.out.write(_shares_table(shares, is_cut=is_cut))
@@ -61,6 +65,7 @@ def _print_trail(console: Console, taken: StepTouch, *, is_cut: bool) -> None:
         return
     console.out.write(f"\n{taken.step.lines} took it from {shown_path(trail.path)} of {origin}:\n\n")
     console.out.write(_touches_table(trail.touches, trail.path, is_cut=is_cut))
+    _print_shares(console, trail.shares, is_cut=is_cut)
     for touch in trail.touches:
         _print_trail(console, touch, is_cut=is_cut)
 
@@ -142,17 +147,21 @@ def _members(
         "Path": shown_path(path),
         "Type": "" if entry is None else entry.kind,
         "Steps": _touch_members(touches, path),
-        "Below": [
-            {
-                **_step_members(step),
-                "Files": count,
-                "Size": sums.added,
-                "Hidden": sums.hidden,
-                "Duplicated": sums.duplicate,
-            }
-            for step, count, sums in shares
-        ],
+        "Below": _share_members(shares),
     }
+
+
+def _share_members(shares: Sequence[tuple[ImageStep, int, LayerBytes]]) -> list[dict[str, Any]]:
+    return [
+        {
+            **_step_members(step),
+            "Files": count,
+            "Size": sums.added,
+            "Hidden": sums.hidden,
+            "Duplicated": sums.duplicate,
+        }
+        for step, count, sums in shares
+    ]
 
 
 def _touch_members(touches: Sequence[StepTouch], path: str) -> list[dict[str, Any]]:
@@ -176,6 +185,7 @@ def _trail_members(trail: Trail) -> dict[str, Any]:
         "Path": "" if trail.path is None else shown_path(trail.path),
         "Missing": _gone(trail) if trail.path is None else "",
         "Steps": [] if trail.path is None else _touch_members(trail.touches, trail.path),
+        "Below": _share_members(trail.shares),
     }
 
 

@@ -209,8 +209,14 @@ def test_blame_goes_on_into_a_stage(minidock: Minidock, tmp_path: Path) -> None:
     (step,) = json.loads(minidock("blame", "--format", "json", "staged:1", "/opt/one").out)["Steps"]
     made, found = step["Layer"], step["From"]
     (first,) = found.pop("Steps")
+    assert found.pop("Below") == []  # it is a file
     assert (first["Line"], first["What"], first["From"]) == ("Dockerfile:2", "added, 1B", None)
     assert found == {"Kind": "stage", "Name": "made", "Image": found["Image"], "Path": "/out/one", "Missing": ""}
+    (of_directory,) = json.loads(minidock("blame", "--format", "json", "staged:1", "/opt").out)["Steps"]
+    assert [(row["Line"], row["Files"], row["Size"]) for row in of_directory["From"]["Below"]] == [
+        ("Dockerfile:2", 1, 1)
+    ]
+    assert minidock("blame", "staged:1", "/opt").out.count("below it:\n") == 2
     head = (
         "/opt/one in staged:1: file, 1B, mode 0644, owner 0:0\n"
         "\n"

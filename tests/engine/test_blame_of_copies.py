@@ -153,3 +153,16 @@ def test_records_are_read_as_they_were_written(lab: Lab) -> None:
         assert lines_from_text(text) == ()
     older = '{"files": ["D"], "steps": [[0, 1, 2], null]}'
     assert [item and str(item) for item in lines_from_text(older)] == ["D:1-2", None]
+
+
+def test_a_directory_tells_what_each_step_of_the_stage_stored_below_it(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    found = image_contents.blame(lab.ws, "app:1", "/opt/d")
+    trail = found.touches[0].trail
+    assert trail is not None
+    assert [(share.step.instruction, share.file_count, share.sums.added) for share in found.shares] == [
+        ("COPY --from=build /work/d /opt/d/", 1, 1)
+    ]
+    assert [
+        (share.step.lines and share.step.lines.first, share.file_count, share.sums.added) for share in trail.shares
+    ] == [(8, 1, 1)]
