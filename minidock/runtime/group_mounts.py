@@ -37,6 +37,10 @@ def mount_groups(points: MountPoints, locked: int) -> None:
         return  # a /sys without groups
     try:
         if os.path.exists(f"{_TOP}/cgroup.controllers"):
+            if os.fstat(target).st_dev == os.stat(_TOP).st_dev:  # the kernel mounts no file system right on itself
+                syscalls.mount("tmpfs", through(target), "tmpfs", _PLAIN, "mode=755,size=64k")
+                os.close(target)
+                target = points.find(_TOP)
             syscalls.mount("cgroup2", through(target), "cgroup2", _PLAIN | locked)
         elif trees := _trees():
             syscalls.mount("tmpfs", through(target), "tmpfs", _PLAIN, "mode=755,size=64k")

@@ -69,6 +69,19 @@ def test_a_container_reads_its_own_limits_and_no_other_groups(
     assert isolated.run(spec)[1] == f"{64 * MIB}\n"
 
 
+@pytest.mark.parametrize("kind", [NetworkKind.HOST, NetworkKind.NONE])
+def test_version_2_is_seen_from_the_container_s_group_on(
+    isolated: Containers, runtime: NativeRuntime, kind: NetworkKind
+) -> None:
+    top, own = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup").read_text().rpartition("0::/")[2].strip()
+    if isinstance(runtime, OciRuntime) or not (top / "cgroup.controllers").exists() or not own:
+        pytest.skip("needs a machine with version 2 alone, and to be in a group of it")
+    text = isolated.run(isolated.shell(f"ls -d {top}/*/ 2>/dev/null", networking=Networking(kind)))[1]
+    assert {Path(line).name for line in text.splitlines()} == {
+        path.name for path in (top / own).iterdir() if path.is_dir()
+    }
+
+
 def test_a_container_within_its_memory_leaves_no_mark(groups: Cgroups, box: Containers) -> None:
     spec = box.shell("exit 3", resources=Resources(memory=20 * MIB))
     assert box.run(spec)[0] == 3

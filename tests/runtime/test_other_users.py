@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from minidock.runtime import syscalls
+from minidock.runtime.cgroups import Cgroups
 from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody, run_tests
 
 CAP_SYS_ADMIN, CAP_MKNOD = 21, 27
@@ -54,6 +55,30 @@ def test_everything_holds_with_a_changed_root_only(place: Path, tests: str) -> N
     summary = run_tests(sys.executable, place, give_up_mounting, tests)
     assert "without namespaces there is nothing of this to see" in summary
     assert "no process can be started here" not in summary
+
+
+def test_version_2_alone_is_seen_from_a_container_s_group_on(place: Path) -> None:
+    unified = Cgroups().trees().unified
+    if unified is None or not os.access(unified.top, os.W_OK):
+        pytest.skip("this root has no control groups of version 2")
+    group = Path(unified.top, f"minidock-test-{os.getpid()}")
+
+    def be_in_a_group_of_version_2_alone() -> None:
+        (group / "cgroup.procs").write_text("0")
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+        tree = syscalls.clone_tree(syscalls.AT_FDCWD, unified.top)
+        syscalls.mount("tmpfs", "/sys/fs/cgroup", "tmpfs")
+        syscalls.move_mount(tree, os.open("/sys/fs/cgroup", os.O_PATH))
+
+    (group / "below").mkdir(parents=True)
+    try:
+        tests = "tests/runtime/test_limits.py::test_version_2_is_seen_from_the_container_s_group_on"
+        summary = run_tests(sys.executable, place, be_in_a_group_of_version_2_alone, tests)
+    finally:
+        (group / "below").rmdir()
+        group.rmdir()
+    assert "2 passed" in summary
 
 
 def give_up_mounting_and_devices() -> None:
