@@ -12,7 +12,7 @@ import pwd
 import shutil
 import zlib
 
-from minidock.core.cgroups import CPU, CPUSET, MEMORY, PIDS
+from minidock.core.cgroups import CPU, CPUSET, MEMORY, PIDS, Trees
 from minidock.core.diagnosis import Finding, Verdict
 from minidock.core.id_map import subordinate_ranges
 from minidock.core.id_mode import IdMode
@@ -192,9 +192,22 @@ def cgroups(groups: Cgroups | None = None) -> Finding:
     if {MEMORY, CPU, PIDS} <= bases.keys():  # cpuset is often not delegated
         return Finding(subject, Verdict.OK, f"{version}, {', '.join(usable)}")
     found = f"{version}, only {', '.join(usable)}" if usable else f"{version}, none for this user"
-    is_delegable = not trees.legacy and os.path.isdir("/run/systemd/system")
-    remedy = "systemd-run --user --scope -p Delegate=yes minidock …" if is_delegable else ""
-    return Finding(subject, Verdict.WARNING, found, consequence, remedy)
+    return Finding(
+        subject, Verdict.WARNING, found, consequence, _remedy_of_groups(trees, {MEMORY, CPU, PIDS} - {*bases})
+    )
+
+
+def _remedy_of_groups(trees: Trees, missing: set[str]) -> str:
+    """Return the command by which a plain user gets control groups with these controllers; empty if there is none."""
+    if not trees.legacy:
+        is_delegable = os.path.isdir("/run/systemd/system")
+        return "systemd-run --user --scope -p Delegate=yes minidock …" if is_delegable else ""
+    user = os.geteuid()
+    if not user or not missing <= trees.legacy.keys():
+        return ""
+    places = " ".join(f"{trees.legacy[name].top}/user-{user}" for name in sorted(missing))
+    steps = f"sudo mkdir -p $d; sudo chown -R {user} $d; echo $$ | sudo tee $d/cgroup.procs"
+    return f"in this shell: for d in {places}; do {steps}; done"
 
 
 def network() -> Finding:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from minidock.core.cgroups import CPU, MEMORY, PIDS
+from minidock.core.diagnosis import Verdict
 from minidock.runtime import syscalls
 from minidock.runtime.cgroups import Cgroups
-from tests.other_users import PLAIN_ID, become_plain, public_place, python_for_everybody, run_tests
+from tests.other_users import PLAIN_ID, become_plain, environment, public_place, python_for_everybody, run_tests
 
 CAP_SYS_ADMIN, CAP_MKNOD = 21, 27
 NAMES = (
@@ -79,6 +83,30 @@ def test_version_2_alone_is_seen_from_a_container_s_group_on(place: Path) -> Non
         (group / "below").rmdir()
         group.rmdir()
     assert "2 passed" in summary
+
+
+def test_a_plain_user_gets_control_groups_of_version_1_by_what_doctor_says(place: Path) -> None:
+    tops = {Cgroups().trees().legacy[name].top for name in (MEMORY, CPU, PIDS) if name in Cgroups().trees().legacy}
+    if len(tops) < 3 or not all(os.access(top, os.W_OK) for top in tops):
+        pytest.skip("this root has no control groups of version 1")
+    look = (
+        "from minidock.runtime import checks; found = checks.cgroups(); print(found.verdict, found.remedy, sep='\\n')"
+    )
+    program = [python_for_everybody(), "-c", look]
+
+    def output(words: list[str], become: Callable[[], None] | None) -> list[str]:
+        ran = subprocess.run(words, env=environment(), preexec_fn=become, capture_output=True, text=True, check=True)
+        return ran.stdout.splitlines()
+
+    verdict, remedy = output(program, become_plain)
+    assert verdict == Verdict.WARNING
+    command = remedy.removeprefix("in this shell: ").replace("sudo ", "")
+    user = ["setpriv", "--reuid", str(PLAIN_ID), "--regid", str(PLAIN_ID), "--clear-groups"]
+    try:
+        assert output(["sh", "-c", f"{command} >&2; {shlex.join([*user, *program])}"], None)[0] == Verdict.OK
+    finally:
+        for top in tops:
+            Path(top, f"user-{PLAIN_ID}").rmdir()
 
 
 def give_up_mounting_and_devices() -> None:
