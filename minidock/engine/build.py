@@ -19,9 +19,10 @@ from minidock.core.times import format_time
 from minidock.engine import cache_export, images, limits
 from minidock.engine.build_stages import StageBuilds
 from minidock.engine.index_outputs import IndexOutputs, IndexResult
-from minidock.engine.outputs import Result, export, latest_of, rewritten
+from minidock.engine.outputs import Result, export, latest_of
 from minidock.engine.preparing import BuildRequest, Sessions, Setup, by_platform, course_of, prepare
 from minidock.engine.progress import Progress
+from minidock.engine.rewriting import rewritten
 from minidock.engine.stage_state import StageState
 from minidock.engine.workspace import Workspace
 from minidock.errors import MinidockError

@@ -15,8 +15,6 @@ from minidock.core import units
 from minidock.core.build_options import STDOUT, Output
 from minidock.core.config import ImageConfig
 from minidock.core.descriptor import Manifest
-from minidock.core.digest import Digest
-from minidock.core.entries import FILE
 from minidock.core.image_index import directory_of
 from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
 from minidock.core.quoting import quoted
@@ -25,6 +23,7 @@ from minidock.engine.export_tree import TreeExport
 from minidock.engine.output_layers import PackedLayers
 from minidock.engine.pack import Packed, pack
 from minidock.engine.progress import Progress
+from minidock.engine.rewriting import rewritten
 from minidock.engine.sinks import DirectorySink, Sink, TarSink, replacing
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, InvalidReference, InvalidRequest
@@ -286,30 +285,3 @@ def opened(outputs: Outputs, output: Output) -> Iterator[BinaryIO]:
             yield out
     except FileNotFoundError as error:
         raise BuildError(f"open {output.dest}: no such file or directory") from error
-
-
-def rewritten(ws: Workspace, session: Session, config: ImageConfig, latest: int) -> ImageConfig:
-    """Return the image with layers in which no file is newer than ``latest``; older layers stay as they are."""
-    diff_ids = tuple(_older(ws, session, diff_id, latest) for diff_id in config.diff_ids)
-    return replace(config, diff_ids=diff_ids)
-
-
-def _older(ws: Workspace, session: Session, diff_id: Digest, latest: int) -> Digest:
-    entries = ws.store.layers.entries(diff_id, session)
-    if all(entry.mtime <= latest for entry in entries):
-        return diff_id
-    fd = ws.store.blobs.open(ws.store.layers.blob_of(diff_id))
-    writer = ws.store.layers.writer(session)
-    try:
-        for entry in entries:
-            entry, start = entry._replace(mtime=min(entry.mtime, latest)), entry.offset
-            if entry.kind == FILE:
-                writer.add_file(entry, fd, start)
-            else:
-                writer.add(entry)
-    except BaseException:
-        writer.discard()
-        raise
-    finally:
-        os.close(fd)
-    return writer.finish(ws.store.layers, session).diff_id
