@@ -192,13 +192,12 @@ def cgroups(groups: Cgroups | None = None) -> Finding:
     if {MEMORY, CPU, PIDS} <= bases.keys():  # cpuset is often not delegated
         return Finding(subject, Verdict.OK, f"{version}, {', '.join(usable)}")
     found = f"{version}, only {', '.join(usable)}" if usable else f"{version}, none for this user"
-    return Finding(
-        subject, Verdict.WARNING, found, consequence, _remedy_of_groups(trees, {MEMORY, CPU, PIDS} - {*bases})
-    )
+    remedy = _remedy_of_groups(trees, {MEMORY, CPU, PIDS} - {*bases})
+    return Finding(subject, Verdict.WARNING, found, consequence, remedy)
 
 
 def _remedy_of_groups(trees: Trees, missing: set[str]) -> str:
-    """Return the command by which a plain user gets control groups with these controllers; empty if there is none."""
+    """Return what a plain user types to get groups with these controllers in this shell; empty if nothing helps."""
     if not trees.legacy:
         is_delegable = os.path.isdir("/run/systemd/system")
         return "systemd-run --user --scope -p Delegate=yes minidock …" if is_delegable else ""
@@ -207,7 +206,7 @@ def _remedy_of_groups(trees: Trees, missing: set[str]) -> str:
         return ""
     places = " ".join(f"{trees.legacy[name].top}/user-{user}" for name in sorted(missing))
     steps = f"sudo mkdir -p $d; sudo chown -R {user} $d; echo $$ | sudo tee $d/cgroup.procs"
-    return f"in this shell: for d in {places}; do {steps}; done"
+    return f"for d in {places}; do {steps}; done"
 
 
 def network() -> Finding:
