@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,10 @@ def ws(tmp_path: Path, runtime: FakeRuntime) -> Workspace:
 
 
 @pytest.fixture
-def streams(tmp_path: Path) -> Streams:
+def streams(tmp_path: Path) -> Iterator[Streams]:
     out = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
-    return Streams(None, out, out)
+    yield Streams(None, out, out)
+    os.close(out)
 
 
 def no_warning(text: str) -> None:

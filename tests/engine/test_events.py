@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,10 @@ def ws(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def streams(tmp_path: Path) -> Streams:
+def streams(tmp_path: Path) -> Iterator[Streams]:
     out = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
-    return Streams(None, out, out)
+    yield Streams(None, out, out)
+    os.close(out)
 
 
 def told(ws: Workspace, since: int, *filters: tuple[str, str]) -> list[Happening]:

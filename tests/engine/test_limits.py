@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,10 @@ def ws(tmp_path: Path, runtime: FakeRuntime) -> Workspace:
 
 
 @pytest.fixture
-def streams(tmp_path: Path) -> Streams:
+def streams(tmp_path: Path) -> Iterator[Streams]:
     out = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
-    return Streams(None, out, out)
+    yield Streams(None, out, out)
+    os.close(out)
 
 
 def state_of(ws: Workspace) -> ContainerState:
