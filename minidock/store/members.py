@@ -31,6 +31,7 @@ from minidock.store.link_targets import MOST_ROUNDS, comes_later, moved_path, ta
 from minidock.store.tar_reader import Reader, Source
 
 _FEW = 8 << 20  # bytes of memory that entries may take before they go to the disk: three layers come at once
+_OF_A_NAME = 250  # bytes of memory that a path takes in two dictionaries, without its characters
 
 Found = dict[tuple[str, bool], Entry]
 
@@ -84,7 +85,7 @@ def spooled_entries(source: Source, room: int | None, few: int = _FEW) -> Iterat
     entries = _with_digests(reader)
     for entry in entries:
         collected.add(entry)
-        if reader.memory > few and _has_database():
+        if reader.memory + collected.memory > few and _has_database():
             break
     else:
         reader.drain()
@@ -128,6 +129,7 @@ class _Collected:
 
     def __init__(self) -> None:
         self.found: Found = {}
+        self.memory = 0  # bytes that directories take which are no members
         self._below: dict[str, list[str]] = {}  # names in each directory
 
     def add(self, entry: Entry) -> None:
@@ -139,6 +141,7 @@ class _Collected:
             directory = parent_of(path)
             is_new = directory not in self._below
             self._below.setdefault(directory, []).append(path)
+            self.memory += 0 if path is entry.path else len(path) + _OF_A_NAME
             path = directory
 
     def _forget_below(self, directory: str) -> None:
