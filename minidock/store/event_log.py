@@ -6,6 +6,9 @@ imports little.
 
 Whatever makes something has blocks allocated ahead, so that the end of it, told here too, takes none: what a removal
 frees is foretold to the byte, and on a fragmented file system nobody could tell what one more block of a file costs.
+Nor could anybody tell when a file system takes a block for the map of a file's pieces, or gives it back: ext4 does when
+there are more than four, and an allocated block that is written is a piece of its own for a while. So there are five
+pieces from the beginning that never meet.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from minidock.store.writer import Disk
 
 _MOST_BYTES = 1 << 20
-_AHEAD = 64 << 10  # some three hundred events; in few pieces, since a map of more than four takes a block of its own
+_AHEAD = 64 << 10  # some three hundred events
+_FAR = 4 << 20  # where, and how far from each other, pieces of one block stand that the record never grows to
+_APART = 5
 _MAKING = ("create", "start", "pull", "push", "load", "save", "import", "tag")
 
 
@@ -96,9 +101,12 @@ def _append(disk: Disk, root: str, line: bytes, *, is_making: bool) -> None:
 
 
 def _allocate(disk: Disk, log: int, size: int) -> None:
-    if os.fstat(log).st_blocks * 512 >= size + _AHEAD:
+    status = os.fstat(log)
+    if status.st_blocks * 512 >= size + _AHEAD + (_APART + 1) * status.st_blksize:
         return
     try:
+        for number in range(1, _APART + 1):
+            disk.allocate(log, number * _FAR, status.st_blksize)
         disk.allocate(log, size, 2 * _AHEAD)
     except OSError:
         return  # no space, or a file system that cannot: then a forecast may be wrong by a block
