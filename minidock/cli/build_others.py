@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from minidock.cli.values import FALSE
 from minidock.core.build_options import CacheOption, is_attest_disabled
 from minidock.core.dockerfile.entitlements import DEVICE, parse_entitlement
+from minidock.core.truth import FALSE
 from minidock.errors import InvalidRequest
 
 _NOT_MADE = "no attestations are made"
@@ -120,9 +120,9 @@ class BuildOthers:
             "disable-content-trust": (not self.disable_content_trust, "images are not signed"),
             "isolation": (self.isolation not in ("", "default"), "Linux knows one kind"),
             "policy": (self.policy, "policies are not evaluated"),
-            "provenance": (self.provenance not in ("", *FALSE), _NOT_MADE),
+            "provenance": (self.provenance not in FALSE | {""}, _NOT_MADE),
             "rm": (not self.rm, "no container stays behind a step"),
-            "sbom": (self.sbom not in ("", *FALSE), _NOT_MADE),
+            "sbom": (self.sbom not in FALSE | {""}, _NOT_MADE),
             "security-opt": (self.security_opt, "steps run with docker's default confinement"),
         }
         for name, (is_given, reason) in reasons.items():

@@ -8,10 +8,9 @@ from typing import TypeVar
 
 from minidock.core.durations import parse_duration
 from minidock.core.quoting import quoted
+from minidock.core.truth import FALSE, TRUE
 from minidock.errors import FlagError
 
-TRUE = ("1", "t", "T", "TRUE", "true", "True")
-FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _INTEGER = re.compile(r"[+-]?(0x[0-9a-f]+|0o?[0-7]+|0b[01]+|0|[1-9][0-9]*)", re.IGNORECASE)
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _OLD_OCTAL = re.compile(r"[+-]?0[0-7]+")

@@ -15,6 +15,7 @@ from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
 from minidock.core.platform import Platform
 from minidock.core.quoting import quoted
 from minidock.core.reference import Reference
+from minidock.core.truth import TRUE
 from minidock.errors import BuildError, InvalidReference, InvalidRequest
 
 DEFAULT_AGENT = "default"
@@ -44,7 +45,7 @@ def is_attest_disabled(text: str) -> bool:
             case "type":
                 kind = value
             case "disabled":
-                is_disabled = value in ("1", "t", "T", "TRUE", "true", "True")
+                is_disabled = value in TRUE
     if not kind:
         raise InvalidRequest("attestation type not specified")
     return is_disabled
@@ -165,7 +166,7 @@ class CacheOption:
         return Compression.parse(
             self.attributes.get("compression", usual),
             self.attributes.get("compression-level", ""),
-            is_forced=self.attributes.get("force-compression", "") in ("true", "1"),
+            is_forced=self.attributes.get("force-compression", "") in TRUE,
         )
 
 

@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from minidock.core.quoting import quoted
+from minidock.core.truth import FALSE, TRUE
 from minidock.errors import BuildError
 
 _SCHEMES = ("http", "https", "ssh", "git")
 _SCHEME = re.compile(r"([a-zA-Z0-9]+)://")
 _SCP = re.compile(r"([a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:)([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 _TRUTHS = {
-    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+    **dict.fromkeys(TRUE, True),
+    **dict.fromkeys(FALSE, False),
 }
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FLAGS = ("submodules", "keep-git-dir", "fetch-by-commit")

@@ -10,11 +10,10 @@ from dataclasses import replace
 from minidock.core.csv_line import fields_of
 from minidock.core.mounts import MountOption
 from minidock.core.process import MountType, Recursion
+from minidock.core.truth import FALSE, TRUE
 from minidock.core.units import parse_size
 from minidock.core.volume import check_driver
 from minidock.errors import InvalidRequest, InvalidUnit
-
-_TRUE, _FALSE = ("1", "t", "T", "true", "TRUE", "True"), ("0", "f", "F", "false", "FALSE", "False")
 
 
 def parse_mount(text: str) -> MountOption:
@@ -84,9 +83,9 @@ def _with_key(option: MountOption, key: str, value: str | None, part: str) -> Mo
 
 
 def _boolean(key: str, value: str | None) -> bool:
-    if value is None or value in _TRUE:
+    if value is None or value in TRUE:
         return True
-    if value not in _FALSE:
+    if value not in FALSE:
         raise InvalidRequest(f"invalid value for {key}: {value}")
     return False
 

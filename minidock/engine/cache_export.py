@@ -21,6 +21,7 @@ from minidock.core.digest import Digest
 from minidock.core.packing import UNCOMPRESSED as PLAIN
 from minidock.core.packing import Compression
 from minidock.core.quoting import quoted
+from minidock.core.truth import TRUE
 from minidock.engine.archive_files import LayoutFiles, blob_path, read_document
 from minidock.engine.cache_import import DEFAULT_TAG, CacheSource, open_local
 from minidock.engine.pack import INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION
@@ -34,7 +35,6 @@ from minidock.store.session import Session
 
 TYPES = ("local", "registry")
 _MODES = ("min", "max")
-_TRUE = ("true", "1")
 
 
 def check(options: Sequence[CacheOption]) -> None:
@@ -78,7 +78,7 @@ def export_caches(
             elif option.type == "registry":
                 _to_registry(ws, session, option, ordered, progress, environment)
         except (MinidockError, OSError) as error:
-            if option.attributes.get("ignore-error", "") not in _TRUE:
+            if option.attributes.get("ignore-error", "") not in TRUE:
                 if isinstance(error, MinidockError):
                     raise
                 raise BuildError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error

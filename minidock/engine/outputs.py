@@ -18,6 +18,7 @@ from minidock.core.descriptor import Manifest
 from minidock.core.image_index import directory_of
 from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
 from minidock.core.quoting import quoted
+from minidock.core.truth import FALSE, TRUE
 from minidock.engine import images
 from minidock.engine.export_tree import TreeExport
 from minidock.engine.output_layers import PackedLayers
@@ -38,8 +39,7 @@ SHOWN_NAMES = {  # in the progress
     "tar": "client tarball",
     "local": "client directory",
 }
-_TRUE = ("1", "t", "T", "TRUE", "true", "True", "")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+_ON = TRUE | {""}  # a switch that is named alone
 _BOOLEANS = (
     *("tar", "rewrite-timestamp", "push", "platform-split", "store", "unpack", "oci-mediatypes", "force-compression"),
     *("name-canonical", "prefer-nondist-layers"),
@@ -113,13 +113,13 @@ def takes_stdout(output: Output) -> bool:
 
 def is_pushed(output: Output) -> bool:
     """Tell whether an output goes to a registry; it is stored then, too."""
-    return output.type == "registry" or (output.type == "image" and output.attributes.get("push", "false") in _TRUE)
+    return output.type == "registry" or (output.type == "image" and output.attributes.get("push", "false") in _ON)
 
 
 def compression_of(output: Output) -> Compression:
     attributes = output.attributes
     usual = GZIP if is_pushed(output) or "compression-level" in attributes else UNCOMPRESSED
-    is_forced = attributes.get("force-compression", "false") in _TRUE
+    is_forced = attributes.get("force-compression", "false") in _ON
     try:
         return Compression.parse(
             attributes.get("compression", usual), attributes.get("compression-level", ""), is_forced=is_forced
@@ -150,7 +150,7 @@ def _check(output: Output, *, has_stdout: bool) -> None:
     if unknown:
         raise BuildError(f"unknown option {quoted(unknown[0])} of --output type={output.type}")
     for key in _BOOLEANS:
-        if output.attributes.get(key, "") not in (*_TRUE, *_FALSE):
+        if output.attributes.get(key, "") not in _ON | FALSE:
             raise BuildError(f"non-bool value specified for {key} (--output)")
     compression_of(output)
     _names_of(output)
@@ -179,7 +179,7 @@ def _check_directory(output: Output) -> None:
 
 
 def _is_tar(output: Output) -> bool:
-    return output.attributes.get("tar", "true") in _TRUE
+    return output.attributes.get("tar", "true") in _ON
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def remark(output: Output, progress: Progress) -> None:
 
 def splits_platforms(output: Output, *, is_usual: bool) -> bool:
     """Whether the files for each platform go to a directory of their own."""
-    return output.attributes.get("platform-split", str(is_usual)) in _TRUE
+    return output.attributes.get("platform-split", str(is_usual)) in _ON
 
 
 def _place_of(output: Output, result: Result) -> str:
@@ -231,7 +231,7 @@ def _place_of(output: Output, result: Result) -> str:
 
 def latest_of(output: Output, result: Result) -> int | None:
     """Return the time that nothing in an output is to be newer than, None for no such time."""
-    return result.latest if output.attributes.get("rewrite-timestamp", "false") in _TRUE else None
+    return result.latest if output.attributes.get("rewrite-timestamp", "false") in _ON else None
 
 
 def _to_file(ws: Workspace, session: Session, outputs: Outputs, output: Output, result: Result) -> Manifest | None:

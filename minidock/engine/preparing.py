@@ -17,6 +17,7 @@ from minidock.core.dockerfile.triggers import with_triggers
 from minidock.core.events import BuildWarning, Observer
 from minidock.core.platform import Platform
 from minidock.core.resources import Resources
+from minidock.core.truth import TRUE
 from minidock.engine import images
 from minidock.engine.base_images import BaseImages
 from minidock.engine.contexts import STDIN, Fetching, Opened, fetch_dockerfile, is_url, open_context
@@ -129,7 +130,7 @@ class Sessions:
 
 def prepare(ws: Workspace, request: BuildRequest, progress: Progress, sessions: Sessions) -> Prepared:
     """Get the context and read the Dockerfile. Raises: BuildError, DockerfileError."""
-    keeps_git_dir = request.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "") in ("1", "true")
+    keeps_git_dir = request.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "") in TRUE
     fetching = Fetching(ws, sessions.get, progress, request.secrets, keeps_git_dir=keeps_git_dir)
     contexts = NamedContexts(request.contexts, fetching)
     if request.dockerfile == STDIN and request.context == STDIN:

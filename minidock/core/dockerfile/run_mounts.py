@@ -16,12 +16,11 @@ from minidock.core.csv_line import fields_of
 from minidock.core.dockerfile.problem import InstructionError
 from minidock.core.quoting import quoted
 from minidock.core.suggest import did_you_mean
+from minidock.core.truth import FALSE, TRUE
 from minidock.core.units import parse_size
 from minidock.errors import InvalidRequest, InvalidUnit
 
 DEFAULT_SSH = "default"
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _KEYS = (
     *("type", "from", "source", "target", "readonly", "id", "sharing", "required", "size", "mode", "uid", "gid"),
     *("src", "dst", "destination", "ro", "rw", "readwrite", "env"),
@@ -188,9 +187,9 @@ def _choice(kind: type[_Choice], value: str, problem: str) -> _Choice:
 
 
 def _truth(key: str, value: str) -> bool:
-    if value not in _TRUE | _FALSE:
+    if value not in TRUE | FALSE:
         raise InstructionError(f"invalid value for {key}: {value}")
-    return value in _TRUE
+    return value in TRUE
 
 
 def _required(mount: RunMount, key: str, *, value: bool | None, text: str = "") -> RunMount:

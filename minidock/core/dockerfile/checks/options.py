@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 
 from minidock.core.dockerfile.directives import match_directive
 from minidock.core.quoting import quoted
+from minidock.core.truth import FALSE, TRUE
 
 BUILD_ARG = "BUILDKIT_DOCKERFILE_CHECK"
 _ALL = "all"
 _MOST_PARTS = 3
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 class BadOptions(ValueError):
@@ -80,7 +79,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 def _truth(text: str, part: str) -> bool:
-    if text in _TRUE | _FALSE:
-        return text in _TRUE
+    if text in TRUE | FALSE:
+        return text in TRUE
     reason = f"strconv.ParseBool: parsing {quoted(text)}: invalid syntax"
     raise BadOptions(f"failed to parse check option {quoted(part)}: {reason}")
