@@ -17,6 +17,8 @@ import fcntl
 import os
 import time
 
+from minidock.store.spare_block import beside
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,13 +63,19 @@ def growth(root: str, lines: Iterable[bytes]) -> int:
     size, taken = _sizes(f"{root}/events")
     older = _sizes(f"{root}/events.1")[1]
     before = taken + older
+    # Blocks that hold no event and never will: those pieces and their map.
+    extra = (_APART + 1) * block if taken > _up(size, block) + _APART * block else 0
     for line in lines:
         is_long = size > _MOST_BYTES
         size += len(line)
-        taken = max(taken, -(-size // block) * block)
+        taken = max(taken, _up(size, block) + extra)
         if is_long:
-            older, taken, size = taken, 0, 0
+            older, taken, size, extra = taken, 0, 0, 0
     return taken + older - before
+
+
+def _up(size: int, block: int) -> int:
+    return -(-size // block) * block
 
 
 def _sizes(path: str) -> tuple[int, int]:
@@ -107,6 +115,9 @@ def _allocate(disk: Disk, log: int, size: int) -> None:
     try:
         for number in range(1, _APART + 1):
             disk.allocate(log, number * _FAR, status.st_blksize)
+        has_map = beside(os.fstat(log)) > _APART * status.st_blksize
+        if not has_map:  # on tmpfs, for one: as many blocks as with it
+            disk.allocate(log, (_APART + 1) * _FAR, status.st_blksize)
         disk.allocate(log, size, 2 * _AHEAD)
     except OSError:
         return  # no space, or a file system that cannot: then a forecast may be wrong by a block
