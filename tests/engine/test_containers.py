@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +96,6 @@ def ws(tmp_path: Path, runtime: FakeRuntime) -> Workspace:
     ws = workspace(tmp_path / "store", runtime)
     import_base(ws, BASE)
     return ws
-
-
-@pytest.fixture
-def streams(tmp_path: Path) -> Iterator[Streams]:
-    out = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
-    yield Streams(None, out, out)
-    os.close(out)
 
 
 def no_warning(text: str) -> None:

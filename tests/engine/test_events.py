@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,13 +30,6 @@ def ws(tmp_path: Path) -> Workspace:
     ws = workspace(tmp_path / "store", FakeRuntime(PROGRAMS))
     import_base(ws, BASE)
     return ws
-
-
-@pytest.fixture
-def streams(tmp_path: Path) -> Iterator[Streams]:
-    out = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
-    yield Streams(None, out, out)
-    os.close(out)
 
 
 def told(ws: Workspace, since: int, *filters: tuple[str, str]) -> list[Happening]:

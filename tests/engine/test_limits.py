@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +51,6 @@ def ws(tmp_path: Path, runtime: FakeRuntime) -> Workspace:
     ws = workspace(tmp_path / "store", runtime)
     import_base(ws, BASE)
     return ws
-
-
-@pytest.fixture
-def streams(tmp_path: Path) -> Iterator[Streams]:
-    out = os.open(tmp_path / "out", os.O_RDWR | os.O_CREAT)
-    yield Streams(None, out, out)
-    os.close(out)
 
 
 def state_of(ws: Workspace) -> ContainerState:

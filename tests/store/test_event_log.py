@@ -78,7 +78,9 @@ def test_what_cannot_be_written_down_happens_all_the_same(tmp_path: Path) -> Non
     assert actors(EventReader(str(tmp_path / "no-store"))) == []
 
 
-@pytest.mark.parametrize("count", [0, 1, 40, 600, 2_000], ids=["none", "one", "some", "many", "so-many-that-the-record-is-put-away"])
+@pytest.mark.parametrize(
+    "count", [0, 1, 40, 600, 2_000], ids=["none", "one", "some", "many", "so-many-that-the-record-is-put-away"]
+)
 def test_the_growth_of_the_record_is_known_before(root: str, count: int) -> None:
     def taken() -> int:
         return sum(path.stat().st_blocks * 512 for path in Path(root).glob("events*"))
