@@ -60,6 +60,7 @@ _IGNORED = struct.pack("@PPPP", 1, 0, 0, 0)  # struct sigaction with SIG_IGN
 _SIG_BLOCK, _SIG_SETMASK = 0, 2
 _LAST_SIGNAL = 64
 _SIGNAL_SET_SIZE = 8
+_TRIES_OF_A_WAY_UP = 10_000
 
 _X86_64 = {
     "mount": 165,
@@ -202,8 +203,17 @@ def capset(*, effective: int, permitted: int, inheritable: int) -> None:
 
 
 def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
-    """Return a descriptor of ``path`` below ``directory``, its links followed as the RESOLVE_ bits say."""
+    """Return a descriptor of ``path`` below ``directory``, its links followed as the RESOLVE_ bits say.
+
+    A ".." on the way cannot be followed while anybody on the machine renames or mounts something, whatever it is: the
+    kernel then says EAGAIN (openat2(2)), and the same call is made again.
+    """
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, resolve)
+    for _ in range(_TRIES_OF_A_WAY_UP - 1):
+        try:
+            return _call("openat2", path, directory, os.fsencode(path), how, len(how))
+        except BlockingIOError:
+            os.sched_yield()
     return _call("openat2", path, directory, os.fsencode(path), how, len(how))
 
 

@@ -188,7 +188,8 @@ class Unpacker:
         elif entry.kind == WHITEOUT:
             self._whiteout(path)
         elif entry.kind == OPAQUE:
-            self._disk.setxattr(path, self._opaque, b"y")
+            with self._inside(entry.path) as directory:
+                self._disk.setxattr(f"{directory}/.", self._opaque, b"y")
         elif entry.kind in (CHAR, BLOCK, FIFO):
             self._special(entry, path)
 
