@@ -80,6 +80,8 @@ def execute(process: Process, *, self_fd: int, is_single_id: bool, alive: int) -
     """
     forbid_imports()
     _own_streams(process)
+    # To change all of them takes twenty times as long as to look; the first process of --init ignores nearly all.
+    ignored = syscalls.ALL_SIGNALS if process["has_init"] else syscalls.ignored_signals(self_fd)
     keep = [messages.STATUS_FD, self_fd, alive]
     _close_all_but(keep)
     _enter_directory(process["cwd"], make=process["make_cwd"])
@@ -92,7 +94,7 @@ def execute(process: Process, *, self_fd: int, is_single_id: bool, alive: int) -
         os.set_inheritable(fd, False)
     if process["has_init"]:
         init.stay()
-    syscalls.reset_signals()
+    syscalls.reset_signals(ignored)
     os.umask(0o022)
     confinement.tighten(process["limits"])
     _exec(process)

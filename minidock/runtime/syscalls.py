@@ -58,8 +58,9 @@ SIGKILL = 9  # importing `signal` takes as long as all else that the stub needs
 _SIGCHLD = 17
 _IGNORED = struct.pack("@PPPP", 1, 0, 0, 0)  # struct sigaction with SIG_IGN
 _SIG_BLOCK, _SIG_SETMASK = 0, 2
-_LAST_SIGNAL = 64
+ALL_SIGNALS = range(1, 65)
 _SIGNAL_SET_SIZE = 8
+_SIZE_OF_STATUS = 16384
 _TRIES_OF_A_WAY_UP = 10_000
 
 _X86_64 = {
@@ -240,13 +241,23 @@ def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
     _call("close_range", "", first, last, 0)
 
 
-def reset_signals() -> None:
-    """Give every signal its default action and block none.
+def ignored_signals(self_fd: int) -> list[int]:
+    """Return the signals that this process ignores; ``self_fd`` is its directory in a /proc."""
+    fd = os.open("status", os.O_RDONLY, dir_fd=self_fd)
+    try:
+        mask = int(os.read(fd, _SIZE_OF_STATUS).partition(b"SigIgn:")[2].split(None, 1)[0], 16)
+    finally:
+        os.close(fd)
+    return [number for number in ALL_SIGNALS if mask >> number - 1 & 1]
+
+
+def reset_signals(numbers: Iterable[int] = ALL_SIGNALS) -> None:
+    """Give signals their default action, which an exec does to none that is ignored, and block none.
 
     The C library would leave out the two that it uses itself, and a signal that a parent ignores stays ignored.
     """
     default = bytes(64)
-    for number in range(1, _LAST_SIGNAL + 1):
+    for number in numbers:
         try:
             _call("rt_sigaction", str(number), number, default, None, _SIGNAL_SET_SIZE)
         except OSError:
