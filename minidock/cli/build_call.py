@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from minidock.core.csv_line import fields_of
+from minidock.core.dataclass import dataclass
 from minidock.core.quoting import quoted
 from minidock.errors import FlagError, InvalidRequest, NotCached
 from minidock.render import formats

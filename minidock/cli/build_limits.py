@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from minidock.cli.container_flags.resources import last_of_each
 from minidock.cli.values import parse_int
+from minidock.core.dataclass import dataclass
 from minidock.core.limit_rules import parse_swap, parse_ulimit
 from minidock.core.quoting import quoted
 from minidock.core.resources import DEFAULT_SHM_SIZE, Resources, Ulimit

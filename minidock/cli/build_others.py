@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from minidock.core.build_options import CacheOption, is_attest_disabled
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.entitlements import DEVICE, parse_entitlement
 from minidock.core.truth import FALSE
 from minidock.errors import InvalidRequest

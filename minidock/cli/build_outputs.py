@@ -6,13 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from minidock.cli.values import unless_empty
 from minidock.core.build_options import Output, key_and_value
+from minidock.core.dataclass import dataclass
 from minidock.errors import FlagError, InvalidReference, MinidockError
 
 if TYPE_CHECKING:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from minidock.cli.values import unless_empty
 from minidock.core.build_options import ContextOption, parse_hosts
+from minidock.core.dataclass import dataclass
 
 if TYPE_CHECKING:
     from minidock.core.platform import Platform

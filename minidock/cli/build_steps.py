@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from minidock.cli.values import parse_choice, unless_empty
 from minidock.core.build_options import AgentOption, SecretOption, key_and_value
+from minidock.core.dataclass import dataclass
 
 if TYPE_CHECKING:
     from minidock.engine.secrets import Secrets

@@ -15,7 +15,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import field, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Union
@@ -24,6 +24,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from minidock.cli.flags import Flag, scan
 from minidock.cli.values import parse_bool, parse_choice, parse_float, parse_int
+from minidock.core.dataclass import dataclass
 from minidock.core.quoting import quoted
 from minidock.errors import ArgumentCount, FlagError, MinidockError
 
@@ -96,7 +97,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     for name, hint, default in _parameters(function):
         if is_dataclass(hint) and isinstance(hint, type):
             groups[name] = hint
-            options += [_member(name, *parameter) for parameter in _parameters(hint)]
+            options += [_member(name, *member) for member in _members(hint)]
             continue
         base, info = _declaration(name, hint)
         base, collect = _element(base)
@@ -110,11 +111,18 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     return Signature(tuple(sorted(options, key=lambda option: option.flag.name)), tuple(arguments), summary, groups)
 
 
-def _parameters(declared: Callable[..., Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (name, type, default) for every parameter of a function, or every field of a dataclass."""
-    hints = typing.get_type_hints(declared, include_extras=True)
-    for name, parameter in inspect.signature(declared).parameters.items():
+def _parameters(function: Callable[..., Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (name, type, default) for every parameter of a function."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    for name, parameter in inspect.signature(function).parameters.items():
         yield name, hints[name], parameter.default
+
+
+def _members(group: type) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (name, type, default) for every field of a dataclass, each of which has a default."""
+    hints = typing.get_type_hints(group, include_extras=True)
+    for member in fields(group):
+        yield member.name, hints[member.name], member.default
 
 
 def _member(group: str, name: str, hint: Any, default: Any) -> Option:

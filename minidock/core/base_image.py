@@ -7,7 +7,8 @@ An image does not say so itself. It is kept beside the name of an image in index
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from minidock.core.dataclass import dataclass
 
 _TEXT = re.compile(r"(?P<layers>[0-9]{1,6}) (?P<name>\S+?)(@(?P<image_id>sha256:[0-9a-f]{64}))?")
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from minidock.core.csv_line import fields_of
+from minidock.core.dataclass import dataclass
 from minidock.core.packing import GZIP, UNCOMPRESSED, Compression
 from minidock.core.platform import Platform
 from minidock.core.quoting import quoted

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from minidock.core.build_record import MISSING, StepFate
 from minidock.core.context_size import ContextSize
+from minidock.core.dataclass import dataclass
 
 VERSION = 1
 

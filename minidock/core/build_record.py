@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.reason import Reason
 from minidock.errors import InvalidDigest, StoreError

@@ -7,10 +7,10 @@ a CMD says never disturbs a later RUN, because those stand in the image config a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.secret_words import digest_of, looks_secret, marked
 from minidock.core.told import NOTHING_TOLD, Told

@@ -7,10 +7,11 @@ keep it. Source: BuildKit, cache/remotecache/v1 (the shape of layers and records
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import Descriptor, Manifest, parse_object
 from minidock.core.digest import Digest
 from minidock.errors import InvalidDigest, StoreError

@@ -6,10 +6,11 @@ Source: OCI image-spec, config.md; docker's additions (Shell, Healthcheck, OnBui
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import check_spelling, parse_object
 from minidock.core.digest import Digest
 from minidock.core.health import HealthCheck

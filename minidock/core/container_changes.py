@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, WHITEOUT, Entry, Tree, ancestors
 
 ADDED, CHANGED, DELETED = "A", "C", "D"

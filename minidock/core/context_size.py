@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import DIRECTORY, Entry
 
 

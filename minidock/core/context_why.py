@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from minidock.core.context_size import ContextSize, Part
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.ignore import IgnoreMatch
 
 

@@ -6,8 +6,8 @@ Source: docker's command line reference, "docker container cp"; moby pkg/archive
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import InvalidRequest
 
 

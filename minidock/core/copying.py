@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import (
     DIRECTORY,
     FILE,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from minidock.core import mediatype
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.errors import StoreError
 

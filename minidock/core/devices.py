@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import FlagError
 
 ALL_ACCESS = "rwm"

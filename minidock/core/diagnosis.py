@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from minidock.core.dataclass import dataclass
 
 
 class Verdict(StrEnum):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import InvalidElf
 
 MAGIC = b"\x7fELF"

@@ -7,8 +7,8 @@ appearance (the ``#N`` of the progress), ``seconds`` counts from the start of th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 
 

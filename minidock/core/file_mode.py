@@ -7,8 +7,7 @@ Source: BSD, setmode(3); BuildKit, tonistiigi/dchapes-mode.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from minidock.core.dataclass import dataclass
 from minidock.errors import BuildError
 
 _SET_ID, _STICKY = 0o6000, 0o1000

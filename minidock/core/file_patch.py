@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import Entry
 
 MOST_BYTES = 4 << 20  # of a file that is compared line by line

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
+from minidock.core.dataclass import dataclass
 from minidock.core.quoting import quoted
 from minidock.core.truth import FALSE, TRUE
 from minidock.errors import BuildError

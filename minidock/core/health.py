@@ -6,11 +6,12 @@ Source: docker's documentation of HEALTHCHECK; moby, daemon/health.go, as seen f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.times import format_time, parse_time
 
 NANOSECONDS = 1_000_000_000

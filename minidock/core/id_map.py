@@ -6,7 +6,8 @@ Source: subuid(5), subgid(5); user_namespaces(7), "User and group ID mappings".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from minidock.core.dataclass import dataclass
 
 MOST_RANGES = 340  # of a map, since Linux 4.15
 _MOST_IDS = 2**32 - 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from minidock.core import mediatype
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import Descriptor, Index, Manifest
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform

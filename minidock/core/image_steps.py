@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.step_lines import StepLines
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.health import HealthCheck
 from minidock.errors import InvalidRequest
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.process import MountType, Recursion
 from minidock.core.quoting import quoted
 from minidock.core.volume import check_volume_name

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.published import Published
 
 HOST_GATEWAY = "host-gateway"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from minidock.core import mediatype
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.quoting import quoted

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import unquote
 
+from minidock.core.dataclass import dataclass
 from minidock.core.quoting import quoted
 from minidock.errors import InvalidPlatform
 

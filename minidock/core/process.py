@@ -7,9 +7,10 @@ decides nothing. Shaped like the OCI runtime config, so that an adapter to crun 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
+from minidock.core.dataclass import dataclass
 from minidock.core.networking import Networking
 from minidock.core.resources import Resources
 from minidock.core.security import Security

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import InvalidRequest
 
 PROTOCOLS = ("tcp", "udp", "sctp")

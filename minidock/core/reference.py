@@ -16,9 +16,9 @@ Source: distribution/reference.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.errors import InvalidDigest, InvalidReference
 

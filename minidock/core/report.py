@@ -6,9 +6,9 @@ layers, so that those which begin with the same layers are neighbours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.reason import Reason
 from minidock.core.stored_files import LayerBytes

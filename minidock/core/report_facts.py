@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import nsmallest
 
 from minidock.core.build_record import BuildRecord
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.report import ImageDetails, ImageFile, LargeFile, Report, ReportImage, ReportLayer
 from minidock.core.report_images import Choice, FoundImage

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.step_lines import StepLines
 

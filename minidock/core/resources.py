@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from minidock.core.dataclass import dataclass
 
 DEFAULT_SHM_SIZE = 64 << 20
 UNLIMITED = -1

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import InvalidRequest
 
 EPERM, ENOSYS = 1, 38

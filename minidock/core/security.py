@@ -7,9 +7,10 @@ Source: capabilities(7) for the numbers; moby, oci/caps/defaults.go and oci/defa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.devices import Device
 from minidock.core.namespaces import Namespaces
 from minidock.errors import InvalidRequest

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.glob import has_wildcard, match
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.entries import DIRECTORY, SYMLINK, Entry, Tree, ancestors, join, name_of

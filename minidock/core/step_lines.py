@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.errors import InvalidDigest
 

@@ -16,10 +16,10 @@ not. An image that has the same layer twice stores it twice here, as its docker 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import DIRECTORY, FILE, HARDLINK, OPAQUE, WHITEOUT, Entry, ancestors, parent_of
 
 

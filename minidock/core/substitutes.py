@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from minidock.core import cgroups
+from minidock.core.dataclass import dataclass
 from minidock.core.limit_rules import RLIMITS, parse_cpu_list
 from minidock.core.resources import Resources
 

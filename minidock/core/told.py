@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, NamedTuple
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.secret_words import marked
 

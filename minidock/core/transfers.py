@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from minidock.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import BLOCK, CHAR, DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, Tree
 
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.filters import has_label, truth
 from minidock.core.quoting import quoted
 from minidock.errors import InvalidRequest

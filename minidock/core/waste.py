@@ -9,10 +9,11 @@ bytes are in that step's own layer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import Entry
 from minidock.core.image_steps import ImageStep
 from minidock.core.stored_files import StoredFile, Way, layer_bytes, stored_files

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 
+from minidock.core.dataclass import dataclass
 from minidock.core.units import parse_size
 from minidock.errors import InvalidUnit
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from dataclasses import dataclass
 
 from minidock.core.copying import Planned
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import FILE, Entry
 from minidock.core.selecting import Selected
 from minidock.engine.copy_parts import Part

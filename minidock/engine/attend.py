@@ -7,10 +7,10 @@ import signal as signals
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from minidock.core.dataclass import dataclass
 from minidock.engine.relay import Input, relay
 from minidock.runtime import terminal
 from minidock.runtime.base import Handle, ProcessIO

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from minidock.core import mediatype
 from minidock.core.build_options import annotations_for, check_annotations, index_annotations
 from minidock.core.build_record import BuildRecord
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.events import Observer

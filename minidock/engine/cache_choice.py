@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from minidock.core.ancestry import Steps
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.filters import PruneFilter
 from minidock.engine.forecast import paths_of

@@ -10,12 +10,13 @@ import fcntl
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from minidock.core import mediatype
 from minidock.core.build_options import CacheOption
 from minidock.core.cache_manifest import CACHE_CONFIG, UNCOMPRESSED, CacheConfig, CachedResult
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest, load_object
 from minidock.core.digest import Digest
 from minidock.core.packing import UNCOMPRESSED as PLAIN

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 
 from minidock.core.build_options import CacheOption
 from minidock.core.cache_manifest import CACHE_CONFIG, CacheConfig, CachedResult, cache_of
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import REF_NAME, Descriptor, Index, Manifest
 from minidock.core.digest import Digest
 from minidock.engine.archive_files import Files, LayoutFiles, blob_path, ingest_layer, read_document

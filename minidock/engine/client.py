@@ -7,9 +7,9 @@ import select
 import signal as signals
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from types import FrameType
 
+from minidock.core.dataclass import dataclass
 from minidock.core.detach_keys import DetachKeys
 from minidock.engine import attach_socket
 from minidock.engine.attend import Streams

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from minidock.core import removal
 from minidock.core.ancestry import is_step_of
 from minidock.core.config import ImageConfig, chain_ids
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import REF_NAME, Descriptor
 from minidock.core.digest import Digest
 from minidock.core.removal import Candidate, ImageUse

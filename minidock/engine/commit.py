@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from minidock.core.config import ContainerConfig, HistoryEntry
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.config_changes import with_changes
 from minidock.core.volume import is_anonymous

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO, Protocol
 
 from minidock.core import units
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.ignore import IgnoreRules
 from minidock.core.entries import FILE, Entry, Tree
 from minidock.core.git_reference import GitReference, parse_git_reference, without_password

@@ -6,10 +6,10 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO
 
 from minidock.core.copy_rules import CopyPath, Place, is_content, place_of, says_directory
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import HARDLINK, join
 from minidock.core.id_mode import IdMode
 from minidock.engine import events

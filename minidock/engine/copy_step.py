@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from minidock.core import copying
 from minidock.core.cache_key import StepInputs
 from minidock.core.config import HistoryEntry
 from minidock.core.copying import Attributes, Planned, Unpacked
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.model import Add, Copy
 from minidock.core.dockerfile.transfer import is_sent
 from minidock.core.entries import FILE, name_of

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from minidock.core.copying import Attributes
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.model import Add, Copy
 from minidock.core.git_reference import GitReference, parse_git_reference
 from minidock.core.selecting import Selected, Selection, exclusion

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from minidock.core import units
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile import instructions, parser, stages
 from minidock.core.dockerfile.checks.check import Checked, check, check_file, options_of
 from minidock.core.dockerfile.checks.file_rules import FileView

@@ -7,10 +7,11 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from minidock.core import container as rules
+from minidock.core.dataclass import dataclass
 from minidock.core.process import ProcessSpec, RootFs, User
 from minidock.core.summary import ContainerState
 from minidock.core.users import resolve_groups, resolve_user

@@ -20,8 +20,9 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from minidock.core.dataclass import dataclass
 from minidock.core.elf import ElfFile
 from minidock.engine.host_libraries import (
     LOADER_CACHE,

@@ -12,8 +12,8 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.git_reference import GitReference, is_commit, without_password
 from minidock.core.quoting import quoted
 from minidock.errors import BuildError

@@ -12,9 +12,10 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from minidock.core import elf
+from minidock.core.dataclass import dataclass
 from minidock.core.elf import ElfFile
 from minidock.errors import HostFileError, InvalidElf, LibraryNotFound
 

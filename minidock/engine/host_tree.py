@@ -10,9 +10,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import HostFileError
 
 Kind = Literal["dir", "file", "symlink"]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
+from minidock.core.dataclass import dataclass
 from minidock.core.id_mode import IdMode
 from minidock.engine.workspace import open_workspace
 from minidock.errors import CommandNotExecutable, CommandNotFound, IdRangesUnavailable, InvalidRequest, StoreError

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from minidock.core.build_record import BuildRecord, StepFate
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import LINES
 from minidock.core.digest import Digest
 from minidock.core.entries import Entry

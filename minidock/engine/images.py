@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from minidock.core import mediatype
 from minidock.core.base_image import BaseImage
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import BASE, CONFIG_DIGEST, CREATED, LINES, REF_NAME, REPO_DIGESTS, Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.reference import Reference

@@ -6,10 +6,11 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO
 
 from minidock.core.config import ContainerConfig, HistoryEntry, ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.config_changes import with_changes
 from minidock.core.entries import Entry

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from minidock.core import units
 from minidock.core.build_options import Output
+from minidock.core.dataclass import dataclass
 from minidock.core.image_index import ImageIndex, PlatformManifest, directory_of
 from minidock.core.platform import Platform
 from minidock.core.reference import Reference

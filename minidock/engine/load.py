@@ -10,9 +10,9 @@ import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
 
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.platform import Platform
 from minidock.engine import events, images

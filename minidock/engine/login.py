@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 
+from minidock.core.dataclass import dataclass
 from minidock.core.reference import DEFAULT_DOMAIN
 from minidock.engine.registries import Environment, open_registries
 from minidock.errors import RegistryError, RegistryRefused

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
 from minidock.core import networks as rules
+from minidock.core.dataclass import dataclass
 from minidock.core.moments import date_of
 from minidock.core.network_filter import select_networks, select_prunable
 from minidock.core.networking import Endpoint

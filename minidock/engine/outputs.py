@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO
 
 from minidock.core import units
 from minidock.core.build_options import STDOUT, Output
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import Manifest
 from minidock.core.image_index import directory_of
 from minidock.core.packing import GZIP, UNCOMPRESSED, Compression

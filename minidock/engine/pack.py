@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import sha256
 
 from minidock.core import mediatype
 from minidock.core.canonical import dumps
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import REF_NAME, Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.image_index import ImageIndex
@@ -48,13 +49,16 @@ class Since:
     diff_ids: frozenset[Digest] = frozenset()
 
 
+_ALL = Since()
+
+
 def pack(
     ws: Workspace,
     packed: Sequence[Packed],
     sink: Sink,
     *,
     is_for_docker: bool,
-    since: Since = Since(),
+    since: Since = _ALL,
     read: Callable[[Digest], Iterable[bytes]] | None = None,
     index: ImageIndex | None = None,
 ) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import BinaryIO
 
 from minidock.core.build_options import Annotation, CacheOption
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile import stage_needs, stage_plan
 from minidock.core.dockerfile.checks.check import CHECKED
 from minidock.core.dockerfile.entitlements import refusal

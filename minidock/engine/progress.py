@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.events import (
     BuildWarning,

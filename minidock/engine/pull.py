@@ -6,9 +6,10 @@ Source: OCI distribution-spec, "Pull"; docker, `pull` as seen from outside.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import REPO_DIGESTS, Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.packing import Form, as_layer

@@ -8,9 +8,9 @@ Source: OCI distribution-spec, "Push"; docker, `push` as seen from outside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import CONFIG_DIGEST, REF_NAME, Descriptor, Manifest
 from minidock.core.digest import Digest
 from minidock.core.packing import USUAL, Compression, as_layer, kept_as_it_is

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from minidock.core import mediatype
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import Descriptor, Index, Manifest, load_object
 from minidock.core.digest import Digest
 from minidock.core.inspection import image_members

@@ -6,11 +6,12 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from minidock.core import container as rules
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.networking import Networking, NetworkKind, NetworkWish, with_ports
 from minidock.core.process import ProcessSpec, RootFs
 from minidock.engine import events, images, limits, privileges, volumes

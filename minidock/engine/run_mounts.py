@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from minidock.core.cache_key import InputFile
 from minidock.core.config import chain_ids
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.dockerfile import run_mounts, words
 from minidock.core.dockerfile.model import Run

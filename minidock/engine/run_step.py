@@ -7,10 +7,11 @@ import re
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.entries import DIRECTORY, Entry, Tree
 from minidock.core.networking import Networking

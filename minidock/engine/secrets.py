@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from minidock.core.build_options import AgentOption, SecretOption
+from minidock.core.dataclass import dataclass
 from minidock.errors import BuildError
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from minidock.core.base_image import BaseImage
 from minidock.core.build_record import StepFate
 from minidock.core.cache_manifest import CachedResult
 from minidock.core.config import ContainerConfig, ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.dockerfile.model import Copy, Run
 from minidock.core.process import DEFAULT_PATH

@@ -11,9 +11,9 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import RegistryError, RegistryRefused
 from minidock.registry.challenge import Challenge
 from minidock.registry.origin import Origin, check_step, without_query

@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote, urlencode, urljoin
 
 from minidock.core import mediatype
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.errors import InvalidDigest, RegistryError, RegistryRefused

@@ -13,9 +13,10 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.reference import DEFAULT_DOMAIN
 from minidock.errors import MinidockError, RegistryError
 from minidock.registry.authorization import Credentials

@@ -14,12 +14,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import IO
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from minidock import __version__
+from minidock.core.dataclass import dataclass
 from minidock.core.git_reference import without_password
 from minidock.errors import BuildError
 

@@ -7,9 +7,9 @@ never leads to this machine. Source: OCI distribution-spec, "Authorization heade
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import RegistryError
 
 _PORTS = {"http": 80, "https": 443}

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import RegistryError
 from minidock.registry.origin import Origin
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from minidock.core.dataclass import dataclass
 from minidock.core.reference import DEFAULT_DOMAIN, Reference
 from minidock.errors import RegistryUnreachable
 from minidock.registry.authorization import Authorization, Credentials

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.reference import DOMAIN
 from minidock.errors import MinidockError
 

@@ -10,10 +10,11 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from minidock.core.dataclass import dataclass
 from minidock.errors import RegistryError, RegistryUnreachable
 from minidock.registry.origin import Origin, without_query
 

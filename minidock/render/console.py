@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TextIO
+
+from minidock.core.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

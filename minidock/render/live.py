@@ -20,7 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -28,6 +28,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from minidock.core.dataclass import dataclass
 from minidock.core.events import (
     BuildWarning,
     Event,

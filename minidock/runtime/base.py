@@ -7,10 +7,11 @@ function from `ProcessSpec` to an OCI bundle. One contract suite (``tests/runtim
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from minidock.core.dataclass import dataclass
 from minidock.core.id_mode import IdMode
 from minidock.core.process import ProcessSpec
 from minidock.core.resources import Resources

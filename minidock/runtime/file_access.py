@@ -7,9 +7,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.id_mode import IdMode
 from minidock.core.process import ProcessSpec
 from minidock.errors import RuntimeProblem

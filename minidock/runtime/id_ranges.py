@@ -15,8 +15,8 @@ import pwd
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.id_map import IdMap, subordinate_ranges
 from minidock.errors import IdRangesUnavailable
 from minidock.runtime import syscalls

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.store import session as sessions

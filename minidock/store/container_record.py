@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.lifecycle import LifeCycle
 from minidock.core.mounts import MountOption

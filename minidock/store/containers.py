@@ -23,11 +23,12 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from minidock.core.canonical import dumps
 from minidock.core.config import chain_ids
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.core.health import Health
 from minidock.core.summary import ContainerState

@@ -6,9 +6,9 @@ Derived data: a note that cannot be read costs one download.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.store.layout import Layout
 from minidock.store.session import Session

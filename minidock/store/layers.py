@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 from xxhash import xxh3_128
 
 from minidock.core import mediatype
+from minidock.core.dataclass import dataclass
 from minidock.core.descriptor import Descriptor
 from minidock.core.digest import Digest
 from minidock.core.entries import (

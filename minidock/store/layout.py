@@ -32,8 +32,7 @@ Lock order: key locks, then the lease, then gate and gc; nobody waits for a key 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 
 VERSION = 1

@@ -11,11 +11,12 @@ import re
 import stat
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from xxhash import xxh3_128
 
+from minidock.core.dataclass import dataclass
 from minidock.core.entries import (
     BLOCK,
     CHAR,

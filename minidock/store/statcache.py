@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.digest import Digest
 from minidock.store.layout import Layout
 from minidock.store.session import Session

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
 from minidock.core.canonical import dumps
+from minidock.core.dataclass import dataclass
 from minidock.core.times import format_time, parse_time
 from minidock.errors import MinidockError, NoSuchVolume
 from minidock.store.layout import Layout

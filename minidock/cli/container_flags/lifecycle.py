@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from minidock.cli.values import parse_duration_flag
+from minidock.core.dataclass import dataclass
 from minidock.core.health import HealthCheck
 from minidock.core.lifecycle import LifeCycle, RestartPolicy
 from minidock.errors import InvalidRequest

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from minidock.core.dataclass import dataclass
 from minidock.core.mount_keys import parse_mount
 from minidock.core.mounts import MountOption
 from minidock.core.process import MountType

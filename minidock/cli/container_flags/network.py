@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from minidock.core.dataclass import dataclass
 from minidock.core.networking import HOST_GATEWAY, NetworkChoice
 from minidock.errors import FlagError, InvalidRequest
 

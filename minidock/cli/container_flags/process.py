@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from minidock.cli.values import parse_label, parse_variable
+from minidock.core.dataclass import dataclass
 from minidock.core.lifecycle import ALL_STREAMS
 from minidock.errors import FlagError
 

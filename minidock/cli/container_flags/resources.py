@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from minidock.core.dataclass import dataclass
 from minidock.core.limit_rules import parse_cpus, parse_swap, parse_ulimit
 from minidock.core.resources import DEFAULT_SHM_SIZE, Resources, Ulimit
 from minidock.core.units import parse_size

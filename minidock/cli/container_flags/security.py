@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from minidock.core.dataclass import dataclass
 from minidock.core.devices import Device, parse_device_rule
 from minidock.core.namespaces import Namespaces
 from minidock.core.security import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+
+from minidock.core.dataclass import dataclass
 
 BOM = "\ufeff"
 DEFAULT_ESCAPE = "\\"

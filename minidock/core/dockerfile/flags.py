@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
+from minidock.core.dataclass import dataclass
 from minidock.core.suggest import did_you_mean
 
 

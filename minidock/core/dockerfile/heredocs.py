@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile import words
 
 _OPENING = re.compile(r"([0-9]*)<<(-?)\s*([^<]*)")

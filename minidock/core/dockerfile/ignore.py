@@ -11,9 +11,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import NamedTuple
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.directives import BOM
 from minidock.core.dockerfile.glob import STAR, class_to_regex, compile_glob, has_wildcard, joined
 from minidock.errors import PatternError

@@ -6,8 +6,8 @@ Source: BuildKit, dockerfile2llb/outline.go and frontend/subrequests.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile import run_mounts, stage_needs, stages, words
 from minidock.core.dockerfile.model import Arg, Env, From, Instruction, Run
 from minidock.core.dockerfile.parser import Dockerfile

@@ -12,8 +12,8 @@ Source: BuildKit, frontend/dockerfile/parser.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile import arguments, heredocs
 from minidock.core.dockerfile.directives import BOM, DEFAULT_ESCAPE, Directive, match_directive
 from minidock.core.dockerfile.flags import split_flags

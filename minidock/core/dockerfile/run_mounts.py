@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TypeVar
 
 from minidock.core.csv_line import fields_of
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.problem import InstructionError
 from minidock.core.quoting import quoted
 from minidock.core.suggest import did_you_mean

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.model import From, Instruction
 from minidock.core.dockerfile.parser import Dockerfile
 from minidock.core.platform import Platform

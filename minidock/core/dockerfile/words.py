@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.word_lexer import Lexer, run_of_ordinary
 from minidock.errors import ExpansionError
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from minidock.core.dataclass import dataclass
 from minidock.core.templates import values
 from minidock.core.templates.nodes import Block, Call, Command, Literal, Node, Operand, Path, Pipe, Show, Text
 from minidock.core.templates.reader import read

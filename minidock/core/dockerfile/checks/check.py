@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from minidock.core.config import ImageConfig
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.checks import file_rules, stage_rules
 from minidock.core.dockerfile.checks.file_rules import FileView
 from minidock.core.dockerfile.checks.options import BUILD_ARG, BadOptions, CheckOptions

@@ -7,8 +7,8 @@ dockerfile2llb/validations.go.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile import words
 from minidock.core.dockerfile.checks.rule import Hit, Rule
 from minidock.core.dockerfile.model import Arg, From, Instruction

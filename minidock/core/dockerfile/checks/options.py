@@ -6,8 +6,9 @@ Source: BuildKit, frontend/dockerfile/linter.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.directives import match_directive
 from minidock.core.quoting import quoted
 from minidock.core.truth import FALSE, TRUE

@@ -10,8 +10,9 @@ import posixpath
 import re
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile import words
 from minidock.core.dockerfile.checks.rule import Hit, Rule
 from minidock.core.dockerfile.expansion import expand
