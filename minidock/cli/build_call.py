@@ -1,10 +1,8 @@
 """What `build` can be asked instead of building: `--call=METHOD[,format=json][,ignorestatus]`, and `--plan`."""
 
-from __future__ import annotations
-
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
 import typer
 
@@ -33,7 +31,7 @@ class Call(NamedTuple):
     ignores_status: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Call:
+    def parse(cls, text: str) -> Self:
         """Return the value of ``--call``. Raises: FlagError."""
         call = cls()
         try:
@@ -56,7 +54,7 @@ class Call(NamedTuple):
                     )
         return call
 
-    def answer(self, ws: Workspace, request: BuildRequest) -> int:
+    def answer(self, ws: "Workspace", request: "BuildRequest") -> int:
         """Print the answer and return the exit code. Raises: BuildError, DockerfileError."""
         from minidock.engine import call
         from minidock.render import call as render
@@ -124,7 +122,7 @@ class BuildQuestions:
     def _call(self) -> Call:
         return self.print_ if self.call.method == BUILD else self.call
 
-    def answer(self, ws: Workspace, request: BuildRequest) -> int:
+    def answer(self, ws: "Workspace", request: "BuildRequest") -> int:
         """Print the answer and return the exit code. Raises: BuildError, DockerfileError."""
         if not self.plan:
             return (self._call._replace(method="check") if self.check else self._call).answer(ws, request)
@@ -136,7 +134,7 @@ class BuildQuestions:
         print_plan(Console.standard(), found, shape=self.shape)
         return 0 if found.is_cached else _SOMETHING_RUNS
 
-    def require(self, ws: Workspace, request: BuildRequest) -> None:
+    def require(self, ws: "Workspace", request: "BuildRequest") -> None:
         """Print what a build with --require-cached would find, if a format is given.
 
         Raises: NotCached if a step is not in the cache, InvalidRequest for a context that can be read only once.

@@ -1,7 +1,5 @@
 """Options of docker's `build` of which most change nothing here; each says so, once, where one might expect more."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The options of `build` that say what becomes of the result, and the files that tell about it."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys
@@ -65,7 +63,7 @@ class BuildOutputs:
         """Return the labels by name; one without a value has an empty one. Raises: InvalidRequest."""
         return {name: value or "" for name, value in map(key_and_value, self.labels)}
 
-    def wanted(self) -> Outputs:
+    def wanted(self) -> "Outputs":
         """Return what becomes of the result."""
         from minidock.engine.outputs import Outputs
 
@@ -87,7 +85,7 @@ class BuildOutputs:
 
         return any(takes_stdout(output) for output in self._given)
 
-    def annotations(self) -> tuple[Annotation, ...]:
+    def annotations(self) -> tuple["Annotation", ...]:
         """Return the annotations. Raises: InvalidRequest."""
         from minidock.core.build_options import parse_annotations
         from minidock.engine.platforms import this_platform
@@ -107,7 +105,7 @@ class BuildOutputs:
             if os.path.isfile(path):
                 os.unlink(path)
 
-    def end(self, result: BuildResult) -> None:
+    def end(self, result: "BuildResult") -> None:
         """Write the files."""
         if self.iidfile:
             with open(self.iidfile, "w", encoding="ascii") as out:
@@ -118,7 +116,7 @@ class BuildOutputs:
                 out.write(json.dumps(told, indent=2, sort_keys=True))
 
 
-def _metadata(result: BuildResult, *, has_image: bool) -> dict[str, object]:
+def _metadata(result: "BuildResult", *, has_image: bool) -> dict[str, object]:
     """Return what buildx says of a result; of files alone it names the build only.
 
     Source: docker/buildx, docs/reference/buildx_build.md, --metadata-file.

@@ -1,7 +1,5 @@
 """The options of `build` that say what its steps get, and whether the cache is used."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +72,7 @@ class BuildSteps:
         """Return the names of the stages that are built without the cache."""
         return tuple(name.lower() for item in self.no_cache_filter for name in item.split(","))
 
-    def wanted_secrets(self, environment: Mapping[str, str]) -> Secrets:
+    def wanted_secrets(self, environment: Mapping[str, str]) -> "Secrets":
         """Return the secrets and agents. Raises: BuildError."""
         from minidock.engine.secrets import gather
 

@@ -1,8 +1,8 @@
 """`dataclass` of the standard library for classes with slots, made quick to declare.
 
 The library writes up to eight methods of a class as text and compiles each when the class is declared: half a
-millisecond a class, a quarter of every command's time. Here the text of ``__init__`` alone is written, when the first
-object is made; how objects compare, hash, show themselves and refuse changes is said once for all classes. What a field
+millisecond a class, a quarter of every command's time. Here the text of ``__init__`` alone is written, once a class has
+many objects; how objects compare, hash, show themselves and refuse changes is said once for all classes. What a field
 is, its default, ``fields``, ``replace`` and ``asdict`` are the library's own.
 """
 
@@ -29,6 +29,8 @@ else:
 
 
 Values = Callable[[Any], tuple[Any, ...]]
+
+_FIRST_OBJECTS = 30
 
 
 def _declare(declared: type, *, is_frozen: bool) -> Any:
@@ -101,14 +103,49 @@ _CLOSED = {
 
 
 def _first_init(cls: type) -> Callable[..., None]:
-    """Return an ``__init__`` that puts the real one in its place, and calls it."""
+    """Return an ``__init__`` that fills the fields one by one, and puts the written one in its place in time.
 
-    def __init__(self: object, *args: Any, **kwargs: Any) -> None:
-        real = _init(cls)
-        cls.__init__ = real  # type: ignore[misc]
-        real(self, *args, **kwargs)
+    That is much faster, but to compile it takes as long as some forty objects do: most classes have fewer in a command.
+    Arguments that do not fit are the written one's to refuse.
+    """
+    fields: list[Any] = []
+    left = _FIRST_OBJECTS
 
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        nonlocal left
+        left -= 1
+        if not fields:
+            fields.extend((member, getattr(cls, member.name).__set__) for member in dataclasses.fields(cls))
+        if left < 0 or not _fill(self, fields, args, kwargs):
+            written = _init(cls)
+            cls.__init__ = written  # type: ignore[misc]
+            written(self, *args, **kwargs)
+        elif hasattr(cls, "__post_init__"):
+            self.__post_init__()
+
+    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     return __init__
+
+
+def _fill(self: object, fields: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Fill the fields of an object, given as (field, setter of its slot); return False if the arguments do not fit."""
+    given = iter(args)
+    named = len(kwargs)
+    for member, put in fields:
+        value = next(given, _Missing) if member.init else _Missing
+        if value is _Missing and member.init and member.name in kwargs:
+            value = kwargs[member.name]
+            named -= 1
+        if value is _Missing:
+            value = member.default
+            if value is dataclasses.MISSING:
+                if member.default_factory is dataclasses.MISSING:
+                    if member.init:
+                        return False
+                    continue
+                value = member.default_factory()
+        put(self, value)
+    return not named and next(given, _Missing) is _Missing
 
 
 def _init(cls: type) -> Callable[..., None]:
@@ -137,7 +174,7 @@ def _init(cls: type) -> Callable[..., None]:
     text = f"def __init__({', '.join(parameters)}):\n" + "\n".join(lines or [" pass"])
     exec(text, known)
     made: Callable[..., None] = known["__init__"]
-    made.__qualname__ = f"{cls.__qualname__}.__init__"  # what the interpreter says of wrong arguments
+    made.__qualname__ = f"{cls.__qualname__}.__init__"  # the interpreter names it when arguments do not fit
     return made
 
 

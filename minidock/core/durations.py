@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 from minidock.core.quoting import quoted
 
@@ -17,7 +16,8 @@ _UNITS = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)", re.ASCII)
+_PART = re.compile(r"(?=\.?[0-9])([0-9]*)\.?([0-9]*)([^0-9.]*)", re.ASCII)
+_DIGITS = 19  # more in front are out of range, and more behind the point are nothing, even of an hour
 _LONGEST = 2**63 - 1
 
 
@@ -30,21 +30,24 @@ def parse_duration(text: str) -> int:
     unsigned = text[1:] if text[:1] in ("+", "-") and text else text
     if unsigned == "0":
         return 0
-    total = Decimal(0)
+    total = 0
     position = 0
     while position < len(unsigned) or not unsigned:
         part = _PART.match(unsigned, position)
         if part is None:
             raise BadDuration(f"time: invalid duration {quoted(text)}")
-        if not part[2]:
+        whole, fraction, unit = part[1].lstrip("0"), part[2][:_DIGITS], part[3]
+        if not unit:
             raise BadDuration(f"time: missing unit in duration {quoted(text)}")
-        if part[2] not in _UNITS:
-            raise BadDuration(f"time: unknown unit {quoted(part[2])} in duration {quoted(text)}")
-        total += Decimal(part[1]) * _UNITS[part[2]]
+        if unit not in _UNITS:
+            raise BadDuration(f"time: unknown unit {quoted(unit)} in duration {quoted(text)}")
+        if len(whole) > _DIGITS:
+            raise BadDuration(f"time: invalid duration {quoted(text)}")
+        total += int(whole + fraction or "0") * _UNITS[unit] // 10 ** len(fraction)
         position = part.end()
     if total > _LONGEST:
         raise BadDuration(f"time: invalid duration {quoted(text)}")
-    return -int(total) if text.startswith("-") else int(total)
+    return -total if text.startswith("-") else total
 
 
 def format_duration(nanoseconds: int) -> str:

@@ -7,7 +7,18 @@ from minidock.core.durations import BadDuration, format_duration, parse_duration
 
 @pytest.mark.parametrize(
     ("text", "nanoseconds"),
-    [("0", 0), ("1ns", 1), ("1.5s", 1_500_000_000), ("1h2m3s", 3_723_000_000_000), ("-2ms", -2_000_000), (".5us", 500)],
+    [
+        ("0", 0),
+        ("1ns", 1),
+        ("1.5s", 1_500_000_000),
+        ("1h2m3s", 3_723_000_000_000),
+        ("-2ms", -2_000_000),
+        (".5us", 500),
+        ("1.m", 60_000_000_000),
+        ("1.9999ns", 1),
+        ("9223372036.854775807s", 2**63 - 1),
+        (f"{'0' * 5000}1.{'3' * 5000}s", 1_333_333_333),
+    ],
 )
 def test_a_duration_is_numbers_with_units(text: str, nanoseconds: int) -> None:
     assert parse_duration(text) == nanoseconds
@@ -22,6 +33,10 @@ def test_a_duration_is_numbers_with_units(text: str, nanoseconds: int) -> None:
         ("5", 'time: missing unit in duration "5"'),
         ("5d", 'time: unknown unit "d" in duration "5d"'),
         ("9999999h", 'time: invalid duration "9999999h"'),
+        ("9223372036.854775808s", 'time: invalid duration "9223372036.854775808s"'),
+        ("9" * 5000 + "s", f'time: invalid duration "{"9" * 5000}s"'),
+        (".s", 'time: invalid duration ".s"'),
+        ("1..5s", 'time: missing unit in duration "1..5s"'),
     ],
 )
 def test_anything_else_is_refused(text: str, message: str) -> None:

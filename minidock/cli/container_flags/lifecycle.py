@@ -1,7 +1,5 @@
 """The options of `run` and `create` that say how a container is called, ended, checked and started again."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The options of `run` and `create` that say what file systems a container sees."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The options of `run` and `create` that concern the network."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -124,7 +122,7 @@ class NetworkFlags:
         tuple[str, ...], typer.Option("--dns-opt", metavar="list", hidden=True, help="As --dns-option")
     ] = ()
 
-    def wish(self) -> NetworkWish:
+    def wish(self) -> "NetworkWish":
         """Return what the options ask for. Raises: InvalidRequest."""
         from minidock.core.networking import Networking, NetworkWish
         from minidock.core.published import parse_expose, parse_publish

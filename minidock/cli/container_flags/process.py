@@ -1,7 +1,5 @@
 """The options of `run` and `create` that say what process is started, and how it is reached."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

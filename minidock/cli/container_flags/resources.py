@@ -1,7 +1,5 @@
 """The options of `run` and `create` that say how much of the machine a container may use."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

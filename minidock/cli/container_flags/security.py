@@ -1,9 +1,7 @@
 """The options of `run` and `create` that say what a container may do."""
 
-from __future__ import annotations
-
 import json
-from typing import Annotated
+from typing import Annotated, Self
 
 import typer
 
@@ -110,7 +108,7 @@ class _Options:
     words: tuple[str, ...]
 
     @classmethod
-    def read(cls, options: tuple[str, ...]) -> _Options:
+    def read(cls, options: tuple[str, ...]) -> Self:
         """Return the meaning of the options, later ones first. Raises: InvalidRequest in docker's words."""
         seccomp, no_new_privileges, is_unmasked, words = DEFAULT_PROFILE, False, False, []
         for option in options:
