@@ -27,6 +27,7 @@ def stay() -> None:
     The child is a process group of its own, in the foreground of the terminal if there is one.
     """
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)  # it is not PID 1 where no PID namespace was made
     syscalls.block_signals(_TAKEN)
     child = os.fork()
     if child:

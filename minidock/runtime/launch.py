@@ -75,7 +75,7 @@ def launch_of(
             spec,
             limits,
             id_mode=id_mode,
-            has_init=spec.has_init and not is_chroot,
+            has_init=spec.has_init,
             may_ask=not (is_chroot or oci or fuse),
         ),
         is_chroot=is_chroot,

@@ -324,6 +324,22 @@ def test_everything_ends_with_the_first_process(box: Containers) -> None:
     assert finish(handle, read_end) == (4, "")  # the end of the pipe: nobody holds it any more
 
 
+def test_an_init_looks_after_orphans_whatever_isolates_it(box: Containers) -> None:
+    if box.runtime.name != "native":
+        pytest.skip("OCI runtimes have no such process")
+    script = "trap 'exit 9' TERM; (sleep 0.1 &); (sleep 0.1 &); sleep 0.5; touch /ready; while :; do sleep 0.05; done"
+    spec = box.shell(script, has_init=True)
+    ready = Path(spec.rootfs.copied or spec.rootfs.upper, "ready")
+    handle = box.runtime.start(spec, NOTHING)
+    while not ready.exists():
+        time.sleep(0.01)
+    pid = handle.started.pid
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    names = [Path(f"/proc/{process}/comm").read_text() for process in (pid, *found)]
+    handle.kill(signal.SIGTERM)
+    assert (names, handle.wait()) == (["minidock-init\n", "sh\n"], 9)
+
+
 def test_a_container_dies_with_the_program_that_started_it(box: Containers) -> None:
     pipe_read, pipe_write = os.pipe()
     spec = box.spec("sleep", "1000")
