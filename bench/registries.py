@@ -24,7 +24,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from bench import BASE, FLOOR, Program, Way, alternate, programs_in, reset, run, settle
+from bench import BASE, FLOOR, IMAGE, Program, Way, alternate, programs_in, reset, run, settle
 
 _PATIENCE = 30.0
 _GZIP = 6
@@ -205,7 +205,8 @@ def _largest(data: Path) -> int:
 def _without(program: Program, name: str) -> None:
     if program.name == "minidock":
         reset(program)
-    run(program.words("rmi", "-f", name), program.environment)
+    # What other measurements left may have the same layer, and docker would fetch nothing.
+    run(program.words("rmi", "-f", name, IMAGE, BASE), program.environment)
     settle()
 
 

@@ -108,14 +108,14 @@ def _first_init(cls: type) -> Callable[..., None]:
     That is much faster, but to compile it takes as long as some forty objects do: most classes have fewer in a command.
     Arguments that do not fit are the written one's to refuse.
     """
-    fields: list[Any] = []
+    fields: tuple[Any, ...] | None = None
     left = _FIRST_OBJECTS
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        nonlocal left
+        nonlocal fields, left
         left -= 1
-        if not fields:
-            fields.extend((member, getattr(cls, member.name).__set__) for member in dataclasses.fields(cls))
+        if fields is None:  # whole at once: another thread may make one of these objects, too
+            fields = tuple((member, getattr(cls, member.name).__set__) for member in dataclasses.fields(cls))
         if left < 0 or not _fill(self, fields, args, kwargs):
             written = _init(cls)
             cls.__init__ = written  # type: ignore[misc]

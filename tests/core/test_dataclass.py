@@ -7,7 +7,9 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
@@ -209,6 +211,27 @@ def test_methods_that_are_called_first_through_a_subclass_are_made_for_the_right
             super().__init__("last", 2)
 
     assert (Last().name, Last().size, Middle(), Base()) == ("last", 2, Middle("base", 1), Base("base"))
+
+
+def test_several_threads_may_make_the_first_objects() -> None:
+    class Slow(type):
+        def __getattribute__(cls, name: str) -> Any:
+            time.sleep(0.02 if name in ("one", "two", "three") else 0)
+            return super().__getattribute__(name)
+
+    @ours.dataclass(frozen=True, slots=True)
+    class Three(metaclass=Slow):
+        one: int = 1
+        two: int = 2
+        three: int = 3
+
+    def make(delay: float) -> Three:
+        time.sleep(delay)
+        return Three()
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(make, (number / 100 for number in range(8))))
+    assert [(three.one, three.two, three.three) for three in made] == [(1, 2, 3)] * 8
 
 
 def test_classes_without_slots_are_not_taken() -> None:
