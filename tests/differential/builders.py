@@ -98,6 +98,7 @@ class Minidock:
         with open(archive, "wb") as out:
             save(self._ws, [name], TarSink(out.write))
         with tarfile.open(archive) as packed:
+            packed.extraction_filter = lambda member, _: member  # everything as it is, whatever Python's default
             packed.extractall(place)
         (manifest,) = json.loads((place / "index.json").read_text())["manifests"]
         return str(manifest["digest"])

@@ -317,6 +317,7 @@ def exported(ws: Workspace, place: Path) -> dict[str, str]:
     export_container(ws, "box", out.write)
     place.mkdir()
     with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as tar:
+        tar.extraction_filter = lambda member, _: member  # everything as it is, whatever Python's default
         tar.extractall(place)
     return seen(place)
 

@@ -101,6 +101,8 @@ def test_the_launcher_s_program_lies_on_a_read_only_mount(isolated: Containers, 
     if report.id_mode is not IdMode.ROOT or isolated.runtime.name != "native":
         pytest.skip("in a user namespace it is another user's; crun and runc see to themselves")
     code = "import os; print(os.statvfs('/proc/self/exe').f_flag & os.ST_RDONLY, os.stat('/proc/self/exe').st_ino)"
-    libraries = ("PYTHONHOME=/usr", "LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu")
-    spec = isolated.spec("/proc/self/exe", "-S", "-c", code, env=libraries, mounts=(Mount("/usr", "/usr"),))
+    home = sys.base_prefix
+    libraries = f"LD_LIBRARY_PATH={home}/lib:/usr/lib/x86_64-linux-gnu:/usr/lib/aarch64-linux-gnu"
+    mounts = tuple(Mount(place, place) for place in dict.fromkeys(("/usr", home)))
+    spec = isolated.spec("/proc/self/exe", "-S", "-c", code, env=(f"PYTHONHOME={home}", libraries), mounts=mounts)
     assert isolated.run(spec) == (0, f"1 {os.stat(sys.executable).st_ino}\n")
