@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
 else:
 
-    def dataclass(*, slots: bool, frozen: bool = False) -> Callable[[type], type]:
+    def dataclass(*, slots: bool, frozen: bool = False, kw_only: bool = False) -> Callable[[type], type]:
         """Return a decorator like that of `dataclasses.dataclass`; all these classes have ``slots``.
 
-        ``InitVar``, and fields or classes with more options, are for the library's decorator.
+        ``InitVar`` and classes with more options are for the library's decorator.
         """
         if not slots:
             raise TypeError("classes without slots are for the decorator of the standard library")
-        return lambda declared: _declare(declared, is_frozen=frozen)
+        return lambda declared: _declare(declared, is_frozen=frozen, is_by_keyword=kw_only)
 
 
 Values = Callable[[Any], tuple[Any, ...]]
@@ -33,12 +33,12 @@ Values = Callable[[Any], tuple[Any, ...]]
 _FIRST_OBJECTS = 30
 
 
-def _declare(declared: type, *, is_frozen: bool) -> Any:
+def _declare(declared: type, *, is_frozen: bool, is_by_keyword: bool) -> Any:
     """Return a class with slots for the fields of ``declared``, and the methods that it does not have itself."""
     if not declared.__doc__:
         declared.__doc__ = declared.__name__  # the library would show a signature, which takes longest of all
     own = {name for name, member in declared.__dict__.items() if member is not None}
-    cls: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True)(declared)
+    cls: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=is_by_keyword)(declared)
     members = dataclasses.fields(cls)
     values = _values([member.name for member in members if member.compare])
     methods: dict[str, Any] = {
@@ -132,7 +132,7 @@ def _fill(self: object, fields: Sequence[Any], args: tuple[Any, ...], kwargs: di
     given = iter(args)
     named = len(kwargs)
     for member, put in fields:
-        value = next(given, _Missing) if member.init else _Missing
+        value = next(given, _Missing) if member.init and not member.kw_only else _Missing
         if value is _Missing and member.init and member.name in kwargs:
             value = kwargs[member.name]
             named -= 1
@@ -151,26 +151,27 @@ def _fill(self: object, fields: Sequence[Any], args: tuple[Any, ...], kwargs: di
 def _init(cls: type) -> Callable[..., None]:
     """Write ``__init__`` for the fields of a class: it fills the slots themselves, which may be closed to others."""
     known: dict[str, Any] = {"_Missing": _Missing}
-    parameters, lines = ["self"], []
+    parameters, by_keyword, lines = ["self"], ["*"], []
     for member in dataclasses.fields(cls):
         name = member.name
         known[f"_set_{name}"] = getattr(cls, name).__set__
-        value = name
+        value = parameter = name
         if member.default is not dataclasses.MISSING:
             known[f"_default_{name}"] = member.default
-            parameters.append(f"{name}=_default_{name}")
+            parameter = f"{name}=_default_{name}"
         elif member.default_factory is not dataclasses.MISSING:
             known[f"_make_{name}"] = member.default_factory
-            parameters.append(f"{name}=_Missing")
+            parameter = f"{name}=_Missing"
             value = f"_make_{name}() if {name} is _Missing else {name}"
+        if member.init:
+            (by_keyword if member.kw_only else parameters).append(parameter)
         else:
-            parameters.append(name)
-        if not member.init:
-            value = parameters.pop().partition("=")[2].replace("_Missing", f"_make_{name}()")
+            value = parameter.partition("=")[2].replace("_Missing", f"_make_{name}()")
         if value:
             lines.append(f" _set_{name}(self, {value})")
     if hasattr(cls, "__post_init__"):
         lines.append(" self.__post_init__()")
+    parameters += by_keyword if len(by_keyword) > 1 else []
     text = f"def __init__({', '.join(parameters)}):\n" + "\n".join(lines or [" pass"])
     exec(text, known)
     made: Callable[..., None] = known["__init__"]

@@ -29,7 +29,6 @@ from minidock.engine.sources import ContextSource, Source
 from minidock.engine.url_part import authorization
 from minidock.engine.workspace import Workspace
 from minidock.errors import BuildError, TarError
-from minidock.registry import download
 from minidock.store.content import Stretch
 from minidock.store.members import read_entries
 from minidock.store.session import Session
@@ -242,6 +241,8 @@ def fetch_dockerfile(fetching: Fetching, url: str) -> bytes:
 
 def fetch(fetching: Fetching, url: str, step: Step, what: str = "context") -> str:
     """Download a file; return its path in the session's temporary directory. Raises: BuildError."""
+    from minidock.registry import download  # http and TLS, which few builds need, take 10 ms to load
+
     with download.opened(url, authorization=authorization(fetching.secrets, url)) as response:
         path, size = _write(fetching, response.chunks())
     step.status(f"transferring {what}: {units.progress_size(size)} done")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from posixpath import basename
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from xxhash import xxh3_128
@@ -26,10 +27,11 @@ from minidock.engine.progress import Step
 from minidock.engine.secrets import Secrets
 from minidock.engine.stage_state import BuildContext
 from minidock.errors import BuildError
-from minidock.registry import download
-from minidock.registry.download import Headers, Response
 from minidock.store.http_notes import HttpNote, HttpNotes
 from minidock.store.layer_writer import ContentChanged
+
+if TYPE_CHECKING:
+    from minidock.registry.download import Headers, Response
 
 _DIGEST = re.compile(r"([a-z0-9]+(?:[.+_-][a-z0-9]+)*):([0-9a-zA-Z=_-]+)")
 _UNNAMED = "__unnamed__"
@@ -88,6 +90,8 @@ class UrlPart:
             return self._save(response)
 
     def _opened(self, method: str, etags: Sequence[str]) -> AbstractContextManager[Response]:
+        from minidock.registry import download  # http and TLS, which few builds need, take 10 ms to load
+
         header = authorization(self._build.secrets, self._url)
         return download.opened(self._url, method=method, known_etags=etags, authorization=header)
 

@@ -88,7 +88,18 @@ def declare(decorator: Decorator) -> dict[str, Any]:
         size: int = 4
         more: str = "more"
 
-    return {cls.__name__: cls for cls in (Empty, One, Frozen, Changeable, Checked, Own, Derived)}
+    @decorator(frozen=True, slots=True, kw_only=True)
+    class Located:
+        first: int = 0
+        last: int
+
+    @decorator(frozen=True, slots=True)
+    class Placed(Located):
+        name: str
+        mode: int = 0
+        extra: int = field(default=1, kw_only=True)
+
+    return {cls.__name__: cls for cls in (Empty, One, Frozen, Changeable, Checked, Own, Derived, Located, Placed)}
 
 
 STANDARD = declare(dataclass)
@@ -109,6 +120,13 @@ MADE: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("Checked", ("abc",), {}),
     ("Checked", ("",), {}),
     ("Own", ("a",), {}),
+    ("Located", (), {"last": 1}),
+    ("Located", (), {"first": 1}),
+    ("Located", (1, 2), {}),
+    ("Placed", ("a",), {"last": 4}),
+    ("Placed", ("a", 5), {"last": 4, "first": 2, "extra": 3}),
+    ("Placed", ("a", 5, 6), {"last": 4}),
+    ("Placed", (), {"last": 4}),
     ("Derived", ("a",), {}),
     ("Derived", ("a", 1, ["x"], "hide", 4, "most"), {}),
 ]
@@ -165,7 +183,7 @@ def test_classes_are_those_of_the_library(name: str, args: tuple[Any, ...], kwar
             few["Own"]("a"),
             few["Derived"]("a"),
         )
-        few["Empty"]()
+        few["Empty"](), few["Located"](last=1), few["Placed"]("a", last=1)
     assert told(few, name, args, kwargs) == expected
 
 

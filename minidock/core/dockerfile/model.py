@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from minidock.core.dataclass import dataclass
 from minidock.core.dockerfile.heredocs import Heredoc
 
 
