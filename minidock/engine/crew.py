@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TYPE_CHECKING
 
 from minidock.core.transfers import Transfer, TransferNote, TransferObserver, TransferProgress, TransferState
+from minidock.engine.pool import Pool
 
 if TYPE_CHECKING:
     from minidock.engine.progress import Step  # of builds: a push or pull does without
@@ -37,7 +38,7 @@ class Crew:
         """Carry out all tasks. Raises: what the first of them that fails raises."""
         futures: list[Future[None]] = []
         has_failed = True
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with Pool(AT_ONCE) as pool:
             try:
                 futures = [pool.submit(self._guarded, task) for task in tasks]
                 wait(futures, return_when=FIRST_EXCEPTION)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+from minidock.engine.pool import Pool
 from minidock.runtime.base import Handle
 
 _MOST_THREADS = 16
@@ -74,7 +75,7 @@ class Stages(Generic[State]):
             self._futures[wanted[0]].result()
             return
         # Threads take stages in file order, and a stage needs earlier ones only: with few threads too somebody goes on.
-        with ThreadPoolExecutor(min(len(wanted), most_threads or _MOST_THREADS)) as pool:
+        with Pool(min(len(wanted), most_threads or _MOST_THREADS)) as pool:
             try:
                 for index in wanted:
                     pool.submit(self._carry_out, index)
