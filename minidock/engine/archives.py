@@ -36,8 +36,8 @@ class Archive:
         self.file.close()
 
 
-def open_archive(part: Part, item: Selected) -> Archive | None:
-    """Return the archive that a selected file is, None if it is none (or not a file).
+def open_archive(part: Part, item: Selected, directory: str) -> Archive | None:
+    """Return the archive that a selected file is, None if it is none (or not a file); its tar lies in ``directory``.
 
     Raises: BuildError if its start is that of an archive, but the rest is damaged or hostile.
     """
@@ -55,13 +55,13 @@ def open_archive(part: Part, item: Selected) -> Archive | None:
         if not is_tar(head):
             return None
         try:
-            return _unpacked(head, plain)
+            return _unpacked(head, plain, directory)
         except TarError as error:
             raise BuildError(f"failed to unpack {item.name}: {error}") from error
 
 
-def _unpacked(head: bytes, rest: Source) -> Archive:
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # belongs to the archive, which closes it
+def _unpacked(head: bytes, rest: Source, directory: str) -> Archive:
+    file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115  # belongs to the archive, which closes it
     try:
         file.write(head)
         while chunk := rest.read(_CHUNK):

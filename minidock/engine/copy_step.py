@@ -183,9 +183,11 @@ class _Copy:
     def _make(self, step: Step) -> Layer:
         taken = [(part, item) for part in self.parts for item in part.take(step)]
         archives: list[Archive | None] = []
+        # Where the layer goes: it takes as much room there, and $TMPDIR may be small.
+        place = os.path.dirname(self.build.session.temporary())
         try:
             for part, item in taken:
-                archives.append(open_archive(part, item) if part.unpacks else None)
+                archives.append(open_archive(part, item, place) if part.unpacks else None)
             return self._write([part for part, _ in taken], [item for _, item in taken], archives)
         finally:
             for archive in archives:

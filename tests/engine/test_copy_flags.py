@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import tempfile
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -326,6 +327,12 @@ def test_archives_are_unpacked_however_they_are_packed(
         "to/dir/f",
         "to/l",
     ]
+
+
+def test_archives_need_no_room_beside_the_store(ws: Workspace, context: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(context / "none"))
+    (context / "a.tgz").write_bytes(gzip.compress(root_tar([(member("f"), b"x")])))
+    assert sorted(layer(ws, context, "ADD a.tgz /")) == ["f"]
 
 
 @pytest.mark.parametrize("pack", PACKERS[1:], ids=["gzip", "bzip2", "xz", "zstd"])
