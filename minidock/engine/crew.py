@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from functools import partial
 from typing import TYPE_CHECKING
 
 from minidock.core.transfers import Transfer, TransferNote, TransferObserver, TransferProgress, TransferState
-from minidock.engine.pool import Pool
+from minidock.store.threads import together
 
 if TYPE_CHECKING:
     from minidock.engine.progress import Step  # of builds: a push or pull does without
@@ -36,21 +36,11 @@ class Crew:
 
     def run(self, tasks: Sequence[Callable[[], None]]) -> None:
         """Carry out all tasks. Raises: what the first of them that fails raises."""
-        futures: list[Future[None]] = []
-        has_failed = True
-        with Pool(AT_ONCE) as pool:
-            try:
-                futures = [pool.submit(self._guarded, task) for task in tasks]
-                wait(futures, return_when=FIRST_EXCEPTION)
-                has_failed = any(not future.done() or future.exception() is not None for future in futures)
-            finally:
-                if has_failed:
-                    self._is_over.set()
-                    self._stop()
-        errors = [future.exception() for future in futures]
-        real = [error for error in errors if error is not None and not isinstance(error, Cancelled)]
-        if real:
-            raise real[0]
+        together([partial(self._guarded, task) for task in tasks], AT_ONCE, self._end)
+
+    def _end(self) -> None:
+        self._is_over.set()
+        self._stop()
 
     def _guarded(self, task: Callable[[], None]) -> None:
         self.check()

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Generic, TypeVar
 
-from minidock.engine.pool import Pool
 from minidock.runtime.base import Handle
+from minidock.store.threads import together
 
 _MOST_THREADS = 16
 _SIGKILL = 9
@@ -75,14 +76,8 @@ class Stages(Generic[State]):
             self._futures[wanted[0]].result()
             return
         # Threads take stages in file order, and a stage needs earlier ones only: with few threads too somebody goes on.
-        with Pool(min(len(wanted), most_threads or _MOST_THREADS)) as pool:
-            try:
-                for index in wanted:
-                    pool.submit(self._carry_out, index)
-                wait(self._futures.values(), return_when=FIRST_EXCEPTION)
-            finally:
-                if any(not future.done() or future.exception() for future in self._futures.values()):
-                    self._cancellation.cancel()
+        tasks = [partial(self._carry_out, index) for index in wanted]
+        together(tasks, most_threads or _MOST_THREADS, self._cancellation.cancel)
         self._raise_first()
 
     def state(self, index: int) -> State:
@@ -99,6 +94,7 @@ class Stages(Generic[State]):
             future.set_result(self._build(index))
         except BaseException as error:
             future.set_exception(error)
+            self._cancellation.cancel()
 
     def _raise_first(self) -> None:
         errors = [future.exception() for future in self._futures.values()]

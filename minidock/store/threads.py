@@ -1,10 +1,10 @@
-"""One kind of work in several threads: to make files is the kernel's work, and meanwhile other threads go on."""
+"""Work in several threads, which has ended when whoever began it goes on, however often the user presses Ctrl-C."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -44,17 +44,12 @@ def for_each(act: Callable[[Item], object], items: Iterable[Item]) -> None:
     Items are taken in their order. After an exception, in whichever thread, nobody takes another one; it is raised
     when all threads have stopped.
     """
-    pending = iter(items)
-    taking = threading.Lock()
+    take = _one_by_one(items)
     errors: list[BaseException] = []
 
     def work() -> None:
         try:
-            while not errors:
-                with taking:
-                    item = next(pending, None)
-                if item is None:
-                    return
+            while not errors and (item := take()) is not None:
                 act(item)
         except BaseException as error:
             errors.append(error)
@@ -72,12 +67,65 @@ def for_each(act: Callable[[Item], object], items: Iterable[Item]) -> None:
         raise errors[0]
 
 
-def join_all(workers: Iterable[Worker], interrupted: Callable[[BaseException], object]) -> None:
-    """Wait until all have ended; ``interrupted`` is told at once of Ctrl-C, which does not end the waiting."""
-    pending = list(workers)
-    while pending:
+def together(tasks: Sequence[Callable[[], object]], most: int, cancel: Callable[[], object]) -> None:
+    """Carry out tasks, ``most`` at a time and in their order, each in another thread; all have ended on return.
+
+    ``cancel`` is to make the tasks end, those that have not begun too: it is called after the first exception and at
+    every Ctrl-C. Raises: KeyboardInterrupt, else the first exception of a task.
+    """
+    take = _one_by_one(tasks)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while (task := take()) is not None:
+            try:
+                task()
+            except BaseException as error:
+                errors.append(error)
+                cancel()
+
+    def interrupted(error: BaseException) -> None:
+        errors.insert(0, error)
+        cancel()
+
+    workers = [Worker(work) for _ in range(min(most, len(tasks)))]
+    interruptions: list[BaseException] = []
+    try:
+        for worker in workers:
+            worker.start()
+    except BaseException as error:
+        interruptions.append(error)
+    join_all(workers, interrupted, interruptions)
+    if errors:
+        raise errors[0]
+
+
+def _one_by_one(items: Iterable[Item]) -> Callable[[], Item | None]:
+    """Return what gives the next item to whichever thread asks, None after the last."""
+    pending = iter(items)
+    taking = threading.Lock()
+
+    def take() -> Item | None:
+        with taking:
+            return next(pending, None)
+
+    return take
+
+
+def join_all(
+    workers: Iterable[Worker], interrupted: Callable[[BaseException], object], earlier: Iterable[BaseException] = ()
+) -> None:
+    """Wait until all have ended; ``interrupted`` is told at once of Ctrl-C, which does not end the waiting.
+
+    It is told of those that were ``earlier``, too, and again if Ctrl-C interrupts itself.
+    """
+    pending, untold = list(workers), list(earlier)
+    while pending or untold:
         try:
-            pending[-1].wait()
-            pending.pop()
+            while untold:
+                interrupted(untold.pop())
+            if pending:
+                pending[-1].wait()
+                pending.pop()
         except BaseException as error:
-            interrupted(error)
+            untold.append(error)

@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 
 import pytest
 
-from minidock.engine.crew import Cancelled, Crew
-
-
-class _Interrupted(list[Callable[[], None]]):
-    """Tasks after the first of which somebody presses Ctrl-C."""
-
-    def __iter__(self) -> Iterator[Callable[[], None]]:
-        yield self[0]
-        raise KeyboardInterrupt
-
-
-def test_an_interrupt_while_transfers_are_begun_ends_those_that_run() -> None:
-    stopped = threading.Event()
-    crew = Crew(stopped.set)
-    seen: list[bool] = []
-    with pytest.raises(KeyboardInterrupt):
-        crew.run(_Interrupted([lambda: seen.append(stopped.wait(5))]))
-    assert seen == [True]
-    with pytest.raises(Cancelled):
-        crew.check()
+from minidock.engine.crew import Crew
 
 
 def test_the_first_that_fails_is_told_and_ends_the_others() -> None:

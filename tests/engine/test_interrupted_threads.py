@@ -21,6 +21,16 @@ cancellation = Cancellation()
 def run(): Stages(lambda index: work(), cancellation).run(range(5))
 def is_wanted(): cancellation.check(); return True
 """
+_SLOW = """
+from minidock.engine.side_by_side import Cancellation, Stages
+class Slow(Cancellation):
+    def cancel(self):
+        time.sleep(0.2)
+        super().cancel()
+cancellation = Slow()
+def run(): Stages(lambda index: work(), cancellation).run(range(5))
+def is_wanted(): cancellation.check(); return True
+"""
 _PROGRAM = """
 import signal, sys, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -42,7 +52,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("what", [_CREW, _STAGES], ids=["a crew", "stages"])
+@pytest.mark.parametrize("what", [_CREW, _STAGES, _SLOW], ids=["a crew", "stages", "stages that are slow to end"])
 @pytest.mark.parametrize("more", [0, 1, 5])
 def test_nobody_works_on_when_it_is_over(what: str, more: int) -> None:
     words = [sys.executable, "-c", _PROGRAM.format(what=what)]
@@ -53,5 +63,8 @@ def test_nobody_works_on_when_it_is_over(what: str, more: int) -> None:
         for _ in range(1 + more):
             process.send_signal(signal.SIGINT)
             time.sleep(0.05)
-        said, problems = process.communicate(timeout=60)
+        try:
+            said, problems = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert (said.splitlines()[-1:], problems, process.returncode) == (["0 run"], "", 0)
