@@ -12,6 +12,7 @@ import dataclasses
 import operator
 import reprlib
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -132,41 +133,38 @@ def _fill(self: object, fields: Sequence[Any], args: tuple[Any, ...], kwargs: di
     given = iter(args)
     named = len(kwargs)
     for member, put in fields:
-        value = next(given, _Missing) if member.init and not member.kw_only else _Missing
-        if value is _Missing and member.init and member.name in kwargs:
+        value = next(given, MISSING) if member.init and not member.kw_only else MISSING
+        if value is MISSING and member.init and member.name in kwargs:
             value = kwargs[member.name]
             named -= 1
-        if value is _Missing:
-            value = member.default
-            if value is dataclasses.MISSING:
-                if member.default_factory is dataclasses.MISSING:
-                    if member.init:
-                        return False
-                    continue
-                value = member.default_factory()
-        put(self, value)
-    return not named and next(given, _Missing) is _Missing
+        if value is MISSING:
+            value = member.default if member.default_factory is MISSING else member.default_factory()
+        if value is not MISSING:
+            put(self, value)
+        elif member.init:
+            return False
+    return not named and next(given, MISSING) is MISSING
 
 
 def _init(cls: type) -> Callable[..., None]:
     """Write ``__init__`` for the fields of a class: it fills the slots themselves, which may be closed to others."""
-    known: dict[str, Any] = {"_Missing": _Missing}
+    known: dict[str, Any] = {"MISSING": MISSING}
     parameters, by_keyword, lines = ["self"], ["*"], []
     for member in dataclasses.fields(cls):
         name = member.name
         known[f"_set_{name}"] = getattr(cls, name).__set__
         value = parameter = name
-        if member.default is not dataclasses.MISSING:
+        if member.default is not MISSING:
             known[f"_default_{name}"] = member.default
             parameter = f"{name}=_default_{name}"
-        elif member.default_factory is not dataclasses.MISSING:
+        elif member.default_factory is not MISSING:
             known[f"_make_{name}"] = member.default_factory
-            parameter = f"{name}=_Missing"
-            value = f"_make_{name}() if {name} is _Missing else {name}"
+            parameter = f"{name}=MISSING"
+            value = f"_make_{name}() if {name} is MISSING else {name}"
         if member.init:
             (by_keyword if member.kw_only else parameters).append(parameter)
         else:
-            value = parameter.partition("=")[2].replace("_Missing", f"_make_{name}()")
+            value = parameter.partition("=")[2].replace("MISSING", f"_make_{name}()")
         if value:
             lines.append(f" _set_{name}(self, {value})")
     if hasattr(cls, "__post_init__"):
@@ -177,7 +175,3 @@ def _init(cls: type) -> Callable[..., None]:
     made: Callable[..., None] = known["__init__"]
     made.__qualname__ = f"{cls.__qualname__}.__init__"  # the interpreter names it when arguments do not fit
     return made
-
-
-class _Missing:
-    """Stands for an argument that is to be made by the field's factory."""

@@ -210,12 +210,15 @@ def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
     kernel then says EAGAIN (openat2(2)), and the same call is made again.
     """
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, resolve)
-    for _ in range(_TRIES_OF_A_WAY_UP - 1):
+    left = _TRIES_OF_A_WAY_UP
+    while True:
         try:
             return _call("openat2", path, directory, os.fsencode(path), how, len(how))
         except BlockingIOError:
+            left -= 1
+            if not left:
+                raise
             os.sched_yield()
-    return _call("openat2", path, directory, os.fsencode(path), how, len(how))
 
 
 def clone_tree(directory: int, path: str = "", *, is_recursive: bool = False) -> int:

@@ -145,6 +145,9 @@ def told(classes: dict[str, Any], name: str, args: tuple[Any, ...], kwargs: dict
         "fields": [(member.name, member.type, member.init, member.repr, member.compare) for member in fields(cls)],
         "dict": asdict(one),
         "equal": (one == two, one != two, one == replace_any(one), one == "text", one.__eq__(3) is NotImplemented),
+        "unequal": {
+            member.name: outcome(lambda member=member: changed(one, member.name) == one) for member in fields(one)
+        },
         "hash": outcome(lambda: hash(one) == hash(two)),
         "other": {other: outcome(lambda other=other: one == classes[other]("a")) for other in ("Frozen", "Derived")},
         "set": outcome(lambda: setattr(one, "name", "changed")) if hasattr(one, "name") else "",
@@ -159,6 +162,10 @@ def told(classes: dict[str, Any], name: str, args: tuple[Any, ...], kwargs: dict
     }
 
 
+def changed(one: Any, name: str) -> Any:
+    return replace(one, **{name: "another"})
+
+
 def replace_any(one: Any) -> Any:
     return replace(one, **{member.name: getattr(one, member.name) for member in fields(one)[:1]})
 
@@ -166,7 +173,7 @@ def replace_any(one: Any) -> Any:
 def outcome(action: Callable[[], object]) -> str:
     try:
         return repr(action())
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
 
 
