@@ -7,6 +7,7 @@ all of it, and what random changes make of it.
 from __future__ import annotations
 
 import gc
+import statistics
 import time
 from collections.abc import Callable
 
@@ -99,9 +100,9 @@ def test_very_long_files_are_read_in_time(shape: str) -> None:
     instructions.read(parser.parse(_SHAPES[shape](100)))
     assert time.process_time() - start < 5
     once, twice = _SHAPES[shape](25), _SHAPES[shape](50)
-    pairs = [(_seconds(once), _seconds(twice)) for _ in range(2)]
-    best_of_once, best_of_twice = (min(times) for times in zip(*pairs, strict=True))
-    assert best_of_twice < 2.5 * best_of_once
+    # In pairs, of which one may fall on a moment at which the machine is half or twice as fast.
+    pairs = [(_seconds(once), _seconds(twice)) for _ in range(3)]
+    assert statistics.median(after / before for before, after in pairs) < 2.5, pairs
 
 
 @pytest.mark.parametrize("depth", [100, 10_000])
